@@ -1,0 +1,43 @@
+"""The keyframe's network: torchvision's ResNet up to res4 (stride 16)."""
+
+from collections import OrderedDict
+
+import torchvision
+from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
+
+NORMS: dict[str, type[nn.Module]] = {"FrozenBN": FrozenBatchNorm2d, "BN": nn.BatchNorm2d}
+DEPTHS = (18, 34, 50, 101, 152)
+
+
+class ResNetTrunk(nn.Module):
+    """Stem, res2, res3 and res4 of a ResNet, with torchvision's parameter names (conv1, bn1, layer1 ... layer3).
+
+    depth: 18, 34, 50, 101 or 152.  norm: "FrozenBN" (statistics and scale fixed) or "BN".
+    stride_in_1x1: stride 2 sits in a bottleneck's first 1x1 convolution, as in the original (MSRA) weights that
+    Detectron2 ships, instead of its 3x3 (torchvision's weights).
+    freeze_at: 0 trains everything, 1 holds the stem, 2 also res2, and so on (Detectron2's meaning).
+    Input (N, 3, H, W), output (N, channels, H/16, W/16).
+    """
+
+    stride = 16
+
+    def __init__(self, depth: int = 50, norm: str = "FrozenBN", stride_in_1x1: bool = False, freeze_at: int = 0):
+        super().__init__()
+        if depth not in DEPTHS or norm not in NORMS:
+            raise ValueError(f"ResNet depth {depth}, norm {norm!r}: the depths are {DEPTHS}, the norms {tuple(NORMS)}")
+        net = getattr(torchvision.models, f"resnet{depth}")(weights=None, norm_layer=NORMS[norm])
+        self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
+        self.layer1, self.layer2, self.layer3 = net.layer1, net.layer2, net.layer3
+        self.channels = net.layer4[0].conv1.in_channels
+        if stride_in_1x1 and depth >= 50:
+            for block in (self.layer2[0], self.layer3[0]):
+                block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
+        stages = OrderedDict(stem=(self.conv1, self.bn1), res2=(self.layer1,), res3=(self.layer2,), res4=(self.layer3,))
+        for modules in list(stages.values())[:freeze_at]:
+            for module in modules:
+                module.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return self.layer3(self.layer2(self.layer1(x)))

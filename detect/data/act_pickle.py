@@ -1,0 +1,73 @@
+"""Ground-truth caches of the ACT detector and its descendants: JHMDB-GT.pkl, UCF101v2-GT.pkl.
+
+A pickle of Python 2 with keys `labels` (class names), `gttubes` {video: {label: [(n, 5) frame x0 y0 x1 y1]}},
+frames 1-based, `nframes` {video: int}, `train_videos` and `test_videos` (a list for each split), `resolution`
+{video: (height, width)}. Pixels are kept as they are in the file.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from detect.data.checks import AnnotationError, Notes, checked_tube
+from detect.data.media import hash_files, locate_media
+from detect.data.records import ActionDataset, VideoRecord
+from detect.data.safe_pickle import load_pickle
+
+KEYS = ("labels", "gttubes", "nframes", "train_videos", "test_videos", "resolution")
+
+
+def load_act_dataset(
+    path: str | Path,
+    split_index: int,
+    subset: str,
+    *,
+    media_root: str | Path,
+    media: Sequence[str],
+    name: str,
+) -> ActionDataset:
+    """The "train" or "test" videos of split `split_index` (0-based) of a `*-GT.pkl`.
+
+    `media`: templates of the videos' places below `media_root`, see `locate_media`.
+    Raises AnnotationError, naming the file and the video, when the file contradicts itself.
+    """
+    path = Path(path)
+    content = load_pickle(path, encoding="latin1")
+    missing = [key for key in KEYS if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise AnnotationError(f"{path}: not an ACT ground-truth file, it has no {', '.join(missing)}")
+    splits = content[f"{subset}_videos"]
+    if not 0 <= split_index < len(splits):
+        raise AnnotationError(f"{path}: no split {split_index + 1}; it has 1 to {len(splits)}")
+
+    notes = Notes()
+    names = []
+    for video in map(str, splits[split_index]):
+        if video in content["gttubes"]:
+            names.append(video)
+        else:
+            notes.add("listed videos skipped, they have no annotation", video)
+    paths = locate_media(Path(media_root), names, media, notes)
+    try:
+        videos = tuple(_record(video, paths[video], content, notes) for video in names)
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error}") from None
+    return ActionDataset(name, tuple(map(str, content["labels"])), videos, hash_files([path]), notes.lines())
+
+
+def _record(video: str, path: str, content: dict, notes: Notes) -> VideoRecord:
+    try:
+        num_frames = int(content["nframes"][video])
+        height, width = map(int, content["resolution"][video])
+        tubes = [
+            (int(label), np.asarray(rows, np.float64).reshape(-1, 5))
+            for label, tubes_of_label in content["gttubes"][video].items()
+            for rows in tubes_of_label
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnnotationError(f"cannot read {video} ({type(error).__name__}: {error})") from error
+    size, classes = (height, width), content["labels"]
+    common = dict(video=video, num_frames=num_frames, size=size, classes=classes, notes=notes)
+    kept = (checked_tube(label, rows[:, 0] - 1, rows[:, 1:], **common) for label, rows in tubes)
+    return VideoRecord(video, path, num_frames, height, width, tuple(filter(None, kept)))

@@ -1,0 +1,103 @@
+"""Datasets by name: `jhmdb_split{1,2,3}_{train,test}` and `ucf24_{train,test}`, and functions to add others.
+
+They lie in `jhmdb/` and `ucf24/` below the folder that the environment variable DETECT_DATASETS or
+`set_datasets_root` names, by default ./datasets. Nothing is read before a dataset is asked for.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from detect.d2 import DatasetCatalog, MetadataCatalog
+from detect.data import jhmdb, ucf24
+from detect.data.records import ActionDataset, KeyframeDataset
+
+logger = logging.getLogger(__name__)
+
+_chosen_root: Path | None = None
+_loaders: dict[str, Callable[[], ActionDataset]] = {}
+_loaded: dict[tuple[str, Path], ActionDataset] = {}
+
+
+def datasets_root() -> Path:
+    """The folder that holds ucf24/ and jhmdb/."""
+    return _chosen_root or Path(os.environ.get("DETECT_DATASETS", "datasets"))
+
+
+def set_datasets_root(path: str | Path | None) -> None:
+    """Choose the folder in the program, over DETECT_DATASETS; None or "" goes back to the variable."""
+    global _chosen_root
+    _chosen_root = Path(path) if path else None
+
+
+def load_action_dataset(name: str) -> ActionDataset:
+    """The registered dataset, read once in a process. Raises KeyError for an unknown name, and the reader's
+    errors.
+    """
+    if name not in _loaders:
+        raise KeyError(f"dataset {name!r} is not registered; registered: {', '.join(sorted(_loaders))}")
+    key = (name, datasets_root())
+    if key not in _loaded:
+        dataset = _loaded[key] = _loaders[name]()
+        for note in dataset.notes:
+            logger.warning("%s: %s", name, note)
+        _describe(name, dataset.classes)
+    return _loaded[key]
+
+
+def register_action_dataset(
+    name: str, loader: Callable[[], ActionDataset], frames: str, classes: Sequence[str] | None = None
+) -> None:
+    """Make `DatasetCatalog.get(name)` give the keyframes of `loader()`: "annotated" or "all" frames.
+
+    `classes`, where known beforehand, are in the metadata without the data being read. A name registered
+    before is replaced.
+    """
+    if name in _loaders:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+        for key in [key for key in _loaded if key[0] == name]:
+            del _loaded[key]
+    _loaders[name] = loader
+    DatasetCatalog.register(name, lambda: KeyframeDataset(load_action_dataset(name), frames))
+    _describe(name, classes)
+
+
+def _describe(name: str, classes: Sequence[str] | None) -> None:
+    metadata = MetadataCatalog.get(name)
+    if classes and getattr(metadata, "thing_classes", list(classes)) != list(classes):
+        # metadata cannot change, but a set in UCF101-24's layout may have classes of its own
+        MetadataCatalog.remove(name)
+        metadata = MetadataCatalog.get(name)
+    metadata.set(evaluator_type="action", **({"thing_classes": list(classes)} if classes else {}))
+
+
+def register_ucf24(name: str, root: str | Path | None, split: str) -> None:
+    """A set in the layout of UCF101-24, see `detect.data.ucf24`. `root` None: `ucf24/` below the datasets'
+    folder.
+
+    "train" gives annotated frames, "test" all frames.
+    """
+
+    def load() -> ActionDataset:
+        return ucf24.load_ucf24(root or datasets_root() / "ucf24", split, name=name)
+
+    register_action_dataset(name, load, _FRAMES[split], ucf24.CLASSES if root is None else None)
+
+
+def register_jhmdb(name: str, root: str | Path | None, split: int, subset: str, source: str = "auto") -> None:
+    """A split of JHMDB, see `detect.data.jhmdb`. `root` None: `jhmdb/` below the datasets' folder."""
+
+    def load() -> ActionDataset:
+        return jhmdb.load_jhmdb(root or datasets_root() / "jhmdb", split, subset, source=source, name=name)
+
+    register_action_dataset(name, load, _FRAMES[subset], jhmdb.CLASSES)
+
+
+_FRAMES = {"train": "annotated", "test": "all"}
+
+for _subset in _FRAMES:
+    register_ucf24(f"ucf24_{_subset}", None, _subset)
+    for _split in (1, 2, 3):
+        register_jhmdb(f"jhmdb_split{_split}_{_subset}", None, _split, _subset)

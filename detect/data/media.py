@@ -1,0 +1,48 @@
+"""Find a dataset's files under its root, and say where they were looked for when they are not there."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from detect.data.checks import Notes
+
+
+class MissingDataError(FileNotFoundError):
+    """A dataset's folder or annotation file is not there; the message lists the places and how to get it."""
+
+
+def require(candidates: Sequence[Path], what: str, how_to_get: str) -> Path:
+    """The first of the paths that exists, or MissingDataError which lists them all."""
+    for path in candidates:
+        if path.exists():
+            return path
+    tried = "\n".join(f"  {path.absolute()}" for path in candidates)
+    raise MissingDataError(f"{what} not found; looked for\n{tried}\n{how_to_get}")
+
+
+def locate_media(root: Path, names: Iterable[str], templates: Sequence[str], notes: Notes) -> dict[str, str]:
+    """The video file or frame folder of each named video: the first template under `root` that exists.
+
+    Templates hold `{name}`, e.g. "videos/{name}.avi". A video found nowhere gets the path of the first
+    template and is noted: annotations can be studied without the media, reading such a video raises
+    MissingMediaError.
+    """
+    present = [template for template in templates if (root / template.split("{name}")[0]).is_dir()]
+    expected = next((template for template in present if not template.startswith("{name}")), templates[0])
+    paths = {}
+    for name in names:
+        options = [root / template.format(name=name) for template in present]
+        found = next((path for path in options if path.exists()), None)
+        if found is None:
+            places = ", ".join(template.format(name="<video>") for template in templates)
+            notes.add(f"videos without media (looked under {root} for {places})", name)
+        paths[name] = str(found or root / expected.format(name=name))
+    return paths
+
+
+def hash_files(paths: Iterable[Path]) -> str:
+    """sha256, in hex, of the files' contents in the given order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

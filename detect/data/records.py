@@ -1,0 +1,145 @@
+"""What every reader produces: videos with tubes of boxes; and the keyframe samples made of them.
+
+Frames are 0-based. Boxes are x0 y0 x1 y1 in pixels of the original frame.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+XYXY_ABS = 0  # Detectron2's BoxMode.XYXY_ABS
+
+
+@dataclass(frozen=True, eq=False)
+class Tube:
+    """One actor doing one action: a box on each of some frames, gaps allowed."""
+
+    label: int
+    frames: np.ndarray  # (n,) int64, increasing
+    boxes: np.ndarray  # (n, 4) float32
+
+
+@dataclass(frozen=True, eq=False)
+class VideoRecord:
+    """One video with its annotation. `path` is a video file or a folder of frames; it need not exist until
+    read.
+    """
+
+    name: str
+    path: str
+    num_frames: int
+    height: int
+    width: int
+    tubes: tuple[Tube, ...]
+
+    def boxes_at(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (n, 4) float32 and labels (n,) int64 of one frame, in the order of the tubes."""
+        boxes, labels = [], []
+        for tube in self.tubes:
+            row = int(np.searchsorted(tube.frames, frame))
+            if row < len(tube.frames) and tube.frames[row] == frame:
+                boxes.append(tube.boxes[row])
+                labels.append(tube.label)
+        return np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64)
+
+    def annotated_frames(self) -> np.ndarray:
+        """Frames with at least one box, sorted (n,) int64."""
+        return np.unique(np.concatenate([np.empty(0, np.int64), *(tube.frames for tube in self.tubes)]))
+
+
+@dataclass(frozen=True, eq=False)
+class ActionDataset:
+    """A split of a dataset. `annotation_hash` is the sha256 of what it was read from; `notes` say what was
+    left out.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    videos: tuple[VideoRecord, ...]
+    annotation_hash: str
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        names = [video.name for video in self.videos]
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"{self.name}: the video {twice} is there twice")
+
+    @property
+    def num_frames(self) -> int:
+        return sum(video.num_frames for video in self.videos)
+
+    def ground_truth_table(self) -> dict[str, np.ndarray]:
+        """Every box as columns `video` (index in `videos`), `frame`, `label` (n,) int64, `boxes` (n, 4)
+        float64.
+
+        Sorted by video, then frame, then tube.
+        """
+        tubes = [(index, tube) for index, video in enumerate(self.videos) for tube in video.tubes]
+        lengths = [len(tube.frames) for _, tube in tubes]
+
+        def column(values) -> np.ndarray:
+            return np.repeat(np.array(values, np.int64), lengths)
+
+        video = column([index for index, _ in tubes])
+        frame = np.concatenate([np.empty(0, np.int64), *(tube.frames for _, tube in tubes)])
+        boxes = np.concatenate([np.empty((0, 4)), *(tube.boxes for _, tube in tubes)])
+        order = np.lexsort((frame, video))
+        label = column([tube.label for _, tube in tubes])
+        return {"video": video[order], "frame": frame[order], "label": label[order], "boxes": boxes[order]}
+
+
+class KeyframeDataset(Sequence):
+    """The keyframes of a dataset as Detectron2 dataset dicts, made when asked for.
+
+    `frames`: "annotated" for frames with at least one box, "all" for every frame. Order: by video, then by
+    frame. A dict has `file_name` (path of the video), `video`, `frame_index` (0-based), `image_id`
+    "video#frame", `height`, `width`, `num_frames` (of the video) and `annotations`, a list of {bbox,
+    bbox_mode, category_id}.
+    """
+
+    def __init__(self, dataset: ActionDataset, frames: Literal["annotated", "all"] = "annotated"):
+        if frames not in ("annotated", "all"):
+            raise ValueError(f"frames is {frames!r}; legal values are 'annotated' and 'all'")
+        self.dataset = dataset
+        self.keyframes = [
+            video.annotated_frames() if frames == "annotated" else np.arange(video.num_frames)
+            for video in dataset.videos
+        ]
+
+    @cached_property
+    def _starts(self) -> np.ndarray:  # (videos + 1,) where each video's keyframes start
+        return np.cumsum([0, *map(len, self.keyframes)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"keyframe {index} of {len(self)} in {self.dataset.name}")
+        index = int(index) % len(self)
+        video = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return self.sample(video, int(self.keyframes[video][index - self._starts[video]]))
+
+    def sample(self, video_index: int, frame: int) -> dict[str, Any]:
+        """The dataset dict of one frame of the video at `video_index`."""
+        video = self.dataset.videos[video_index]
+        boxes, labels = video.boxes_at(frame)
+        return {
+            "file_name": video.path,
+            "video": video.name,
+            "frame_index": frame,
+            "image_id": f"{video.name}#{frame}",
+            "height": video.height,
+            "width": video.width,
+            "num_frames": video.num_frames,
+            "annotations": [
+                {"bbox": box, "bbox_mode": XYXY_ABS, "category_id": label}
+                for box, label in zip(boxes.tolist(), labels.tolist(), strict=True)
+            ],
+        }

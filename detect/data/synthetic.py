@@ -1,0 +1,213 @@
+"""A synthetic action set, drawn by code and written to disk in the layout of UCF101-24.
+
+Textured actors over cluttered, drifting backgrounds, one to three in a video. The classes come in pairs that are each
+other reversed in time, so a single frame tells where an actor is but not what it does.
+
+Coordinates are pixels of the drawn frame, angles degrees (positive turns counter-clockwise on the screen).
+"""
+
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+# class -> (displacement x, displacement y, log of the size ratio, turn) over a whole video of NUM_FRAMES frames,
+# in units of one actor's "amount", below.
+CLASSES: dict[str, tuple[float, float, float, float]] = {
+    "MoveLeft": (-1, 0, 0, 0),
+    "MoveRight": (1, 0, 0, 0),
+    "Rise": (0, -1, 0, 0),
+    "Fall": (0, 1, 0, 0),
+    "Grow": (0, 0, 1, 0),
+    "Shrink": (0, 0, -1, 0),
+    "TurnClockwise": (0, 0, 0, -1),
+    "TurnCounterclockwise": (0, 0, 0, 1),
+}
+NUM_FRAMES = 32
+SIZE = (180, 240)  # height, width
+ACTOR_SIZE = (52, 72)
+SPEED_X, SPEED_Y = (3.6, 5.2), (3.0, 3.6)  # pixels a frame
+GROWTH = (0.026, 0.034)  # log ratio of size a frame
+TURN = (7.0, 10.0)  # degrees a frame
+SPRITE = 128  # side of the square that holds an actor's texture
+
+
+@dataclass(frozen=True)
+class Actor:
+    """One actor: its picture and its path. Positions, scales and angles have one entry a frame."""
+
+    label: int
+    rgba: np.ndarray  # (SPRITE, SPRITE, 4) float32, 0..1
+    centres: np.ndarray  # (T, 2) x, y
+    scales: np.ndarray  # (T,) pixels drawn for one pixel of the sprite
+    angles: np.ndarray  # (T,)
+    start: int  # visible, and acting, in frames start .. stop - 1
+    stop: int
+
+    def warp(self, frame: int) -> np.ndarray:
+        """The 2 x 3 affine map from sprite to frame."""
+        centre = (SPRITE - 1) / 2
+        matrix = cv2.getRotationMatrix2D((centre, centre), float(self.angles[frame]), float(self.scales[frame]))
+        matrix[:, 2] += self.centres[frame] - centre
+        return matrix
+
+
+def _colour(rng: np.random.Generator, saturation: float, value: float) -> np.ndarray:
+    hsv = np.array([[[rng.integers(180), saturation * 255, value * 255]]], np.uint8)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32) / 255
+
+
+def _texture(rng: np.random.Generator) -> np.ndarray:
+    """A pattern of two colours without rotational symmetry, (SPRITE, SPRITE, 3)."""
+    y, x = np.mgrid[:SPRITE, :SPRITE].astype(np.float32) / SPRITE - 0.5
+    kind, phase = rng.integers(4), rng.uniform(0, 2 * np.pi)
+    if kind == 0:  # stripes
+        mask = np.sin(rng.uniform(14, 20) * (x * np.cos(phase) + y * np.sin(phase)) + phase) > 0
+    elif kind == 1:  # checks
+        mask = (np.sin(16 * x + phase) > 0) ^ (np.sin(16 * y + phase) > 0)
+    elif kind == 2:  # sectors
+        mask = np.sin(3 * np.arctan2(y, x) + phase) > 0
+    else:  # spots
+        mask = np.sin(18 * x + phase) * np.sin(18 * y + 2 * phase) > 0.2
+    first, second = _colour(rng, 0.85, 1.0), _colour(rng, 0.5, rng.uniform(0.3, 0.6))
+    picture = np.where(mask[..., None], first, second)
+    # a pale wedge on one side, so that every texture shows its angle
+    wedge = np.abs(np.angle(np.exp(1j * (np.arctan2(y, x) - phase)))) < 0.45
+    return np.where(wedge[..., None], np.float32(0.95), picture).astype(np.float32)
+
+
+def _silhouette(rng: np.random.Generator) -> np.ndarray:
+    """A disc, a rounded polygon or a star with its outline: (alpha, interior), each (SPRITE, SPRITE)."""
+    angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
+    corners, depth = rng.integers(3, 7), rng.choice([0.0, 0.08, 0.16])
+    radius = (1 - depth + depth * np.cos(corners * angles + rng.uniform(0, 2 * np.pi))) * (SPRITE / 2 - 2)
+    points = np.stack([np.cos(angles), np.sin(angles)], 1) * radius[:, None] + (SPRITE - 1) / 2
+    alpha = np.zeros((SPRITE, SPRITE), np.uint8)
+    cv2.fillPoly(alpha, [points.round().astype(np.int32)], 255, cv2.LINE_AA)
+    interior = cv2.erode(alpha, np.ones((7, 7), np.uint8))
+    return alpha.astype(np.float32) / 255, interior.astype(np.float32) / 255
+
+
+def _sprite(rng: np.random.Generator) -> np.ndarray:
+    alpha, interior = _silhouette(rng)
+    outline = np.float32(0.05)
+    colour = _texture(rng) * interior[..., None] + outline * (1 - interior[..., None])
+    return np.dstack([colour, alpha])
+
+
+def _background(rng: np.random.Generator, num_frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Frames of a dim clutter of blobs and bars that drifts at constant speed, (H, W, 3) float32."""
+    h, w = size
+    canvas = np.zeros((2 * h, 2 * w, 3), np.float32)
+    for cells, weight in ((3, 0.5), (9, 0.3), (27, 0.2)):
+        noise = rng.random((cells, cells, 3), np.float32)
+        canvas += weight * cv2.resize(noise, (2 * w, 2 * h), interpolation=cv2.INTER_CUBIC)
+    grey = canvas.mean(2, keepdims=True)
+    canvas = np.clip(0.12 + 0.45 * (0.6 * grey + 0.4 * canvas), 0, 1)
+    for _ in range(14):
+        centre = (int(rng.integers(2 * w)), int(rng.integers(2 * h)))
+        colour = (0.15 + 0.4 * _colour(rng, 0.35, rng.uniform(0.3, 0.9))).tolist()
+        axes = tuple(int(v) for v in rng.integers(6, 34, 2))
+        if rng.random() < 0.5:
+            cv2.ellipse(canvas, centre, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
+        else:
+            box = cv2.boxPoints((centre, axes, float(rng.uniform(0, 180)))).astype(np.int32)
+            cv2.fillPoly(canvas, [box], colour, cv2.LINE_AA)
+    velocity = rng.uniform(-1.2, 1.2, 2)
+    middle = np.array([w / 2, h / 2])
+    for frame in range(num_frames):
+        offset = middle + velocity * (frame - num_frames / 2)
+        shift = np.array([[1, 0, -offset[0]], [0, 1, -offset[1]]])
+        yield cv2.warpAffine(canvas, shift, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
+def _path(rng: np.random.Generator, label: int, size: tuple[int, int], base: float) -> tuple[np.ndarray, ...]:
+    """Centres, sizes and angles over NUM_FRAMES frames, symmetric about the middle frame's pose."""
+    dx, dy, growth, turn = list(CLASSES.values())[label]
+    t = np.arange(NUM_FRAMES) - (NUM_FRAMES - 1) / 2
+    travel = np.array([dx * rng.uniform(*SPEED_X), dy * rng.uniform(*SPEED_Y)])
+    log_size = growth * rng.uniform(*GROWTH) * t
+    span = np.abs(travel) * (NUM_FRAMES - 1) / 2
+    margin = np.minimum(base * 0.5 * np.exp(np.abs(log_size).max()) - 8 + span, np.array(size[::-1]) / 2)
+    middle = rng.uniform(margin, np.array(size[::-1]) - margin)
+    return middle + travel * t[:, None], base * np.exp(log_size), rng.uniform(0, 360) + turn * rng.uniform(*TURN) * t
+
+
+def _overlap(a: np.ndarray, a_size: np.ndarray, b: np.ndarray, b_size: np.ndarray) -> bool:
+    return bool((np.abs(a - b).max(1) < (a_size + b_size) / 2).any())
+
+
+def make_actors(rng: np.random.Generator, first_label: int, size: tuple[int, int] = SIZE) -> list[Actor]:
+    """One to three actors that never overlap; the first has class `first_label`, the others any."""
+    actors, paths = [], []
+    wanted = int(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25]))
+    for attempt in range(60):
+        label = first_label if not actors else int(rng.integers(len(CLASSES)))
+        centres, sizes, angles = _path(rng, label, size, rng.uniform(*ACTOR_SIZE))
+        if any(_overlap(centres, sizes, c, s) for c, s in paths):
+            continue
+        start, stop = 0, NUM_FRAMES
+        if rng.random() < 0.3:  # some come late or leave early
+            cut = int(rng.integers(4, 10))
+            start, stop = (cut, stop) if rng.random() < 0.5 else (start, stop - cut)
+        actors.append(Actor(label, _sprite(rng), centres, sizes / SPRITE, angles, start, stop))
+        paths.append((centres, sizes))
+        if len(actors) == wanted or attempt > 40:
+            break
+    return actors
+
+
+def draw_video(rng: np.random.Generator, actors: list[Actor], size: tuple[int, int] = SIZE) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The frames, (T, H, W, 3) uint8 RGB, and for each actor its boxes [x, y, w, h] in frames start .. stop - 1."""
+    h, w = size
+    frames = np.empty((NUM_FRAMES, h, w, 3), np.uint8)
+    boxes: list[list[list[int]]] = [[] for _ in actors]
+    for t, canvas in enumerate(_background(rng, NUM_FRAMES, size)):
+        for actor, track in zip(actors, boxes, strict=True):
+            if not actor.start <= t < actor.stop:
+                continue
+            drawn = cv2.warpAffine(actor.rgba, actor.warp(t), (w, h), flags=cv2.INTER_AREA)
+            alpha = drawn[..., 3:]
+            canvas = canvas * (1 - alpha) + drawn[..., :3] * alpha
+            track.append(list(cv2.boundingRect((alpha[..., 0] > 0.5).astype(np.uint8))))
+        frames[t] = (canvas * 255).clip(0, 255)
+    return frames, [np.array(track, np.uint8) for track in boxes]  # 8 bits as in the real file: no side exceeds 255
+
+
+def write_video(path: Path, frames: np.ndarray, fps: float = 16.0) -> None:
+    """Write (T, H, W, 3) RGB frames as a Motion-JPEG .avi, which every OpenCV build can write and read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), fps, frames.shape[2:0:-1])
+    if not writer.isOpened():
+        raise OSError(f"OpenCV cannot write {path}")
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    writer.release()
+
+
+def write_dataset(root: Path, num_train: int, num_test: int, seed: int = 0) -> None:
+    """Draw the set into `root`: videos/<Class>/<video>.avi and splitfiles/ with the lists, classes and pyannot.pkl."""
+    annotations, names = {}, list(CLASSES)
+    lists: dict[str, list[str]] = {"train": [], "test": []}
+    for split, count in (("train", num_train), ("test", num_test)):
+        for index in range(count):
+            rng = np.random.default_rng([seed, split == "test", index])
+            label = index % len(names)
+            actors = make_actors(rng, label)
+            frames, boxes = draw_video(rng, actors)
+            name = f"{names[label]}/v_{names[label]}_{split}_{index:04d}"
+            write_video(root / "videos" / f"{name}.avi", frames)
+            tubes = [{"label": a.label, "sf": a.start, "ef": a.stop, "boxes": b} for a, b in zip(actors, boxes, strict=True)]
+            annotations[name] = {"annotations": tubes, "numf": np.uint8(NUM_FRAMES), "label": label, "size": SIZE}
+            lists[split].append(name)
+    folder = root / "splitfiles"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "classes.txt").write_text("\n".join(names) + "\n")
+    for split, listed in lists.items():
+        (folder / f"{split}list01.txt").write_text("\n".join(listed) + "\n")
+    temporary = folder / "pyannot.pkl.tmp"
+    temporary.write_bytes(pickle.dumps(annotations, protocol=3))
+    temporary.replace(folder / "pyannot.pkl")  # last and whole: its presence says that the set is complete

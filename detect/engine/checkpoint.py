@@ -1,0 +1,221 @@
+"""Checkpoints: Detectron2's files, written atomically, read without running their code, loaded whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import random
+from collections.abc import Callable, Sequence
+from typing import IO, Any
+
+import numpy as np
+import torch
+from fvcore.common.checkpoint import Checkpointer
+from torch import nn
+
+from detect.engine.distributed import all_gather_object, barrier, get_rank, is_main_process
+
+logger = logging.getLogger(__name__)
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be read or does not fit; nothing of it was loaded into the model."""
+
+
+class ActionCheckpointer(Checkpointer):
+    """Saves `{"model", "<checkpointable>", ..., "tag", "rng"}`; loads it, Detectron2's files and state dicts.
+
+    `tag` identifies the model beyond its shapes, as {"meta_architecture": "ActionRCNN", "classes": [...]};
+    strict loading refuses a file with another value for the same entry.
+    Call `save` and `load` on every rank; rank 0 writes.
+    """
+
+    def __init__(
+        self, model: nn.Module, save_dir: str = "", *, tag: dict | None = None, **checkpointables: Any
+    ):
+        super().__init__(model, save_dir, save_to_disk=is_main_process(), **checkpointables)
+        self.tag = {name: _as_list(value) for name, value in (tag or {}).items()}
+
+    def save(self, name: str, **kwargs: Any) -> None:
+        """Write `<save_dir>/<name>.pth` and then `last_checkpoint`; `kwargs` are saved along.
+
+        A crash at any moment leaves the files of before or those of after.
+        """
+        if not self.save_dir:
+            return
+        data = {"tag": self.tag, "rng": all_gather_object(random_state()), **kwargs}
+        data.update({key: obj.state_dict() for key, obj in self.checkpointables.items()})
+        if self.save_to_disk:
+            data["model"] = self.model.state_dict()
+            os.makedirs(self.save_dir, exist_ok=True)
+            path = os.path.join(self.save_dir, f"{name}.pth")
+            logger.info("Saving checkpoint to %s", path)
+            atomic_write(path, lambda file: torch.save(data, file))
+            self.tag_last_checkpoint(f"{name}.pth")
+        barrier()
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Make this the checkpoint that `--resume` continues from."""
+        path = os.path.join(self.save_dir, "last_checkpoint")
+        atomic_write(path, lambda file: file.write(last_filename_basename.encode()))
+
+    def load(
+        self, path: str, checkpointables: Sequence[str] | None = None, *, strict: bool = True
+    ) -> dict[str, Any]:
+        """Load the model and the named `checkpointables`, by default all; returns the file's other entries.
+
+        Random generators go on where they were if everything is loaded (`checkpointables` is None). An empty
+        `path` loads nothing and returns {}. With `strict` the file must have the model's keys and shapes and
+        no others; without it what fits is loaded and the rest is logged, as for a head of other classes.
+        CheckpointError, with the model untouched, if the file cannot be read or does not fit.
+        """
+        if not path:
+            logger.info("No checkpoint given; the model starts as initialised")
+            return {}
+        logger.info("Loading checkpoint %s", path)
+        data = self._load_file(self.path_manager.get_local_path(path))
+        state = _without_prefix(data.pop("model"))
+        fitting = _fit(self.model, state, path, strict)
+        if strict:
+            _compare_tags(data.get("tag", {}), self.tag, path)
+        for key in self.checkpointables if checkpointables is None else checkpointables:
+            if key in data:
+                _load_part(self.checkpointables[key], data.pop(key), key, path)
+        self.model.load_state_dict(fitting, strict=False)
+        if checkpointables is None and "rng" in data:
+            _restore_rng(data.pop("rng"), path)
+        return data
+
+    def resume_or_load(self, path: str, *, resume: bool = True, strict: bool = True) -> dict[str, Any]:
+        """With `resume` and a `last_checkpoint` in `save_dir` load all of it, else the model from `path`.
+
+        Returns the other entries of the file; `iteration` among them is the last finished one.
+        """
+        if resume and self.has_checkpoint():
+            return self.load(self.get_checkpoint_file())
+        return self.load(path, checkpointables=[], strict=strict)
+
+    def _load_file(self, f: str) -> dict[str, Any]:
+        return read_checkpoint(f)
+
+
+def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    """The contents of a checkpoint, on the CPU, with "model" in it; a plain state dict becomes {"model": it}.
+
+    Read with `weights_only=True`: tensors and plain values only, so that a hostile file cannot run code.
+    CheckpointError if there is no such file or it is something else.
+    """
+    if not os.path.isfile(path):
+        raise CheckpointError(f"{path}: no such checkpoint file; see MODEL.WEIGHTS or --resume")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = "it is damaged or holds more than tensors and plain values, and was not read further"
+        raise CheckpointError(f"{path}: not a safe checkpoint: {reason} ({_first_line(error)})") from error
+    except Exception as error:  # a damaged file can raise anything
+        raise CheckpointError(f"{path}: not a checkpoint, or damaged: {_first_line(error)}") from error
+    if isinstance(data, dict) and isinstance(data.get("model"), dict):
+        return data
+    if isinstance(data, dict) and data and all(isinstance(v, torch.Tensor) for v in data.values()):
+        return {"model": data}
+    raise CheckpointError(f"{path}: has neither a 'model' entry nor is it a dict of tensors")
+
+
+def atomic_write(path: str | os.PathLike, write: Callable[[IO[bytes]], Any]) -> None:
+    """Call `write(file)` on a temporary file beside `path`, force it to the disk, rename it to `path`."""
+    temporary = f"{path}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def random_state() -> dict[str, Any]:
+    """State of Python's, NumPy's, PyTorch's and the current GPU's generators, as tensors and plain values."""
+    numpy_state = np.random.get_state(legacy=False)
+    numpy_state["state"]["key"] = torch.from_numpy(numpy_state["state"]["key"].astype(np.int64))
+    gpu = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    return {"python": random.getstate(), "numpy": numpy_state, "torch": torch.get_rng_state(), "cuda": gpu}
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Undo everything drawn since `random_state()` returned `state`."""
+    version, key, gauss = state["python"]
+    random.setstate((version, tuple(key), gauss))
+    numpy_state = {**state["numpy"], "state": dict(state["numpy"]["state"])}
+    numpy_state["state"]["key"] = numpy_state["state"]["key"].numpy().astype(np.uint32)
+    np.random.set_state(numpy_state)
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def _restore_rng(states: list[dict[str, Any]], path: str) -> None:
+    if get_rank() < len(states):
+        set_random_state(states[get_rank()])
+    else:
+        logger.warning("%s: saved by %d processes; rank %d keeps its seed", path, len(states), get_rank())
+
+
+def _without_prefix(state: dict[str, Any], prefix: str = "module.") -> dict[str, Any]:
+    """Undo the prefix that a DistributedDataParallel wrapper puts before every key."""
+    if state and all(key.startswith(prefix) for key in state):
+        return {key[len(prefix) :]: value for key, value in state.items()}
+    return dict(state)
+
+
+def _fit(model: nn.Module, state: dict[str, Any], path: str, strict: bool) -> dict[str, Any]:
+    """The entries of `state` that fit the model; CheckpointError unless all (`strict`) or some do."""
+    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    found = {key: tuple(getattr(value, "shape", ())) for key, value in state.items()}
+    missing = [f"{k} {s}" for k, s in wanted.items() if k not in found]
+    unexpected = [f"{k} {s}" for k, s in found.items() if k not in wanted]
+    reshaped = [f"{k} {s}, model {wanted[k]}" for k, s in found.items() if k in wanted and s != wanted[k]]
+    fitting = {k: v for k, v in state.items() if k in wanted and found[k] == wanted[k]}
+    if not (missing or unexpected or reshaped):
+        return fitting
+    lists = (("only in the model", missing), ("only in the file", unexpected), ("of another shape", reshaped))
+    detail = "; ".join(f"{len(keys)} {what}: {_few(keys)}" for what, keys in lists if keys)
+    count = f"{len(fitting)} of the model's {len(wanted)} entries fit"
+    if strict or not fitting:
+        step = "check MODEL.* of the config against the one it was trained with (config.yaml beside it)"
+        raise CheckpointError(
+            f"{path}: a checkpoint of another architecture, {count}; {detail}. Next: {step}"
+        )
+    logger.warning("%s: loaded in part, %s; %s", path, count, detail)
+    return fitting
+
+
+def _compare_tags(found: dict[str, Any], own: dict[str, Any], path: str) -> None:
+    for name in sorted(found.keys() & own.keys()):
+        if found[name] != own[name]:
+            raise CheckpointError(
+                f"{path}: was saved with {name} {found[name]}, but this model has {own[name]}"
+            )
+
+
+def _load_part(obj: Any, state: Any, key: str, path: str) -> None:
+    try:
+        obj.load_state_dict(state)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: its {key} state does not fit this run: {_first_line(error)}"
+        ) from error
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _few(names: list[str], count: int = 3) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,267 @@
+"""The evaluator that training and testing loops call: collects detections, scores them, writes them down."""
+
+import functools
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch.distributed as dist
+
+from detect.d2 import DatasetEvaluator
+from detect.evaluation import report
+from detect.evaluation.coco import coco_scores
+from detect.evaluation.formats import write_table
+from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, evaluate_frame_ap
+from detect.evaluation.proposals import LIMITS, best_overlaps, proposal_recall
+from detect.evaluation.tables import Detections, GroundTruth
+
+if TYPE_CHECKING:
+    from detect.data.records import ActionDataset
+
+_OTHER = {"all": "annotated", "annotated": "all"}
+
+
+class FrameAPEvaluator(DatasetEvaluator):
+    """Frame-mAP of a dataset under one protocol, and under the other frame rule where that can differ.
+
+    Args:
+        dataset: classes, videos with names, sizes and tubes, annotation hash.
+        options: the protocol, see `FrameAPOptions` and `PRESETS`.
+        output_dir: where `detections.csv.gz`, `ground_truth.csv.gz` (what tools/evaluate.py reads) and
+            `results.json` go; None writes nothing.
+        coco: also COCO-style AP50, AP50:95 and AR (slow).
+        provenance: further facts for `results.json`, such as seed, weights hash, iteration.
+    """
+
+    def __init__(
+        self,
+        dataset: "ActionDataset",
+        options: FrameAPOptions = PRESETS["voc"],
+        output_dir: str | Path | None = None,
+        *,
+        coco: bool = False,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._dataset, self._options, self._coco = dataset, options, coco
+        self._output_dir = None if output_dir is None else Path(output_dir)
+        self._provenance = dict(provenance or {})
+        self._logger = logging.getLogger(__name__)
+        # Videos are numbered by sorted name, as when the written tables are read back.
+        self._videos = sorted(dataset.videos, key=lambda video: video.name)
+        self._number = {video.name: i for i, video in enumerate(self._videos)}
+        table = dataset.ground_truth_table()
+        renumber = np.array([self._number[video.name] for video in dataset.videos], dtype=np.int64)
+        self._gt = GroundTruth(renumber[table["video"]], table["frame"], table["label"], table["boxes"])
+        self.reset()
+
+    def reset(self) -> None:
+        self._frames: list[tuple[int, int]] = []  # (video number, frame) of every prediction, in order
+        self._found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # label, score, boxes of each
+        self._overlaps: list[np.ndarray] = []  # (len(LIMITS), boxes) of each frame with proposals
+
+    def process(self, inputs: list[dict], outputs: list[dict]) -> None:
+        """Take the predictions of some frames.
+
+        inputs: dicts with `video`, `frame_index` (0-based) and, to be checked, `height`, `width`.
+        outputs: as many dicts with `instances` (pred_boxes in pixels of the original frame, scores,
+            pred_classes) and, for proposal recall, `proposals` (proposal_boxes, objectness_logits).
+        Raises:
+            ValueError: video or frame that the dataset does not have, boxes in another image size, class out
+                of range, value that is not finite.
+        """
+        for item, output in zip(inputs, outputs, strict=True):
+            video, frame = self._locate(item)
+            name = f"{item['video']}#{frame}"
+            self._frames.append((video, frame))
+            self._found.append(self._arrays(output["instances"], item, name))
+            if "proposals" in output:
+                self._overlaps.append(self._proposal_overlaps(output["proposals"], item, name))
+
+    def evaluate(self) -> OrderedDict:
+        """{"frame_ap": {"mAP", "AP-<class>"}, ...} in [0, 1] on the main process, {} on the others.
+
+        Also "frame_ap_annotated" or "frame_ap_all" where the dataset has frames without annotation,
+        "coverage" (frames expected, predicted and missed), "coco" and "proposals" where asked for.
+        Raises ValueError when a frame was predicted twice.
+        """
+        parts = _gather((self._frames, self._found, self._overlaps))
+        if not parts:
+            return OrderedDict()
+        frames = np.array([f for part in parts for f in part[0]], dtype=np.int64).reshape(-1, 2)
+        found = [found for part in parts for found in part[1]]
+        by_frame = np.lexsort(frames.T[::-1])  # the same table however many processes shared the work
+        det = _detections(frames[by_frame], [found[i] for i in by_frame])
+        overlaps = [overlap for part in parts for overlap in part[2]]
+
+        coverage, missing = self._coverage(frames)
+        results = OrderedDict()
+        protocols = []
+        for options in self._protocols():
+            result = evaluate_frame_ap(self._gt, det, len(self._dataset.classes), options)
+            per_class = {
+                f"AP-{name}": float(ap) for name, ap in zip(self._dataset.classes, result.ap, strict=True)
+            }
+            key = "frame_ap" if options == self._options else f"frame_ap_{options.frames}"
+            results[key] = {"mAP": result.mean, **per_class}
+            protocols.append(report.result_dict(result, self._dataset.classes))
+            self._logger.info(
+                "%s, %s\n%s\n%s",
+                self._dataset.name,
+                report.protocol_line(options),
+                report.class_table(result, self._dataset.classes),
+                report.summary_line(result.mean, options.iou_threshold) + f" ({options.frames} frames)",
+            )
+        if self._coco:
+            results["coco"] = coco_scores(self._gt, det, self._options.frames)
+        if overlaps:
+            every_truth = np.zeros(
+                (len(LIMITS), len(self._gt))
+            )  # those of frames without prediction are missed
+            paired = np.concatenate(overlaps, axis=1)
+            every_truth[:, : paired.shape[1]] = paired
+            results["proposals"] = proposal_recall(every_truth)
+        results["coverage"] = coverage
+        self._write(det, results, protocols, missing)
+        return results
+
+    def _locate(self, item: dict) -> tuple[int, int]:
+        name, frame = item["video"], int(item["frame_index"])
+        if name not in self._number:
+            raise ValueError(
+                f"prediction for the unknown video {name!r}; {self._dataset.name} has "
+                f"{len(self._videos)} videos, such as {', '.join(list(self._number)[:3])}"
+            )
+        count = self._videos[self._number[name]].num_frames
+        if not 0 <= frame < count:
+            raise ValueError(f"prediction for frame {frame} of {name}, which has frames 0 to {count - 1}")
+        return self._number[name], frame
+
+    def _arrays(self, instances, item: dict, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        _check_size(instances, item, name)
+        boxes = _boxes(instances.pred_boxes)
+        scores = instances.scores.detach().float().cpu().numpy()
+        labels = instances.pred_classes.detach().cpu().numpy()
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise ValueError(f"{name}: a predicted box or score is not finite")
+        classes = len(self._dataset.classes)
+        if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+            raise ValueError(
+                f"{name}: predicted class {labels.min()} to {labels.max()}; expected 0 to {classes - 1}"
+            )
+        return labels.astype(np.int64), scores, boxes
+
+    def _proposal_overlaps(self, proposals, item: dict, name: str) -> np.ndarray:
+        _check_size(proposals, item, name)
+        gt_boxes, _ = self._videos[self._number[item["video"]]].boxes_at(int(item["frame_index"]))
+        logits = proposals.objectness_logits.detach().float().cpu().numpy()
+        return best_overlaps(gt_boxes, _boxes(proposals.proposal_boxes), logits)
+
+    def _protocols(self) -> list[FrameAPOptions]:
+        annotated = len(np.unique(np.stack([self._gt.video, self._gt.frame]), axis=1).T)
+        if annotated == self._dataset.num_frames:
+            return [self._options]
+        return [self._options, replace(self._options, frames=_OTHER[self._options.frames])]
+
+    def _coverage(self, frames: np.ndarray) -> tuple[dict[str, int], list[str]]:
+        """Counts of frames, and the names of those that the protocol scores and nobody predicted."""
+        unique, times = np.unique(frames, axis=0, return_counts=True)
+        if len(unique) < len(frames):
+            video, frame = unique[np.argmax(times)]
+            raise ValueError(
+                f"{self._videos[video].name}#{frame} was predicted {times.max()} times, and there are "
+                f"{len(frames) - len(unique)} predictions too many; use a sampler that gives each frame once "
+                "(no padding to equal shards)"
+            )
+        seen = set(map(tuple, unique.tolist()))
+        expected = [
+            (number, frame)
+            for number, video in enumerate(self._videos)
+            for frame in (
+                video.annotated_frames().tolist()
+                if self._options.frames == "annotated"
+                else range(video.num_frames)
+            )
+        ]
+        missing = [
+            f"{self._videos[video].name}#{frame}" for video, frame in expected if (video, frame) not in seen
+        ]
+        if missing:
+            self._logger.warning(
+                "%d of %d frames of %s got no prediction, such as %s; their ground truth counts as missed",
+                len(missing), len(expected), self._dataset.name, ", ".join(missing[:5]),
+            )  # fmt: skip
+        counts = {
+            "frames_expected": len(expected),
+            "frames_predicted": len(frames),
+            "frames_missing": len(missing),
+        }
+        return counts, missing
+
+    def _write(self, det: Detections, results: dict, protocols: list[dict], missing: list[str]) -> None:
+        if self._output_dir is None:
+            return
+        names = [video.name for video in self._videos]
+        write_table(self._output_dir / "detections.csv.gz", det, names)
+        write_table(self._output_dir / "ground_truth.csv.gz", self._gt, names)
+        report.write_json(
+            self._output_dir / "results.json",
+            {
+                "results": results,
+                "protocols": protocols,
+                "provenance": {
+                    "dataset": self._dataset.name,
+                    "annotation_hash": self._dataset.annotation_hash,
+                    "notes": list(self._dataset.notes),
+                    "videos": len(self._videos),
+                    "frames": self._dataset.num_frames,
+                    "ground_truth_boxes": len(self._gt),
+                    "detections": len(det),
+                    "frames_without_prediction": missing[:100],
+                    "protocol": asdict(self._options),
+                    **report.code_version(),
+                    **self._provenance,
+                },
+            },
+        )
+
+
+def _detections(frames: np.ndarray, found: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Detections:
+    counts = [len(label) for label, _, _ in found]
+    video, frame = np.repeat(frames, counts, axis=0).T
+    label = np.concatenate([np.zeros(0, np.int64), *(label for label, _, _ in found)])
+    score = np.concatenate([np.zeros(0, np.float32), *(score for _, score, _ in found)])
+    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(boxes for _, _, boxes in found)])
+    return Detections(video, frame, label, score, boxes)
+
+
+def _boxes(boxes) -> np.ndarray:
+    """(n, 4) float32 of Boxes or of a tensor."""
+    return getattr(boxes, "tensor", boxes).detach().float().cpu().numpy().reshape(-1, 4)
+
+
+def _check_size(instances, item: dict, name: str) -> None:
+    expected = (item.get("height"), item.get("width"))
+    if None not in expected and tuple(instances.image_size) != expected:
+        raise ValueError(
+            f"{name}: boxes are in an image of {tuple(instances.image_size)} (height, width) but the frame "
+            f"is {expected}; map them back to the original frame before scoring"
+        )
+
+
+@functools.cache
+def _cpu_group():
+    """NCCL would move the pickled detections through GPU memory."""
+    return dist.new_group(backend="gloo") if dist.get_backend() == "nccl" else None
+
+
+def _gather(value) -> list:
+    """Values of all ranks on rank 0, an empty list elsewhere."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return [value]
+    values = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
+    dist.gather_object(value, values, dst=0, group=_cpu_group())
+    return values or []

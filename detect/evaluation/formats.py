@@ -1,0 +1,243 @@
+"""Box tables as CSV, plain or gzipped. Columns, by name, in any order, others ignored:
+ground truth  video,frame,label,x1,y1,x2,y2
+detections    video,frame,label,score,x1,y1,x2,y2
+"""
+
+import contextlib
+import csv
+import gzip
+import io
+import math
+import os
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+import numpy as np
+
+from detect.evaluation.tables import Detections, GroundTruth, TableError
+
+GROUND_TRUTH_COLUMNS = ("video", "frame", "label", "x1", "y1", "x2", "y2")
+DETECTION_COLUMNS = ("video", "frame", "label", "score", "x1", "y1", "x2", "y2")
+_KINDS = {"video": object, "frame": np.int64, "label": np.int64}  # every other known column is a float
+_CHUNK = 100_000  # rows parsed, or written, at a time
+
+
+# --- reading -----------------------------------------------------------------------------------------------
+
+
+def read_tables(
+    ground_truth: str | Path, detections: str | Path
+) -> tuple[GroundTruth, Detections, list[str]]:
+    """Both tables and their common video names, sorted; `video` columns index that list.
+
+    Raises:
+        TableError: file missing, empty or damaged; column missing; value not a number, not finite or
+            negative; ground-truth box with a negative side. A file with a header and no rows is legal.
+    """
+    codes: dict[str, int] = {}
+    truth = _read_columns(Path(ground_truth), GROUND_TRUTH_COLUMNS, codes)
+    found = _read_columns(Path(detections), DETECTION_COLUMNS, codes)
+    names = sorted(codes)
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[[codes[name] for name in names]] = np.arange(len(names))
+    tables = []
+    for kind, columns in ((GroundTruth, truth), (Detections, found)):
+        boxes = np.stack([columns.pop(name) for name in ("x1", "y1", "x2", "y2")], axis=1)
+        columns["video"] = rank[columns["video"]]
+        tables.append(kind(**columns, boxes=boxes))
+    return tables[0], tables[1], names
+
+
+class _Codes(dict):
+    """Video name -> number by first appearance, on top of a shared plain dict."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = code = len(self)
+        return code
+
+
+def _read_columns(path: Path, names: Sequence[str], codes: dict[str, int]) -> dict[str, np.ndarray]:
+    numbering = _Codes(codes)
+    parts: dict[str, list[np.ndarray]] = {name: [np.zeros(0, _dtype(name, stored=True))] for name in names}
+    try:
+        with _open_text(path) as stream:
+            header = _header(path, stream, names)
+            for rows in _parse(stream, header, names):
+                for name in names:
+                    column = rows[name]
+                    if name == "video":
+                        column = np.fromiter(
+                            map(numbering.__getitem__, column.tolist()), np.int64, len(column)
+                        )
+                    parts[name].append(np.ascontiguousarray(column))
+        columns = {name: np.concatenate(chunks) for name, chunks in parts.items()}
+        if not _plausible(columns, numbering):
+            raise ValueError("value out of range")
+    except TableError:
+        raise
+    except FileNotFoundError as error:
+        raise TableError(f"{path}: no such file") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise TableError(f"{path}: damaged gzip file ({error})") from error
+    except UnicodeDecodeError as error:
+        raise TableError(f"{path}: not UTF-8 text ({error})") from error
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, OverflowError, csv.Error) as error:
+        _explain(path, names)
+        raise TableError(f"{path}: {error}") from error
+    codes.update(numbering)
+    return columns
+
+
+def _dtype(name: str, stored: bool = False) -> type:
+    kind = _KINDS.get(name, np.float64)
+    return np.int64 if stored and kind is object else kind
+
+
+def _open_text(path: Path) -> TextIO:
+    with open(path, "rb") as stream:
+        compressed = stream.read(2) == b"\x1f\x8b"
+    opener = gzip.open if compressed else open
+    return opener(path, "rt", encoding="utf-8-sig", newline="")
+
+
+def _header(path: Path, stream: TextIO, names: Sequence[str]) -> list[str]:
+    header = [name.strip() for name in next(csv.reader([stream.readline()]), [])]
+    expected = f"expected the columns {','.join(names)}"
+    if not header:
+        raise TableError(f"{path}: the file is empty; {expected}")
+    missing = [name for name in names if name not in header]
+    if missing:
+        raise TableError(
+            f"{path}: line 1: no column {', '.join(missing)} in {','.join(header)!r}; {expected}"
+        )
+    twice = [name for name in names if header.count(name) > 1]
+    if twice:
+        raise TableError(f"{path}: line 1: column {twice[0]!r} occurs {header.count(twice[0])} times")
+    return header
+
+
+def _parse(stream: TextIO, header: list[str], names: Sequence[str]) -> Iterator[np.ndarray]:
+    """Structured arrays of up to _CHUNK rows. numpy's C reader takes 1.2 us a row, the csv module several."""
+    layout = [
+        (name if name in names else f"_{i}", _dtype(name) if name in names else object)
+        for i, name in enumerate(header)
+    ]
+    lines = iter(stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # "3.7" as an integer
+        warnings.filterwarnings("ignore", message=".*input contained no data")
+        while True:
+            rows = np.loadtxt(
+                lines, dtype=layout, delimiter=",", quotechar='"', comments=None, ndmin=1, max_rows=_CHUNK
+            )
+            if len(rows):
+                yield rows
+            if len(rows) < _CHUNK:
+                return
+
+
+def _plausible(columns: dict[str, np.ndarray], codes: dict[str, int]) -> bool:
+    if any(not name.strip() for name in codes):
+        return False
+    if any(
+        not np.isfinite(column).all() or (name in _KINDS and column.size and column.min() < 0)
+        for name, column in columns.items()
+    ):
+        return False
+    if "score" in columns:
+        return True
+    return not ((columns["x2"] < columns["x1"]) | (columns["y2"] < columns["y1"])).any()
+
+
+def _explain(path: Path, names: Sequence[str]) -> None:
+    """Raise TableError for the first bad row. Slow; called only once something is known to be wrong."""
+    with _open_text(path) as stream:
+        reader = csv.reader(stream)
+        header = [name.strip() for name in next(reader)]
+        for row in reader:
+            if not row:
+                continue
+            where = f"{path}: line {reader.line_num}"
+            if len(row) != len(header):
+                raise TableError(
+                    f"{where}: {len(row)} fields, but the header has {len(header)} "
+                    f"(quote video names that hold a comma): {','.join(row)!r}"
+                )
+            values = dict(zip(header, row, strict=True))
+            for name in names:
+                fault = _fault(name, values[name])
+                if fault:
+                    raise TableError(f"{where}: {name} {values[name]!r} {fault}")
+            x1, y1, x2, y2 = (float(values[name]) for name in ("x1", "y1", "x2", "y2"))
+            if "score" not in names and (x2 < x1 or y2 < y1):
+                raise TableError(
+                    f"{where}: ground-truth box {x1:g},{y1:g},{x2:g},{y2:g} has a negative side; "
+                    "expected x1 <= x2 and y1 <= y2 (corners, not width and height)"
+                )
+
+
+def _fault(name: str, text: str) -> str:
+    """What is wrong with one field, or an empty string."""
+    if name == "video":
+        return "" if text.strip() else "is empty"
+    try:
+        if _dtype(name) is np.float64:
+            return "" if math.isfinite(float(text)) else "is not finite"
+        value = int(text)
+    except ValueError:
+        return "is not a number" if _dtype(name) is np.float64 else "is not an integer"
+    return "" if 0 <= value < 2**63 else "is out of range (0 or more)"
+
+
+# --- writing -----------------------------------------------------------------------------------------------
+
+
+def write_table(path: str | Path, table: GroundTruth | Detections, video_names: Sequence[str]) -> None:
+    """Write CSV, gzipped if `path` ends in .gz, atomically, with the nine digits that float32 needs."""
+    names = DETECTION_COLUMNS if isinstance(table, Detections) else GROUND_TRUTH_COLUMNS
+    with atomic_file(path) as raw:
+        if Path(path).suffix == ".gz":  # no name and no time in the header: equal tables, equal bytes
+            with gzip.GzipFile("", "wb", 1, raw, mtime=0) as packed:
+                _write_rows(packed, table, names, video_names)
+        else:
+            _write_rows(raw, table, names, video_names)
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A binary file that takes the place of `path` when the block ends, and vanishes if the block fails."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            yield stream
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_rows(
+    binary, table: GroundTruth | Detections, names: Sequence[str], video_names: Sequence[str]
+) -> None:
+    stream = io.TextIOWrapper(binary, encoding="utf-8", newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(names)
+    for start in range(0, len(table), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        columns = [
+            [video_names[code] for code in table.video[part]],
+            table.frame[part].tolist(),
+            table.label[part].tolist(),
+        ]
+        if isinstance(table, Detections):
+            columns.append([f"{value:.9g}" for value in table.score[part].tolist()])
+        columns += [[f"{value:.9g}" for value in side] for side in table.boxes[part].T.tolist()]
+        writer.writerows(zip(*columns, strict=True))
+    stream.flush()
+    stream.detach()

@@ -1,0 +1,56 @@
+"""Recall of class-agnostic proposals: does the RPN find the actors at all?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+LIMITS = (10, 100, 300)  # proposals a frame
+THRESHOLDS = np.linspace(0.5, 0.95, 10)  # COCO's
+
+
+def best_overlaps(
+    gt_boxes: np.ndarray, proposals: np.ndarray, scores: np.ndarray, limits: Sequence[int] = LIMITS
+) -> np.ndarray:
+    """IoU of each ground-truth box with the proposal it is paired with, for each limit.
+
+    Pairs are one to one and greedy, best overlap first, so two actors need two proposals.
+
+    Args:
+        gt_boxes: (g, 4), proposals: (p, 4) x1 y1 x2 y2; scores: (p,), of which the `limit` best count.
+    Returns:
+        (len(limits), g) in [0, 1].
+    """
+    order = np.argsort(-scores, kind="stable")[: max(limits)]
+    overlaps = _iou_matrix(gt_boxes, proposals[order])
+    result = np.zeros((len(limits), len(gt_boxes)))
+    for row, limit in zip(result, limits, strict=True):
+        free = overlaps[:, :limit].copy()
+        for _ in range(min(free.shape)):
+            truth, proposal = np.unravel_index(np.argmax(free), free.shape)
+            if free[truth, proposal] <= 0:
+                break
+            row[truth] = free[truth, proposal]
+            free[truth, :] = free[:, proposal] = 0
+    return result
+
+
+def _iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(len(a), len(b)) IoU; 0 where neither box has an area."""
+    a, b = a[:, None].astype(np.float64), b[None].astype(np.float64)
+    side = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0)
+    intersection = side.prod(axis=-1)
+    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - intersection
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def proposal_recall(overlaps: np.ndarray, limits: Sequence[int] = LIMITS) -> dict[str, float]:
+    """{"AR@k": mean recall over IoU .50:.05:.95, "recall@0.5@k"} for k proposals a frame; nan without boxes.
+
+    `overlaps`: (len(limits), n) from `best_overlaps`, all frames side by side.
+    """
+    scores = {}
+    for row, limit in zip(overlaps, limits, strict=True):
+        empty = not row.size
+        scores[f"AR@{limit}"] = float("nan") if empty else float((row >= THRESHOLDS[:, None]).mean())
+        scores[f"recall@0.5@{limit}"] = float("nan") if empty else float((row >= 0.5).mean())
+    return scores

@@ -1,0 +1,65 @@
+"""Boxes against boxes: regression targets, matching and sampling, shared by the RPN and the region head.
+
+Naming: R boxes, G ground-truth boxes. A box is x0 y0 x1 y1 in pixels of the network's input.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+# A predicted log scale above this is cut, so that exp() stays finite: 1000 pixels over an anchor of 16.
+MAX_LOG_SCALE = math.log(1000.0 / 16)
+
+
+def encode(boxes: Tensor, targets: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """The deltas (dx, dy, dw, dh) that take `boxes` (R, 4) to `targets` (R, 4), times `weights` (Girshick et al. 2014)."""
+    size, centre = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
+    target_size, target_centre = targets[:, 2:] - targets[:, :2], (targets[:, 2:] + targets[:, :2]) / 2
+    deltas = torch.cat([(target_centre - centre) / size, torch.log(target_size / size)], 1)
+    return deltas * deltas.new_tensor(weights)
+
+
+def decode(boxes: Tensor, deltas: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """Apply deltas (R, 4*k), k sets for each of `boxes` (R, 4): (R, k, 4)."""
+    deltas = deltas.reshape(len(boxes), -1, 4) / deltas.new_tensor(weights)
+    size, centre = (boxes[:, 2:] - boxes[:, :2])[:, None], ((boxes[:, 2:] + boxes[:, :2]) / 2)[:, None]
+    centre = centre + deltas[..., :2] * size
+    half = size * torch.exp(deltas[..., 2:].clamp(max=MAX_LOG_SCALE)) / 2
+    return torch.cat([centre - half, centre + half], -1)
+
+
+def match(gt_boxes: Tensor, boxes: Tensor, low: float, high: float, keep_best: bool) -> tuple[Tensor, Tensor]:
+    """Which ground truth each box stands for.
+
+    Returns (index of the best ground truth (R,), label (R,)): label 1 where IoU >= high, 0 where IoU < low, -1 between.
+    keep_best: also label 1 for every box that has the highest IoU with some ground truth, however low (the RPN's rule).
+    """
+    if not len(gt_boxes):
+        zeros = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
+        return zeros, zeros.clone()
+    iou = box_iou(gt_boxes, boxes)  # (G, R)
+    best_iou, best = iou.max(0)
+    labels = torch.full_like(best, -1)
+    labels[best_iou < low] = 0
+    labels[best_iou >= high] = 1
+    if keep_best:
+        highest = iou.max(1, keepdim=True).values
+        labels[((iou == highest) & (highest > 0)).any(0)] = 1
+    return best, labels
+
+
+def sample(labels: Tensor, count: int, positive_fraction: float) -> tuple[Tensor, Tensor]:
+    """Indices of at most `count * positive_fraction` random positives (label > 0) and of negatives (0) that fill `count`."""
+    positive, negative = (labels > 0).nonzero()[:, 0], (labels == 0).nonzero()[:, 0]
+    num_positive = min(len(positive), int(count * positive_fraction))
+    num_negative = min(len(negative), count - num_positive)
+    chosen_positive = positive[torch.randperm(len(positive), device=labels.device)[:num_positive]]
+    chosen_negative = negative[torch.randperm(len(negative), device=labels.device)[:num_negative]]
+    return chosen_positive, chosen_negative
+
+
+def smooth_l1(prediction: Tensor, target: Tensor, beta: float) -> Tensor:
+    """Sum of 0.5 d^2 / beta where |d| < beta, else |d| - 0.5 beta; the plain absolute difference at beta 0."""
+    return torch.nn.functional.smooth_l1_loss(prediction, target, beta=beta, reduction="sum")

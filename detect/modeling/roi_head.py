@@ -1,0 +1,147 @@
+"""The region head: pool every proposal from the context features, run the rest of the 3D network, classify and refine.
+
+Naming: R regions, K classes, background is class K.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import batched_nms, clip_boxes_to_image
+
+from backbones.inception import Stages
+from detect.d2 import ROI_HEADS_REGISTRY, Boxes, CfgNode, ImageList, Instances, configurable
+from detect.modeling.boxes import decode, encode, match, sample, smooth_l1
+from detect.modeling.roi_pool3d import roi_pool3d
+
+
+@ROI_HEADS_REGISTRY.register()
+class ActionROIHead(nn.Module):
+    """Proposals of the keyframe and context features in; actions with boxes, or two losses, out."""
+
+    @configurable
+    def __init__(self, *, tail: Stages, channels: int, stride: int, num_classes: int, pooler_resolution: int,
+                 sampling_ratio: int, max_pool: bool, dropout: float, batch_size_per_image: int,
+                 positive_fraction: float, iou_threshold: float, append_gt: bool, bbox_reg_weights: tuple[float, ...],
+                 smooth_l1_beta: float, cls_loss_weight: float, bbox_reg_loss_weight: float, score_thresh: float,
+                 nms_thresh: float, detections_per_class: int, detections_per_image: int):
+        """channels: of the tail's output.  max_pool: pool to twice the resolution, then 2 x 2 max."""
+        super().__init__()
+        self.tail, self.num_classes = tail, num_classes
+        self.pooler_resolution, self.sampling_ratio, self.max_pool = pooler_resolution, sampling_ratio, max_pool
+        self.scale = 1.0 / stride
+        self.dropout = nn.Dropout(dropout)
+        self.cls_score = nn.Linear(channels, num_classes + 1)
+        self.bbox_pred = nn.Linear(channels, 4 * num_classes)
+        nn.init.normal_(self.cls_score.weight, std=0.01)
+        nn.init.normal_(self.bbox_pred.weight, std=0.001)
+        for layer in (self.cls_score, self.bbox_pred):
+            nn.init.zeros_(layer.bias)
+        self.batch_size_per_image, self.positive_fraction = batch_size_per_image, positive_fraction
+        self.iou_threshold, self.append_gt = iou_threshold, append_gt
+        self.bbox_reg_weights, self.smooth_l1_beta = bbox_reg_weights, smooth_l1_beta
+        self.cls_loss_weight, self.bbox_reg_loss_weight = cls_loss_weight, bbox_reg_loss_weight
+        self.score_thresh, self.nms_thresh = score_thresh, nms_thresh
+        self.detections_per_class, self.detections_per_image = detections_per_class, detections_per_image
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, feature_info: dict, tail: Stages) -> dict:
+        """feature_info: {"channels", "stride": (time, space)} of the pooled map; tail: the stages after it."""
+        heads, box = cfg.MODEL.ROI_HEADS, cfg.MODEL.ROI_BOX_HEAD
+        last = list(tail.feature_info.values())[-1] if len(tail) else feature_info
+        return {
+            "tail": tail,
+            "channels": last["channels"],
+            "stride": feature_info["stride"][1],
+            "num_classes": heads.NUM_CLASSES,
+            "pooler_resolution": box.POOLER_RESOLUTION,
+            "sampling_ratio": box.POOLER_SAMPLING_RATIO,
+            "max_pool": box.MAX_POOL,
+            "dropout": box.DROPOUT,
+            "batch_size_per_image": heads.BATCH_SIZE_PER_IMAGE,
+            "positive_fraction": heads.POSITIVE_FRACTION,
+            "iou_threshold": heads.IOU_THRESHOLDS[0],
+            "append_gt": heads.PROPOSAL_APPEND_GT,
+            "bbox_reg_weights": tuple(box.BBOX_REG_WEIGHTS),
+            "smooth_l1_beta": box.SMOOTH_L1_BETA,
+            "cls_loss_weight": box.CLS_LOSS_WEIGHT,
+            "bbox_reg_loss_weight": box.BBOX_REG_LOSS_WEIGHT,
+            "score_thresh": heads.SCORE_THRESH_TEST,
+            "nms_thresh": heads.NMS_THRESH_TEST,
+            "detections_per_class": cfg.TEST.DETECTIONS_PER_CLASS,
+            "detections_per_image": cfg.TEST.DETECTIONS_PER_IMAGE,
+        }
+
+    def forward(self, images: ImageList, context: Tensor, proposals: list[Instances],
+                gt_instances: list[Instances] | None = None) -> tuple[list[Instances], dict[str, Tensor]]:
+        """context: (N, C, T, H, W). Returns (detections, {}) in inference and ([], losses) in training."""
+        if self.training:
+            proposals = [self.sample_proposals(p, gt) for p, gt in zip(proposals, gt_instances, strict=True)]
+            logits, deltas = self.predict(context, [p.proposal_boxes.tensor for p in proposals])
+            return [], self.losses(logits, deltas, proposals)
+        boxes = [p.proposal_boxes.tensor for p in proposals]
+        logits, deltas = self.predict(context, boxes)
+        counts = [len(b) for b in boxes]
+        per_image = zip(boxes, logits.split(counts), deltas.split(counts), images.image_sizes, strict=True)
+        return [self.select(*one) for one in per_image], {}
+
+    def predict(self, context: Tensor, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Class logits (R, K+1) and class-specific box deltas (R, 4K) of all regions."""
+        if sum(map(len, boxes)) == 0:
+            nothing = context.sum() * 0 + context.new_zeros(0, self.cls_score.in_features)
+            return self.cls_score(nothing), self.bbox_pred(nothing)
+        if self.max_pool:
+            pooled = roi_pool3d(context, boxes, 2 * self.pooler_resolution, self.scale, self.sampling_ratio)
+            pooled = F.max_pool3d(pooled, (1, 2, 2))
+        else:
+            pooled = roi_pool3d(context, boxes, self.pooler_resolution, self.scale, self.sampling_ratio)
+        features = self.dropout(self.tail(pooled).mean(dim=(2, 3, 4)))  # (R, C)
+        return self.cls_score(features), self.bbox_pred(features)
+
+    @torch.no_grad()
+    def sample_proposals(self, proposals: Instances, gt: Instances) -> Instances:
+        """A training sample of one image's proposals, with their classes and the boxes they should become."""
+        boxes, gt_boxes = proposals.proposal_boxes.tensor, gt.gt_boxes.tensor
+        if self.append_gt:
+            boxes = torch.cat([boxes, gt_boxes])
+        best, labels = match(gt_boxes, boxes, self.iou_threshold, self.iou_threshold, keep_best=False)
+        positive, negative = sample(labels, self.batch_size_per_image, self.positive_fraction)
+        chosen = torch.cat([positive, negative])
+        classes = torch.full_like(chosen, self.num_classes)
+        targets = boxes[chosen].clone()
+        if len(positive):
+            classes[: len(positive)] = gt.gt_classes[best[positive]]
+            targets[: len(positive)] = gt_boxes[best[positive]]
+        return Instances(proposals.image_size, proposal_boxes=Boxes(boxes[chosen]), gt_classes=classes,
+                         gt_boxes=Boxes(targets))
+
+    def losses(self, logits: Tensor, deltas: Tensor, sampled: list[Instances]) -> dict[str, Tensor]:
+        """Cross-entropy over the sampled regions, and the box loss of the positives over the same count."""
+        classes = torch.cat([s.gt_classes for s in sampled])
+        boxes = torch.cat([s.proposal_boxes.tensor for s in sampled])
+        targets = torch.cat([s.gt_boxes.tensor for s in sampled])
+        count = max(len(classes), 1)
+        positive = (classes < self.num_classes).nonzero()[:, 0]
+        chosen = deltas.reshape(len(deltas), -1, 4)[positive, classes[positive]]  # (positives, 4)
+        wanted = encode(boxes[positive], targets[positive], self.bbox_reg_weights)
+        return {
+            "loss_cls": F.cross_entropy(logits, classes, reduction="sum") * (self.cls_loss_weight / count),
+            "loss_box_reg": smooth_l1(chosen, wanted, self.smooth_l1_beta) * (self.bbox_reg_loss_weight / count),
+        }
+
+    def select(self, proposals: Tensor, logits: Tensor, deltas: Tensor, image_size: tuple[int, int]) -> Instances:
+        """One image's detections after per-class suppression, best first."""
+        scores = logits.float().softmax(1)[:, :-1]  # (R, K)
+        boxes = clip_boxes_to_image(decode(proposals, deltas.float(), self.bbox_reg_weights), image_size)  # (R, K, 4)
+        has_area = (boxes[..., 2:] > boxes[..., :2]).all(-1)
+        region, classes = ((scores > self.score_thresh) & has_area).nonzero(as_tuple=True)
+        scores, boxes = scores[region, classes], boxes[region, classes]
+        keep = batched_nms(boxes, scores, classes, self.nms_thresh)
+        rank = _rank_within_class(classes[keep], self.num_classes)
+        keep = keep[rank < self.detections_per_class][: self.detections_per_image]
+        return Instances(tuple(image_size), pred_boxes=Boxes(boxes[keep]), scores=scores[keep], pred_classes=classes[keep])
+
+
+def _rank_within_class(classes: Tensor, num_classes: int) -> Tensor:
+    """For each entry how many earlier ones have its class."""
+    counts = F.one_hot(classes, num_classes).cumsum(0)
+    return counts.gather(1, classes[:, None])[:, 0] - 1

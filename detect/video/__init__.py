@@ -1,0 +1,1 @@
+"""Frames of videos, and the transforms of clips."""

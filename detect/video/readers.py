@@ -1,0 +1,191 @@
+"""Frames of a video file (OpenCV) or of a folder of JPEG or PNG images, as RGB uint8 (height, width, 3).
+
+Frame numbers are 0-based, counted in decoding order; a container's header is never believed (it claims 48
+frames for a JHMDB clip of 40). A folder's images are numbered from 0 or 1; the lowest number there is frame
+0.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are raised here, once, with the file's name
+
+import cv2
+import numpy as np
+
+IMAGE_NAME = re.compile(r"(?P<prefix>|[^.\d]|[^.].*\D)(?P<number>\d+)\.(jpe?g|png)", re.IGNORECASE)
+RGB_PREFIXES = ("", "img_", "image_", "frame_", "frame", "img", "image")  # where flow images lie beside them
+END_MARKERS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
+
+
+class FrameReadError(RuntimeError):
+    """A frame cannot be read; the message names the file, the frame and how many decode.
+
+    `decoded`: how many frames the video has, where the reason is that it ends too early, else None.
+    """
+
+    decoded: int | None = None
+
+
+class MissingMediaError(FrameReadError):
+    """There is no such video file or frame folder."""
+
+
+def read_frames(path: str | Path, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    """The frames with these numbers, (n, height, width, 3) uint8 RGB, in the order asked for; repeats are
+    allowed.
+
+    A video file is decoded from its start up to the last frame wanted. Raises FrameReadError.
+    """
+    wanted, rows = np.unique(np.asarray(indices, np.int64), return_inverse=True)
+    if len(wanted) == 0:
+        return np.empty((0, 0, 0, 3), np.uint8)
+    if wanted[0] < 0:
+        raise FrameReadError(f"{path}: frame {wanted[0]} was asked for; frames are numbered from 0")
+    read = _read_images if _is_folder(path) else _read_video
+    frames = read(Path(path), wanted)
+    sizes = {frame.shape for frame in frames}
+    if len(sizes) > 1:
+        raise FrameReadError(f"{path}: frames {wanted[0]} to {wanted[-1]} differ in size: {sorted(sizes)}")
+    return np.stack(frames)[rows]
+
+
+def count_frames(path: str | Path) -> int:
+    """How many frames decode; for a folder, up to its highest number (a gap is an error when read)."""
+    if _is_folder(path):
+        return len(_image_files(Path(path)))
+    capture, count = _open(path), 0
+    while capture.grab():
+        count += 1
+    if count == 0:
+        raise FrameReadError(f"{path}: no frame decodes; the file is empty or damaged")
+    return count
+
+
+def iter_frames(path: str | Path, threads: int = 1) -> Iterator[np.ndarray]:
+    """Each frame once, in order, holding one at a time. Raises FrameReadError."""
+    for frame in iter_frames_or_errors(path, threads):
+        if isinstance(frame, FrameReadError):
+            raise frame
+        yield frame
+
+
+def iter_frames_or_errors(path: str | Path, threads: int = 1) -> Iterator[np.ndarray | FrameReadError]:
+    """As `iter_frames`, but a frame that cannot be read is given as its error, and the next ones follow where
+    possible.
+
+    A video or folder that cannot be read at all raises FrameReadError. `threads` of the decoder: one is the
+    fastest for frames of 240 x 320, 0 leaves the choice to FFmpeg.
+    """
+    if _is_folder(path):
+        for file in _image_files(Path(path)):
+            try:
+                yield _read_image(file)
+            except FrameReadError as error:
+                yield error
+        return
+    capture, count = _open(path, threads), 0
+    while capture.grab():
+        try:
+            yield _retrieve(capture, path, count)
+        except FrameReadError as error:
+            yield error
+        count += 1
+    if count == 0:
+        raise FrameReadError(f"{path}: no frame decodes; the file is empty or damaged")
+
+
+def _is_folder(path: str | Path) -> bool:
+    if not os.path.exists(path):
+        raise MissingMediaError(f"{path}: there is no such video file or folder of frames")
+    return os.path.isdir(path)
+
+
+def _open(path: str | Path, threads: int = 1) -> cv2.VideoCapture:
+    # FFmpeg is named so that OpenCV does not take 00001.png for a sequence of images, nor try cameras
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if not capture.isOpened():
+        raise FrameReadError(
+            f"{path}: does not open as a video; it is empty, cut off or of an unknown format"
+        )
+    return capture
+
+
+def _retrieve(capture: cv2.VideoCapture, path: str | Path, index: int) -> np.ndarray:
+    ok, frame = capture.retrieve()
+    if not ok or frame is None:
+        raise FrameReadError(f"{path}: frame {index} does not decode")
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+def _too_short(path: str | Path, wanted: int, decoded: int) -> FrameReadError:
+    error = FrameReadError(f"{path}: frame {wanted} was asked for, but only {decoded} frames decode")
+    error.decoded = decoded
+    return error
+
+
+def _read_video(path: Path, wanted: np.ndarray) -> list[np.ndarray]:
+    capture, frames, position = _open(path), [], 0
+    for index in wanted.tolist():
+        while position <= index:
+            if not capture.grab():
+                raise _too_short(path, int(wanted[-1]), position)
+            position += 1
+        frames.append(_retrieve(capture, path, index))
+    return frames
+
+
+def _read_images(folder: Path, wanted: np.ndarray) -> list[np.ndarray]:
+    files = _image_files(folder)
+    if wanted[-1] >= len(files):
+        raise _too_short(folder, int(wanted[-1]), len(files))
+    return [_read_image(files[index]) for index in wanted.tolist()]
+
+
+def _image_files(folder: Path) -> list[Path]:
+    """The path of each frame's image, whether or not it is there: a gap in the numbers keeps its place."""
+    by_prefix: dict[str, dict[int, str]] = {}
+    for name in os.listdir(folder):
+        if match := IMAGE_NAME.fullmatch(name):
+            images = by_prefix.setdefault(match["prefix"], {})
+            if other := images.get(int(match["number"])):
+                raise FrameReadError(f"{folder}: {other} and {name} are both frame {match['number']}")
+            images[int(match["number"])] = name
+    prefix = next((p for p in RGB_PREFIXES if p in by_prefix), None)
+    if len(by_prefix) == 1:
+        (prefix,) = by_prefix
+    if prefix is None:
+        found = f"images with prefixes {sorted(by_prefix)}" if by_prefix else "no numbered .jpg or .png image"
+        raise FrameReadError(f"{folder}: {found}; expected 00001.jpg, 00002.jpg, ... or img_00001.jpg, ...")
+
+    images = by_prefix[prefix]
+    first, last = min(images), max(images)
+    if first > 1:
+        raise FrameReadError(f"{folder}: the first image is {images[first]}; frames are numbered from 0 or 1")
+    number, suffix = images[first][len(prefix) :].split(".")
+    return [folder / images.get(i, f"{prefix}{i:0{len(number)}d}.{suffix}") for i in range(first, last + 1)]
+
+
+def _read_image(path: Path) -> np.ndarray:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise FrameReadError(f"{path}: this frame is missing, frames after it are there") from None
+    except OSError as error:
+        raise FrameReadError(f"{path}: cannot be read ({error})") from error
+    # OpenCV fills the missing part of a cut-off image with grey and says nothing
+    whole = END_MARKERS[path.suffix.lower()] in data
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
+    except cv2.error:  # e.g. a header that claims billions of pixels
+        image = None
+    if image is None:
+        raise FrameReadError(f"{path}: {len(data)} bytes, not a readable image; empty, cut off or damaged")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

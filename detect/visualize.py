@@ -1,0 +1,129 @@
+"""Drawing: boxes with labels and scores on frames, picture grids and videos. Images are (H, W, 3) uint8 RGB arrays."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+GROUND_TRUTH = (255, 255, 255)
+
+
+def class_colour(label: int) -> tuple[int, int, int]:
+    """A bright colour for a class index; hues a golden ratio apart, so that neighbours differ."""
+    hue = int(180 * ((0.08 + label * 0.618034) % 1.0))
+    rgb = cv2.cvtColor(np.array([[[hue, 190, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0]
+    return int(rgb[0]), int(rgb[1]), int(rgb[2])
+
+
+def readable(image: np.ndarray, height: int = 360) -> tuple[np.ndarray, float]:
+    """`image` enlarged by a whole factor until it is about `height` rows high, and that factor."""
+    factor = max(1, round(height / image.shape[0]))
+    if factor == 1:
+        return image.copy(), 1.0
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), float(factor)
+
+
+def draw_boxes(image: np.ndarray, boxes: np.ndarray, labels: Sequence[int], class_names: Sequence[str],
+               scores: Sequence[float] | None = None, scale: float = 1.0) -> np.ndarray:
+    """Draw detections in class colours with their names and scores, in place; boxes (n, 4) in pixels times `scale`."""
+    size = max(image.shape[0] / 720, 0.42)
+    thickness = max(1, round(image.shape[0] / 180))
+    for i in range(len(boxes) - 1, -1, -1):  # the best last, on top
+        colour = class_colour(int(labels[i]))
+        x0, y0, x1, y1 = (int(round(v * scale)) for v in boxes[i])
+        cv2.rectangle(image, (x0, y0), (x1, y1), (0, 0, 0), thickness + 2, cv2.LINE_AA)
+        cv2.rectangle(image, (x0, y0), (x1, y1), colour, thickness, cv2.LINE_AA)
+        text = class_names[int(labels[i])] + ("" if scores is None else f" {scores[i]:.2f}")
+        _draw_tag(image, text, x0, y0, colour, size)
+    return image
+
+
+def draw_ground_truth(image: np.ndarray, boxes: np.ndarray, labels: Sequence[int], class_names: Sequence[str],
+                      scale: float = 1.0) -> np.ndarray:
+    """Draw annotated boxes in white, in place."""
+    size = max(image.shape[0] / 720, 0.42)
+    for box, label in zip(boxes, labels, strict=True):
+        x0, y0, x1, y1 = (int(round(v * scale)) for v in box)
+        cv2.rectangle(image, (x0, y0), (x1, y1), GROUND_TRUTH, max(1, round(image.shape[0] / 240)), cv2.LINE_AA)
+        _draw_tag(image, class_names[int(label)], x0, y0, GROUND_TRUTH, size)
+    return image
+
+
+def _draw_tag(image: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int], size: float) -> None:
+    """Black text on a filled tag above (x, y), moved inside the picture."""
+    (w, h), base = cv2.getTextSize(text, FONT, size, 1)
+    x = min(max(x, 0), max(image.shape[1] - w - 6, 0))
+    y = max(y, h + base + 4)
+    cv2.rectangle(image, (x, y - h - base - 4), (x + w + 6, y), colour, -1)
+    cv2.putText(image, text, (x + 3, y - base - 1), FONT, size, (0, 0, 0), 1, cv2.LINE_AA)
+
+
+def caption(image: np.ndarray, text: str) -> np.ndarray:
+    """`image` under a dark strip with a line of text."""
+    strip = np.full((26, image.shape[1], 3), 28, np.uint8)
+    cv2.putText(strip, text, (8, 18), FONT, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
+    return np.vstack([strip, image])
+
+
+def grid(pictures: Sequence[np.ndarray], columns: int, gap: int = 6) -> np.ndarray:
+    """Pictures of one size in rows of `columns`, dark gaps between; empty cells stay dark."""
+    h, w = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 28, np.uint8)
+    for i, picture in enumerate(pictures):
+        y, x = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
+        sheet[y : y + h, x : x + w] = picture
+    return sheet
+
+
+def save_image(path: str | Path, image: np.ndarray) -> None:
+    """Write an RGB picture; the format follows the file name. Raises OSError where it cannot be written."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"cannot write the picture {path}")
+
+
+class VideoWriter:
+    """Writes RGB frames to `path` one by one (.mp4: MPEG-4, .avi: Motion JPEG); the file appears when it is complete."""
+
+    CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+
+    def __init__(self, path: str | Path, fps: float):
+        self.path, self.fps = Path(path), fps
+        suffix = self.path.suffix.lower()
+        if suffix not in self.CODECS:
+            raise ValueError(f"output video {self.path}: the suffix must be one of {', '.join(self.CODECS)}")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.temporary = self.path.with_name(f".{self.path.stem}.part{suffix}")
+        self.codec = cv2.VideoWriter_fourcc(*self.CODECS[suffix])
+        self.writer = None
+
+    def write(self, frame: np.ndarray) -> None:
+        if self.writer is None:
+            self.writer = cv2.VideoWriter(str(self.temporary), self.codec, self.fps, frame.shape[1::-1])
+            if not self.writer.isOpened():
+                raise OSError(f"OpenCV cannot write a {self.path.suffix} video to {self.path}")
+        self.writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if self.writer is None:
+            return
+        self.writer.release()
+        if kind is None:
+            os.replace(self.temporary, self.path)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+def save_video(path: str | Path, frames: Iterable[np.ndarray], fps: float = 16.0) -> None:
+    """Write RGB frames of one size as a video."""
+    with VideoWriter(path, fps) as writer:
+        for frame in frames:
+            writer.write(frame)

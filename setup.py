@@ -1,0 +1,27 @@
+from setuptools import find_packages, setup
+
+setup(
+    name="action-detection",
+    version="0.1.0",
+    description="Spatio-temporal action detection: S3D-G and I3D video networks, and the Faster R-CNN detector on top of them",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["backbones", "backbones.*", "detect", "detect.*"]),
+    package_data={"backbones": ["weights/*"]},
+    install_requires=[
+        "torch>=2.6",
+        "torchvision>=0.21",
+        "numpy>=1.24",
+        # contrib, because TV-L1 flow lives there; headless, because servers have no screen. One OpenCV per environment.
+        "opencv-contrib-python-headless>=4.8",
+        "pycocotools>=2.0.7",
+        "scipy>=1.10",
+        "fvcore>=0.1.5.post20221221",
+        "iopath>=0.1.9",
+        "yacs>=0.1.8",
+        "tabulate>=0.9",
+        "tensorboard>=2.12",
+        "tqdm>=4.60",
+    ],
+    extras_require={"test": ["pytest>=7.4", "hypothesis>=6.80", "ruff>=0.6"]},
+)

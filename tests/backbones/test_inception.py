@@ -1,0 +1,173 @@
+"""The network family: shapes, counts and layer equality against torch's own 3D operators."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import backbones
+from backbones.inception import ENDPOINTS, scale_channels
+from backbones.layers import Conv, Gate, MaxPool, fold_time, same_padding, unfold_time
+
+
+def parameters(name: str, **overrides) -> int:
+    return sum(p.numel() for p in backbones.build(name, **overrides).parameters())
+
+
+def test_i3d_has_the_parameters_of_the_public_graph():
+    # pytorch-i3d and hassony2's I3D with BN scale and shift, 400 classes: 12.697 M
+    assert round(parameters("i3d") / 1e6, 3) == 12.697
+
+
+def test_s3d_with_batch_norm_on_two_branches_has_the_parameters_of_torchvision():
+    # torchvision.models.video.s3d: separable stem, BN after every convolution, temporal only after 3x3: 8,320,048
+    assert parameters("s3d", all_branches=False, temporal_bn=True) == 8_320_048
+
+
+def test_heavy_families_meet_their_ends():
+    assert parameters("top_heavy_i3d_0") == parameters("i3d")
+    assert parameters("bottom_heavy_i3d_0") == parameters("i2d")
+    assert parameters("top_heavy_s3d_0") == parameters("s3d")
+    assert parameters("fast_s3d") == parameters("top_heavy_s3d_9")
+    counts = [parameters(f"bottom_heavy_i3d_{k}", width=0.25) for k in range(11)]
+    assert counts == sorted(counts) and len(set(counts)) == 11
+
+
+def test_gates_add_a_square_matrix_and_a_bias_for_every_temporal_convolution():
+    block = 64 + 128 + 32 + 32  # mixed_3b
+    net, gated = (backbones.build(name).stages.mixed_3b for name in ("s3d", "s3dg"))
+    more = sum(p.numel() for p in gated.parameters()) - sum(p.numel() for p in net.parameters())
+    assert more == 64**2 + 128**2 + 32**2 + 32**2 + block
+
+
+@pytest.mark.parametrize("name", ["i3d", "i2d", "s3d", "s3dg", "fast_s3d", "top_heavy_i3d_5", "bottom_heavy_s3d_3"])
+def test_endpoints_have_the_channels_and_strides_that_feature_info_says(name):
+    net = backbones.build(name, width=0.25, num_classes=5).eval()
+    x = torch.randn(1, 3, 16, 64, 96)
+    for endpoint, value in net.endpoints(x).items():
+        info = net.stages.feature_info[endpoint]
+        t, s = info["stride"]
+        assert value.shape == (1, info["channels"], 16 // t, 64 // s, 96 // s), endpoint
+    assert tuple(net.endpoints(x)) == ENDPOINTS
+    assert net(x).shape == (1, 5)
+
+
+def test_mixed_4e_is_what_the_detector_expects():
+    info = backbones.build("s3dg").stages.feature_info["mixed_4e"]
+    assert info == {"channels": 528, "stride": (4, 16)}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_trunk_then_tail_is_the_network(endpoint):
+    net = backbones.build("s3dg", width=0.125, temporal_bn=True).eval()
+    x = torch.randn(1, 3, 9, 40, 33)
+    trunk, tail = net.split(endpoint)
+    with torch.no_grad():
+        assert torch.equal(tail(trunk(x)), net.endpoints(x, ("mixed_5c",))["mixed_5c"])
+
+
+def conv3d_same(x, conv: nn.Conv3d):
+    """The reference: explicit zero padding, then torch's conv3d."""
+    pads = [p for n, k, s in zip(x.shape[:1:-1], conv.kernel_size[::-1], conv.stride[::-1], strict=True)
+            for p in same_padding(n, k, s)]
+    return F.conv3d(F.pad(x, pads), conv.weight, conv.bias, conv.stride)
+
+
+@pytest.mark.parametrize("kernel", [(1, 1, 1), (1, 3, 3), (3, 1, 1), (3, 3, 3), (7, 7, 7), (1, 7, 7), (7, 1, 1)])
+@pytest.mark.parametrize("stride", [(1, 1, 1), (2, 2, 2), (1, 2, 2), (2, 1, 1)])
+@pytest.mark.parametrize("size", [(1, 5, 8), (4, 7, 7), (5, 8, 6)])
+def test_convolution_equals_conv3d_in_value_and_gradient(kernel, stride, size):
+    torch.manual_seed(0)
+    conv = Conv(3, 4, kernel, stride).double()
+    x = torch.randn(2, 3, *size, dtype=torch.float64).requires_grad_()
+    ours, reference = conv(x.contiguous(memory_format=torch.channels_last_3d)), conv3d_same(x, conv)
+    torch.testing.assert_close(ours, reference)
+    upstream = torch.randn_like(reference)
+    for a, b in zip(*(torch.autograd.grad((y * upstream).sum(), (x, conv.weight, conv.bias)) for y in (ours, reference)),
+                    strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("kernel, stride", [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 2)),
+                                            ((3, 3, 3), (1, 1, 1)), ((1, 3, 3), (1, 1, 1))])
+@pytest.mark.parametrize("size", [(1, 1, 1), (2, 3, 4), (5, 7, 8), (4, 13, 6)])
+def test_max_pool_equals_padding_with_minus_infinity(kernel, stride, size):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, *size).contiguous(memory_format=torch.channels_last_3d)
+    pads = [p for n, k, s in zip(size[::-1], kernel[::-1], stride[::-1], strict=True) for p in same_padding(n, k, s)]
+    reference = F.max_pool3d(F.pad(x, pads, value=float("-inf")), kernel, stride)
+    pool = MaxPool(kernel, stride)
+    assert torch.equal(pool(x), reference)
+    assert torch.equal(pool(x.clone().requires_grad_()), reference)  # the differentiable path
+
+
+def test_same_padding_by_hand():
+    # TensorFlow: 7 wide, stride 2, 400 inputs, 200 outputs: 199 * 2 + 7 - 400 = 5 zeros, 2 before and 3 behind
+    assert same_padding(400, 7, 2) == (2, 3)
+    assert same_padding(13, 3, 2) == (1, 1)
+    assert same_padding(14, 3, 2) == (0, 1)
+    assert same_padding(5, 1, 2) == (0, 0)
+
+
+def test_folding_time_is_a_view_and_unfolds():
+    x = torch.randn(2, 5, 3, 4, 6).contiguous(memory_format=torch.channels_last_3d)
+    folded = fold_time(x)
+    assert folded.data_ptr() == x.data_ptr() and torch.equal(folded[4], x[1, :, 1])
+    assert torch.equal(unfold_time(folded, 2), x)
+
+
+def test_gate_by_hand():
+    gate = Gate(2)
+    with torch.no_grad():
+        gate.fc.weight.copy_(torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
+        gate.fc.bias.copy_(torch.tensor([0.0, 100.0]))
+    x = torch.stack([torch.full((1, 2, 2), 3.0), torch.tensor([[[1.0, 3.0], [2.0, 2.0]]])])[None]
+    y = gate(x)
+    # channel 0: mean of channel 1 is 2, so 3 * sigmoid(2); channel 1: sigmoid(100) = 1
+    torch.testing.assert_close(y[0, 0], 3 * torch.sigmoid(torch.tensor(2.0)).expand(1, 2, 2))
+    torch.testing.assert_close(y[0, 1], x[0, 1])
+
+
+def test_identity_initialised_s3d_starts_as_the_2d_network():
+    s3d, i2d = backbones.build("s3d", width=0.125), backbones.build("i2d", width=0.125)
+    spatial = [v for k, v in s3d.state_dict().items() if ".temporal." not in k]
+    i2d.load_state_dict(dict(zip(i2d.state_dict(), spatial, strict=True)))
+    still = torch.randn(1, 3, 1, 32, 32).expand(1, 3, 8, 32, 32)  # so that pooling over time changes nothing
+    a, b = (net.train().endpoints(still, ("mixed_3c",))["mixed_3c"] for net in (s3d, i2d))
+    torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_reversing_time_reverses_nothing_that_i2d_sees():
+    net = backbones.build("i2d", width=0.125).eval()
+    x = torch.randn(1, 3, 1, 32, 32).expand(1, 3, 8, 32, 32)
+    assert torch.equal(net(x), net(x.flip(2)))
+
+
+def test_head_averages_windows_of_two_steps():
+    # steps 1 2 6: windows 1.5, 4; mean 2.75, where the plain mean is 3
+    net = backbones.build("i2d", width=0.125, num_classes=1).eval()
+    channels = net.logits.in_channels
+    nn.init.constant_(net.logits.weight, 1 / channels)
+    nn.init.zeros_(net.logits.bias)
+    steps = torch.tensor([1.0, 2.0, 6.0]).reshape(1, 1, 3, 1, 1).expand(1, channels, 3, 2, 2)
+    net.stages = nn.Identity()
+    torch.testing.assert_close(net(steps), torch.tensor([[2.75]]))
+
+
+def test_flow_input_width_and_frozen_statistics():
+    net = backbones.build("s3dg", in_channels=2, width=0.25, num_classes=3)
+    backbones.freeze_batch_norm(net)
+    before = {k: v.clone() for k, v in net.state_dict().items() if "running" in k}
+    assert net.train()(torch.randn(2, 2, 8, 32, 32)).shape == (2, 3)
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items() if k in before)
+    assert [scale_channels(c, 0.25) for c in (16, 64, 480)] == [8, 16, 120]
+    assert all(scale_channels(c, 1.0) == c for c in (16, 24, 48, 112, 208, 384))
+
+
+def test_errors_name_the_legal_values():
+    with pytest.raises(ValueError, match="unknown network 's3dgg'.*s3dg"):
+        backbones.build("s3dgg")
+    with pytest.raises(ValueError, match="unknown field 'gate'.*gating"):
+        backbones.build("s3d", gate=True)
+    with pytest.raises(ValueError, match="unknown endpoint 'mixed_4z'.*mixed_4e"):
+        backbones.build("i2d", width=0.125).split("mixed_4z")

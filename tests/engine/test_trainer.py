@@ -1,0 +1,210 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from engine_toy import ToyModel, toy_batches, toy_cfg, toy_trainer
+from torch import nn
+
+from detect.engine.trainer import endless, flatten
+from detect.engine.writers import JsonWriter
+
+
+def final_weights(folder):
+    return torch.load(folder / "model_final.pth", weights_only=True)
+
+
+def assert_same_tree(a, b, path=""):
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), path
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            assert_same_tree(a[key], b[key], f"{path}/{key}")
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b), path
+        for k, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same_tree(x, y, f"{path}/{k}")
+    else:
+        assert a == b, path
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_resumed_run_is_bit_equal_to_an_uninterrupted_one(tmp_path, optimizer):
+    cfg = toy_cfg(optimizer)
+    toy_trainer(tmp_path / "whole", cfg).train()
+    toy_trainer(tmp_path / "parts", cfg, max_iter=7).train()
+    os.remove(tmp_path / "parts" / "model_final.pth")
+    (tmp_path / "parts" / "last_checkpoint").write_text("model_0000004.pth")  # as if killed at iteration 6
+    resumed = toy_trainer(tmp_path / "parts", cfg, seed=99, resume=True)
+    assert resumed.start_iter == 5
+    resumed.train()
+    # model, optimiser, schedule, random generators, iteration: the whole file
+    assert_same_tree(final_weights(tmp_path / "whole"), final_weights(tmp_path / "parts"))
+
+
+def test_one_sgd_step_by_hand(tmp_path):
+    """loss (w - 3)^2 at w = 1: gradient -4, clipped to norm 1; rate 0.05 x warm-up 0.001 at iteration 0."""
+
+    class Quadratic(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor(1.0))
+
+        def forward(self, batch):
+            return {"loss": (self.w - 3).square()}
+
+    cfg = toy_cfg()
+    cfg.SOLVER.WEIGHT_DECAY, cfg.SOLVER.WARMUP_FACTOR = 0.0, 0.5
+    model = Quadratic()
+    toy_trainer(tmp_path, cfg, model=model, max_iter=1).train()
+    assert model.w.item() == pytest.approx(1 + 0.05 * 0.5 * 1.0)
+    model = Quadratic()
+    toy_trainer(tmp_path, cfg, model=model, max_iter=1, clip_norm=None).train()
+    assert model.w.item() == pytest.approx(1 + 0.05 * 0.5 * 4.0)
+
+
+def test_accumulation_equals_the_large_batch(tmp_path):
+    large = toy_batches(size=8)
+    small = [half for batch in large for half in (batch[:4], batch[4:])]
+    one, two = ToyModel(noise=False), ToyModel(noise=False)
+    two.load_state_dict(one.state_dict())
+    toy_trainer(tmp_path / "one", model=one, batches=large).train()
+    toy_trainer(tmp_path / "two", model=two, batches=small, accumulate=2).train()
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(two.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_files_and_metrics(tmp_path):
+    results = iter([{"action": {"AP50": 10.0, "note": "x"}}, {"action": {"AP50": 20.0, "note": "y"}}])
+    trainer = toy_trainer(
+        tmp_path, writers=[JsonWriter(tmp_path / "metrics.json")], write_period=4, eval_period=6,
+        evaluate=lambda: next(results), clip_norm=None,
+    )  # fmt: skip
+    assert trainer.train() == {"action": {"AP50": 20.0, "note": "y"}}
+    # every 5th, before the evaluation after the 6th, and the last
+    names = {"model_0000004.pth", "model_0000005.pth", "model_0000009.pth", "model_final.pth"}
+    assert {p.name for p in tmp_path.glob("*.pth")} == names
+    lines = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [3, 5, 7, 11]
+    assert {"total_loss", "loss_fit", "loss_small", "lr", "time", "data_time", "toy/error"} <= lines[0].keys()
+    assert [line.get("action/AP50") for line in lines] == [None, 10.0, None, 20.0]
+    # learning rate 0.05: warm-up 0.001 -> 1 over 4 steps (0.001 * 1/4 + 3/4 at 3), whole, tenth after step 8
+    assert [line["lr"] for line in lines] == pytest.approx([0.05 * 0.75025, 0.05, 0.05, 0.005])
+
+
+def test_resume_after_the_end_only_evaluates(tmp_path):
+    toy_trainer(tmp_path).train()
+    again = toy_trainer(tmp_path, resume=True, evaluate=lambda: {"a": 1.0})
+    before = {k: v.clone() for k, v in again.model.state_dict().items()}
+    assert again.start_iter == 12 and again.train() == {"a": 1.0}
+    assert_same_tree(before, dict(again.model.state_dict()))
+
+
+class Broken(ToyModel):
+    """Gives a loss that is not a number for one sample, or an infinite gradient."""
+
+    def __init__(self, kind):
+        super().__init__(noise=False)
+        self.kind = kind
+
+    def forward(self, batch):
+        losses = super().forward(batch)
+        if any(item["video"] == "v3" for item in batch):
+            if self.kind == "loss":
+                losses["loss_bad"] = self.out.bias.sum() * float("nan")
+            else:
+                losses["loss_bad"] = (self.out.bias.sum() * 0.0).sqrt()  # 0 with an infinite derivative
+        return losses
+
+
+@pytest.mark.parametrize("kind, value", [("loss", "loss_bad = nan"), ("gradient", "gradient norm = ")])
+def test_not_finite_stops_before_the_step_and_names_the_batch(tmp_path, kind, value):
+    model = Broken(kind)
+    trainer = toy_trainer(tmp_path, model=model)
+    with pytest.raises(FloatingPointError) as error:
+        trainer.train()
+    text = str(error.value)
+    assert "iteration 3" in text and value in text
+    assert "v3 frame 0, v3 frame 1, v3 frame 2, v3 frame 3" in text and "v2" not in text
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_bfloat16_autocast_or_a_clear_refusal(tmp_path):
+    model = ToyModel(noise=False)
+    seen = []
+    model.out.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    toy_trainer(tmp_path, model=model, max_iter=1, amp_dtype=torch.bfloat16).train()
+    assert seen == [torch.bfloat16] and model.out.weight.dtype == torch.float32
+    with pytest.raises(ValueError, match="torch.float16; it must be"):
+        toy_trainer(tmp_path, amp_dtype=torch.float16)
+
+
+def test_empty_data_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="no batches"):
+        toy_trainer(tmp_path, batches=[]).train()
+
+
+def test_evaluation_puts_the_model_back_into_training(tmp_path):
+    trainer = toy_trainer(tmp_path, max_iter=2, eval_period=1)
+    modes = []
+    trainer.evaluate = lambda: modes.append(trainer.model.training) or trainer.model.eval() and {}
+    trainer.train()
+    assert modes == [True, True] and trainer.model.training
+
+
+def test_helpers():
+    stream = endless([[1], [2]])
+    assert [next(stream) for _ in range(5)] == [[1], [2], [1], [2], [1]]
+    assert flatten({"a": {"b": 1, "c": {"d": 2.5}}, "e": "text", "f": True}) == {"a/b": 1.0, "a/c/d": 2.5}
+
+
+STOPPED_RUN = """
+import sys, time
+import torch
+from torch.utils.data import DataLoader
+from engine_toy import ToyModel, toy_batches, toy_trainer
+
+torch.set_num_threads(1)
+
+class Slow(ToyModel):
+    def forward(self, batch):
+        print("step", flush=True)
+        time.sleep(0.05)
+        return super().forward(batch)
+
+batches = toy_batches(2000)
+if sys.argv[2] == "workers":
+    batches = DataLoader(batches, batch_size=None, num_workers=1)
+def evaluate():
+    print("evaluating", flush=True)
+    time.sleep(60)
+options = dict(eval_period=3, evaluate=evaluate) if sys.argv[2] == "evaluation" else {}
+options.update(max_iter=2000, checkpoint_period=1000)
+toy_trainer(sys.argv[1], model=Slow(), batches=batches, **options).train()
+"""
+
+
+@pytest.mark.parametrize("how", ["plain", "workers", "evaluation"])
+def test_sigterm_saves_and_exits(tmp_path, how):
+    """The whole process group gets the signal, loader processes included, as from a cluster's scheduler."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}
+    command = [sys.executable, "-W", "ignore", "-c", STOPPED_RUN, str(tmp_path), how]
+    run = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    for _ in range(3):
+        assert run.stdout.readline() == "step\n"
+    if how == "evaluation":
+        assert run.stdout.readline() == "evaluating\n"
+    time.sleep(0.02)  # into the step
+    os.killpg(run.pid, signal.SIGTERM)
+    output, _ = run.communicate(timeout=30)
+    assert run.returncode == 143
+    last = (tmp_path / "last_checkpoint").read_text()
+    saved = torch.load(tmp_path / last, weights_only=True)
+    steps = 3 + output.count("step\n")
+    assert saved["iteration"] == steps - 1 and last == f"model_{steps - 1:07d}.pth"
+    assert saved["schedule"]["last_epoch"] == steps  # the step was finished, its schedule too

@@ -38,6 +38,12 @@ class ResNetTrunk(nn.Module):
             for module in modules:
                 module.requires_grad_(False)
 
+    def load_imagenet(self, state: dict[str, Tensor]) -> None:
+        """Load a torchvision ResNet's state dict; its res5 and classifier are left out. KeyError or RuntimeError if
+        anything else is missing or of another shape."""
+        own = self.state_dict()
+        self.load_state_dict({key: state[key] for key in own if key in state or "num_batches_tracked" not in key}, strict=False)
+
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer3(self.layer2(self.layer1(x)))

@@ -107,6 +107,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
 
     ("DATASETS.TRAIN", (), "[D2] names of registered training sets"),
     ("DATASETS.TEST", (), "[D2] names of registered test sets"),
+    ("DATASETS.ROOT", "", "[D] folder of ucf24/, jhmdb/, ...; empty: DETECT_DATASETS, else ./datasets"),
     ("DATALOADER.NUM_WORKERS", 2, "[D] loader processes per training process; 0 loads in it"),
     ("DATALOADER.MAX_BAD_SHARE", 0.02, "[D] training stops when a larger share of samples cannot be read"),
 
@@ -136,10 +137,13 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("SOLVER.AMP.ENABLED", False, "[D] bfloat16 autocast in training"),
 
     ("TEST.EVAL_PERIOD", 0, "[D2] steps between evaluations; 0 evaluates once, at the end"),
+    ("TEST.IMS_PER_BATCH", 1, "[D] keyframes per forward pass and process"),
     ("TEST.DETECTIONS_PER_IMAGE", 300, "[O] detections kept per keyframe"),
     ("TEST.DETECTIONS_PER_CLASS", 100, "[O] detections kept per keyframe and class"),
     ("TEST.PRESET", "voc", "[D] frame-mAP protocol: voc, tfod, act, peng, gurkirt or yowo"),
     ("TEST.FRAMES", "all", "[D] frames that count: all or annotated"),
+    ("TEST.IOU_THRESHOLD", 0.5, "[P] overlap from which a detection is right"),
+    ("TEST.PICTURES", 0, "[D] videos drawn after an evaluation, to OUTPUT_DIR/pictures; 0 draws none"),
     ("TEST.COCO", False, "[D] add COCO-style AP and AR"),
 ))
 # fmt: on

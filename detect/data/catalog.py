@@ -1,6 +1,7 @@
-"""Datasets by name: `jhmdb_split{1,2,3}_{train,test}` and `ucf24_{train,test}`, and functions to add others.
+"""Datasets by name: `jhmdb_split{1,2,3}_{train,test}`, `ucf24_{train,test}` and `synthetic_{train,test}`, and
+functions to add others.
 
-They lie in `jhmdb/` and `ucf24/` below the folder that the environment variable DETECT_DATASETS or
+They lie in `jhmdb/`, `ucf24/` and `synthetic/` below the folder that the environment variable DETECT_DATASETS or
 `set_datasets_root` names, by default ./datasets. Nothing is read before a dataset is asked for.
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from detect.d2 import DatasetCatalog, MetadataCatalog
-from detect.data import jhmdb, ucf24
+from detect.data import jhmdb, synthetic, ucf24
 from detect.data.records import ActionDataset, KeyframeDataset
 
 logger = logging.getLogger(__name__)
@@ -95,9 +96,19 @@ def register_jhmdb(name: str, root: str | Path | None, split: int, subset: str, 
     register_action_dataset(name, load, _FRAMES[subset], jhmdb.CLASSES)
 
 
+def register_synthetic(name: str, split: str) -> None:
+    """The built-in set, see `detect.data.synthetic`, in `synthetic/` below the datasets' folder; drawn on first use."""
+
+    def load() -> ActionDataset:
+        return synthetic.load_synthetic(datasets_root() / "synthetic", split, name)
+
+    register_action_dataset(name, load, _FRAMES[split], tuple(synthetic.CLASSES))
+
+
 _FRAMES = {"train": "annotated", "test": "all"}
 
 for _subset in _FRAMES:
+    register_synthetic(f"synthetic_{_subset}", _subset)
     register_ucf24(f"ucf24_{_subset}", None, _subset)
     for _split in (1, 2, 3):
         register_jhmdb(f"jhmdb_split{_split}_{_subset}", None, _split, _subset)

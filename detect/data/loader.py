@@ -78,9 +78,9 @@ def build_test_loader(
     """Batches of all keyframes of this rank's videos (every `world_size`-th), in order of frames within each
     video.
 
-    A dict is what `mapper` makes of that keyframe alone; where the frame, or one that its clip needs, cannot
-    be read, it has the key `error` instead of `clip`. A video's last dict has `decoded_frames`, if the video
-    can be read; a length other than annotated is logged and counted.
+    A dict is what `mapper` makes of that keyframe alone. A keyframe is left out, logged and counted in `errors`
+    where it, or a frame that its clip needs, cannot be read; the evaluator then reports it as missing. A video's
+    last dict has `decoded_frames`, if the video can be read; a length other than annotated is logged and counted.
     """
     videos = _VideoStream(dataset, mapper, rank, world_size)
     batches = DataLoader(videos, batch_size=batch_size, **_worker_options(num_workers))
@@ -219,7 +219,7 @@ class _VideoStream(IterableDataset):
 
 
 class TestLoader:
-    """See `build_test_loader`. `num_keyframes` of this rank; `errors` counts those without a clip so far.
+    """See `build_test_loader`. `num_keyframes` of this rank; `errors` counts those left out so far.
 
     `lengths` holds (decoded, annotated) frames of each video, by path, where the two differ.
     """
@@ -249,6 +249,7 @@ class TestLoader:
                 if decoded != sample["num_frames"]:
                     self.lengths[sample["file_name"]] = (decoded, sample["num_frames"])
                     logger.warning("%s", _length_message(sample))
-            yield batch
+            if readable := [sample for sample in batch if "clip" in sample]:
+                yield readable
         if self.errors:
             logger.warning("%d of %d keyframes could not be read", self.errors, self.num_keyframes)

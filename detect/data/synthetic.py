@@ -8,11 +8,19 @@ Coordinates are pixels of the drawn frame, angles degrees (positive turns counte
 
 import pickle
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from tqdm import tqdm
+
+from detect.data.records import ActionDataset
+from detect.data.ucf24 import load_ucf24
+
+VERSION = 1  # of the drawing: to be raised with every change below, so that nobody trains on an older set
+NUM_TRAIN, NUM_TEST = 320, 64
 
 # class -> (displacement x, displacement y, log of the size ratio, turn) over a whole video of NUM_FRAMES frames,
 # in units of one actor's "amount", below.
@@ -30,8 +38,8 @@ NUM_FRAMES = 32
 SIZE = (180, 240)  # height, width
 ACTOR_SIZE = (52, 72)
 SPEED_X, SPEED_Y = (3.6, 5.2), (3.0, 3.6)  # pixels a frame
-GROWTH = (0.026, 0.034)  # log ratio of size a frame
-TURN = (7.0, 10.0)  # degrees a frame
+GROWTH = (0.034, 0.042)  # log ratio of size a frame
+TURN = (9.0, 13.0)  # degrees a frame
 SPRITE = 128  # side of the square that holds an actor's texture
 
 
@@ -188,26 +196,44 @@ def write_video(path: Path, frames: np.ndarray, fps: float = 16.0) -> None:
     writer.release()
 
 
-def write_dataset(root: Path, num_train: int, num_test: int, seed: int = 0) -> None:
+def write_dataset(root: Path, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0) -> None:
     """Draw the set into `root`: videos/<Class>/<video>.avi and splitfiles/ with the lists, classes and pyannot.pkl."""
-    annotations, names = {}, list(CLASSES)
+    jobs = [(root, split, index, seed) for split, n in (("train", num_train), ("test", num_test)) for index in range(n)]
     lists: dict[str, list[str]] = {"train": [], "test": []}
-    for split, count in (("train", num_train), ("test", num_test)):
-        for index in range(count):
-            rng = np.random.default_rng([seed, split == "test", index])
-            label = index % len(names)
-            actors = make_actors(rng, label)
-            frames, boxes = draw_video(rng, actors)
-            name = f"{names[label]}/v_{names[label]}_{split}_{index:04d}"
-            write_video(root / "videos" / f"{name}.avi", frames)
-            tubes = [{"label": a.label, "sf": a.start, "ef": a.stop, "boxes": b} for a, b in zip(actors, boxes, strict=True)]
-            annotations[name] = {"annotations": tubes, "numf": np.uint8(NUM_FRAMES), "label": label, "size": SIZE}
+    annotations = {}
+    with ProcessPoolExecutor() as pool:
+        drawn = tqdm(pool.map(_write_one, jobs, chunksize=4), "drawing the synthetic set", len(jobs), unit="video")
+        for (_, split, _, _), (name, annotation) in zip(jobs, drawn, strict=True):
+            annotations[name] = annotation
             lists[split].append(name)
     folder = root / "splitfiles"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "classes.txt").write_text("\n".join(names) + "\n")
+    (folder / "classes.txt").write_text("\n".join(CLASSES) + "\n")
     for split, listed in lists.items():
         (folder / f"{split}list01.txt").write_text("\n".join(listed) + "\n")
     temporary = folder / "pyannot.pkl.tmp"
     temporary.write_bytes(pickle.dumps(annotations, protocol=3))
     temporary.replace(folder / "pyannot.pkl")  # last and whole: its presence says that the set is complete
+
+
+def _write_one(job: tuple[Path, str, int, int]) -> tuple[str, dict]:
+    """Draw one video; returns its name and its entry in pyannot.pkl. Depends on the job alone."""
+    root, split, index, seed = job
+    cv2.setNumThreads(1)  # the processes are the parallelism
+    rng = np.random.default_rng([seed, split == "test", index])
+    label = index % len(CLASSES)
+    name = list(CLASSES)[label]
+    name = f"{name}/v_{name}_{split}_{index:04d}"
+    actors = make_actors(rng, label)
+    frames, boxes = draw_video(rng, actors)
+    write_video(root / "videos" / f"{name}.avi", frames)
+    tubes = [{"label": a.label, "sf": a.start, "ef": a.stop, "boxes": b} for a, b in zip(actors, boxes, strict=True)]
+    return name, {"annotations": tubes, "numf": np.uint8(NUM_FRAMES), "label": label, "size": SIZE}
+
+
+def load_synthetic(root: str | Path, split: str, name: str) -> ActionDataset:
+    """The "train" or "test" split of the set in `root`/v<VERSION>, drawn first where it is not there."""
+    root = Path(root) / f"v{VERSION}"
+    if not (root / "splitfiles" / "pyannot.pkl").exists():
+        write_dataset(root)
+    return load_ucf24(root, split, name=name)

@@ -250,12 +250,12 @@ def endless(batches: Iterable[list[dict]]) -> Iterator[list[dict]]:
 
 
 def flatten(results: dict[str, Any], prefix: str = "") -> dict[str, float]:
-    """{"a": {"b": 1.0}} -> {"a/b": 1.0}; what is not a number is left out."""
+    """{"a": {"b": 1.0}} -> {"a/b": 1.0}; what is not a finite number is left out, as JSON has none."""
     flat: dict[str, float] = {}
     for name, value in results.items():
         if isinstance(value, dict):
             flat.update(flatten(value, f"{prefix}{name}/"))
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        elif isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
             flat[prefix + name] = float(value)
     return flat
 

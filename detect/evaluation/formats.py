@@ -130,7 +130,7 @@ def _parse(stream: TextIO, header: list[str], names: Sequence[str]) -> Iterator[
     lines = iter(stream)
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # "3.7" as an integer
-        warnings.filterwarnings("ignore", message=".*input contained no data")
+        warnings.simplefilter("ignore", UserWarning)  # no rows, or blank lines
         while True:
             rows = np.loadtxt(
                 lines, dtype=layout, delimiter=",", quotechar='"', comments=None, ndmin=1, max_rows=_CHUNK

@@ -36,7 +36,7 @@ def match(gt_boxes: Tensor, boxes: Tensor, low: float, high: float, keep_best: b
     Returns (index of the best ground truth (R,), label (R,)): label 1 where IoU >= high, 0 where IoU < low, -1 between.
     keep_best: also label 1 for every box that has the highest IoU with some ground truth, however low (the RPN's rule).
     """
-    if not len(gt_boxes):
+    if not len(gt_boxes) or not len(boxes):
         zeros = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
         return zeros, zeros.clone()
     iou = box_iou(gt_boxes, boxes)  # (G, R)

@@ -13,8 +13,13 @@ def build_context_network(cfg: CfgNode) -> tuple[Stages, Stages]:
     net = backbones.build(options.NAME, width=options.WIDTH, num_classes=1, **options.OVERRIDES)
     if options.WEIGHTS:
         load_classifier_weights(net, options.WEIGHTS)
+    if options.NORM not in ("FrozenBN", "BN"):
+        raise ValueError(f"MODEL.CONTEXT.NORM is {options.NORM!r}; it must be 'FrozenBN' or 'BN'")
     if options.NORM == "FrozenBN":
         freeze_batch_norm(net)
+    if options.FREEZE_AT:
+        frozen, _ = net.split(options.FREEZE_AT)
+        freeze_batch_norm(frozen.requires_grad_(False))
     return net.split(options.TAP)
 
 

@@ -1,5 +1,6 @@
 """The keyframe branch: a 2D ResNet that gives the region proposal network its feature map."""
 
+import torch
 from torch import Tensor
 
 from backbones.resnet import ResNetTrunk
@@ -23,6 +24,19 @@ class KeyframeResNet(Backbone):
 @BACKBONE_REGISTRY.register()
 def build_keyframe_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> KeyframeResNet:
     options = cfg.MODEL.RESNETS
-    return KeyframeResNet(
-        ResNetTrunk(options.DEPTH, options.NORM, options.STRIDE_IN_1X1, freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT)
-    )
+    trunk = ResNetTrunk(options.DEPTH, options.NORM, options.STRIDE_IN_1X1, freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT)
+    if cfg.MODEL.BACKBONE.WEIGHTS:
+        load_imagenet_weights(trunk, cfg.MODEL.BACKBONE.WEIGHTS)
+    return KeyframeResNet(trunk)
+
+
+def load_imagenet_weights(trunk: ResNetTrunk, path: str) -> None:
+    """Load a torchvision ResNet checkpoint file (a state dict); ValueError names what does not fit."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        trunk.load_imagenet(state)
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} is not a torchvision checkpoint of this ResNet ({str(error).splitlines()[0]}); "
+            "check MODEL.BACKBONE.WEIGHTS and MODEL.RESNETS.DEPTH"
+        ) from None

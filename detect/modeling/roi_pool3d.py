@@ -21,13 +21,17 @@ def roi_pool3d(features: Tensor, boxes: list[Tensor], size: int, scale: float, s
     """
     if sampling_ratio < 1:
         raise ValueError(f"sampling_ratio is {sampling_ratio}; it must be at least 1")
-    n, c, t, h, w = features.shape
-    if features.device.type == "cpu" and features.dtype in (torch.float32, torch.float64):
-        pooled = [_embedding_bag_pool(f, b.to(f.dtype), size, scale, sampling_ratio)
-                  for f, b in zip(features, boxes, strict=True)]
-        return torch.cat(pooled)
-    folded = features.permute(0, 2, 1, 3, 4).reshape(n, t * c, h, w)
     boxes = [b.to(features.dtype) for b in boxes]
+    if features.device.type == "cpu" and features.dtype in (torch.float32, torch.float64):
+        pairs = zip(features, boxes, strict=True)
+        return torch.cat([_embedding_bag_pool(f, b, size, scale, sampling_ratio) for f, b in pairs])
+    return _roi_align_pool(features, boxes, size, scale, sampling_ratio)
+
+
+def _roi_align_pool(features: Tensor, boxes: list[Tensor], size: int, scale: float, sampling_ratio: int) -> Tensor:
+    """All images at once, time folded into the channels."""
+    n, c, t, h, w = features.shape
+    folded = features.transpose(1, 2).reshape(n, t * c, h, w)
     pooled = roi_align(folded, boxes, size, scale, sampling_ratio, aligned=True)
     pooled = pooled.reshape(-1, t, c, size, size).transpose(1, 2)
     return pooled.contiguous(memory_format=torch.channels_last_3d)
@@ -36,6 +40,8 @@ def roi_pool3d(features: Tensor, boxes: list[Tensor], size: int, scale: float, s
 def _embedding_bag_pool(feature: Tensor, boxes: Tensor, size: int, scale: float, sampling_ratio: int) -> Tensor:
     """One image: feature (C, T, H, W), boxes (R, 4) -> (R, C, T, S, S)."""
     c, t, h, w = feature.shape
+    if len(boxes) == 0:
+        return feature.flatten()[:0].reshape(0, c, t, size, size)  # still a part of the graph
     table = feature.permute(1, 2, 3, 0).reshape(t * h * w, c)  # a view of the NDHWC buffer
     x_index, x_weight = _axis_taps(boxes[:, 0], boxes[:, 2], w, size, scale, sampling_ratio)  # (R, S, 2P)
     y_index, y_weight = _axis_taps(boxes[:, 1], boxes[:, 3], h, size, scale, sampling_ratio)

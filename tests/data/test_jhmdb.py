@@ -35,7 +35,7 @@ def write_splits(root, names):
     (root / "splits").mkdir()
     for label in CLASSES:
         lines = [f"{name.split('/')[1]}.avi 2 \n" for name in names if name.startswith(f"{label}/")]
-        (root / "splits" / f"{label}_test_split1.txt").write_text("other.avi 1\n" * 0 + "".join(lines))
+        (root / "splits" / f"{label}_test_split1.txt").write_text("".join(lines) + "Other.avi 1 \n")
 
 
 @pytest.fixture

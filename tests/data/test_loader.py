@@ -1,6 +1,8 @@
 import logging
 from itertools import islice
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from tiny_set import SIZE
 
 from detect.data.clip_mapper import ClipMapper
 from detect.data.loader import TooManyBadSamples, build_test_loader, build_train_loader
-from detect.data.records import ActionDataset, KeyframeDataset
+from detect.data.records import ActionDataset, KeyframeDataset, VideoRecord
 from detect.data.sliding import slide
 from detect.video import readers
 from detect.video.readers import FrameReadError
@@ -73,7 +75,7 @@ def test_ranks_share_out_the_same_stream(make_set):
 
 def break_video(dataset, name):
     (video,) = [video for video in dataset.dataset.videos if video.name == name]
-    for file in sorted(readers.Path(video.path).iterdir()):
+    for file in sorted(Path(video.path).iterdir()):
         file.write_bytes(b"")
 
 
@@ -120,7 +122,7 @@ def test_all_broken(make_set, num_workers):
 
 def test_video_shorter_than_annotated_is_logged_in_training(make_set, caplog):
     dataset, _ = make_set({"Left/a": 9, "Left/b": 8})
-    (readers.Path(dataset.dataset.videos[0].path) / "00009.png").unlink()
+    (Path(dataset.dataset.videos[0].path) / "00009.png").unlink()
     batches(dataset, 10, max_bad_share=1)
     assert (
         "8 frames decode, the annotation of Left/a says 9" in caplog.text
@@ -217,7 +219,7 @@ def test_videos_are_shared_out(make_set, num_workers, world_size):
 
 def test_unreadable_frames_are_given_and_counted(make_set, caplog):
     dataset, _ = make_set(LENGTHS, "all")
-    folders = {video.name: readers.Path(video.path) for video in dataset.dataset.videos}
+    folders = {video.name: Path(video.path) for video in dataset.dataset.videos}
     (folders["Left/a"] / "00005.png").unlink()  # a gap
     (folders["Right/d"] / "00013.png").unlink()  # ends early
     (folders["Right/d"] / "00012.png").unlink()
@@ -244,7 +246,7 @@ def test_unreadable_frames_are_given_and_counted(make_set, caplog):
 @pytest.mark.parametrize("frames", ["annotated", "all"])
 def test_video_longer_than_annotated(make_set, caplog, frames):
     dataset, pictures = make_set({"Left/a": 6}, frames)
-    folder = readers.Path(dataset.dataset.videos[0].path)
+    folder = Path(dataset.dataset.videos[0].path)
     (folder / "00007.png").write_bytes((folder / "00001.png").read_bytes())
     with caplog.at_level(logging.WARNING):
         loader = build_test_loader(dataset, sliding_mapper(), 4)
@@ -255,18 +257,15 @@ def test_video_longer_than_annotated(make_set, caplog, frames):
 
 def test_wrong_size_is_an_error_of_each_frame(make_set):
     dataset, _ = make_set({"Left/a": 3}, "all")
-    sized = [np.zeros((8, 8, 3), np.uint8)]
-    path = readers.Path(dataset.dataset.videos[0].path)
+    path = Path(dataset.dataset.videos[0].path)
     for number in (1, 2, 3):
-        readers.cv2.imwrite(str(path / f"{number:05d}.png"), sized[0])
+        cv2.imwrite(str(path / f"{number:05d}.png"), np.zeros((8, 8, 3), np.uint8))
     loader = build_test_loader(dataset, sliding_mapper(), 4)
     assert_equals_mapper(list(loader), dataset, sliding_mapper())
     assert loader.errors == 3
 
 
 def test_real_video(real_data):
-    from detect.data.records import VideoRecord
-
     path = real_data / "videos" / "ucf101" / "SoccerJuggling" / "v_SoccerJuggling_g23_c01.avi"
     video = VideoRecord("SoccerJuggling/v_SoccerJuggling_g23_c01", str(path), 240, 240, 320, ())
     dataset = KeyframeDataset(ActionDataset("real", ("a",), (video,), "hash"), "all")

@@ -100,7 +100,7 @@ def test_bias_decay_follows_the_layer_by_default():
 
 
 def test_sgd_step_by_hand():
-    """v = g + wd p, then v = m v + g + wd p; p -= lr v. One parameter of 1, gradient 1, m 0.5, wd 0.1, lr 0.1."""
+    """v = g + wd p, then v = m v + g + wd p; p -= lr v. From p = 1 with g = 1, m = 0.5, wd = lr = 0.1."""
     layer = nn.Linear(1, 1, bias=False)
     nn.init.ones_(layer.weight)
     optimizer = build_optimizer(cfg_with(BASE_LR=0.1, MOMENTUM=0.5, WEIGHT_DECAY=0.1), layer)

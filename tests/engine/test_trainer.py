@@ -160,7 +160,10 @@ def test_evaluation_puts_the_model_back_into_training(tmp_path):
 def test_helpers():
     stream = endless([[1], [2]])
     assert [next(stream) for _ in range(5)] == [[1], [2], [1], [2], [1]]
-    assert flatten({"a": {"b": 1, "c": {"d": 2.5}}, "e": "text", "f": True}) == {"a/b": 1.0, "a/c/d": 2.5}
+    assert flatten({"a": {"b": 1, "c": {"d": 2.5}}, "e": "text", "f": True, "g": float("nan")}) == {
+        "a/b": 1.0,
+        "a/c/d": 2.5,
+    }
 
 
 STOPPED_RUN = """

@@ -8,7 +8,7 @@ import math
 
 
 def naive_frame_ap(gts, dets, num_classes, options):
-    """(AP of each class, nan where left out; mean). gts: (video, frame, label, box); dets: score before box."""
+    """(AP of each class, nan where left out; mean). gts: video, frame, label, box; dets: score before box."""
     annotated = {(video, frame) for video, frame, _, _ in gts}
     if options.frames == "annotated":
         dets = [d for d in dets if (d[0], d[1]) in annotated]

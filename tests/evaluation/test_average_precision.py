@@ -13,8 +13,8 @@ from detect.evaluation.average_precision import AP_RULES, average_precision, mat
 @pytest.mark.parametrize(
     ("hits", "npos", "voc", "voc11", "act"),
     [
-        # Precision at the hits 1/1, 2/3. VOC: (1 + 2/3)/2 = 5/6. 11 points: recall 0 to .5 see 1, .6 to 1 see 2/3:
-        # (6 + 5 * 2/3)/11 = 28/33. ACT: to recall .5 mean of 1 and 1; then of 1/2 (the miss before) and 2/3:
+        # Precision at the hits 1/1, 2/3. VOC: (1 + 2/3)/2 = 5/6. 11 points: recall 0 to .5 see 1, .6 to 1 see
+        # 2/3: (6 + 5 * 2/3)/11 = 28/33. ACT: to recall .5 mean of 1 and 1; then of 1/2 (the miss before) and 2/3:
         # .5 * 1 + .5 * (1/2 + 2/3)/2 = 19/24.
         ([1, 0, 1], 2, 5 / 6, 28 / 33, 19 / 24),
         # A miss first. VOC and 11 points: 1/2 everywhere. ACT: from precision 0 to 1/2: 1/4.
@@ -24,14 +24,18 @@ from detect.evaluation.average_precision import AP_RULES, average_precision, mat
         ([1], 1, 1.0, 1.0, 1.0),
         ([0, 0], 3, 0.0, 0.0, 0.0),
         ([], 5, 0.0, 0.0, 0.0),
-        # Recall is exactly 3/10, a hair below linspace's ".3" = .30000000000000004: three levels (0, .1, .2), not four.
+        # Recall is exactly 3/10, a hair below linspace's ".3" = .30000000000000004: the levels 0, .1, .2 only.
         ([1, 1, 1], 10, 3 / 10, 3 / 11, 3 / 10),
     ],
 )
 def test_golden_values(hits, npos, voc, voc11, act):
     scores = -np.arange(len(hits), dtype=float)
-    for rule, expected in zip(("voc_all_point", "voc_11_point", "act_trapezoid"), (voc, voc11, act), strict=True):
-        assert average_precision(scores, np.array(hits, dtype=bool), npos, rule) == pytest.approx(expected, abs=1e-12)
+    for rule, expected in zip(
+        ("voc_all_point", "voc_11_point", "act_trapezoid"), (voc, voc11, act), strict=True
+    ):
+        assert average_precision(scores, np.array(hits, dtype=bool), npos, rule) == pytest.approx(
+            expected, abs=1e-12
+        )
 
 
 def test_no_truth_is_not_a_number():
@@ -46,7 +50,11 @@ def test_bad_arguments_are_named():
         average_precision(np.zeros(2), np.ones(2, bool), 1)
 
 
-@given(st.lists(st.tuples(st.sampled_from([-0.0, 0.0, 0.1, 0.5, 0.9]), st.booleans(), st.integers(0, 3)), max_size=30))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([-0.0, 0.0, 0.1, 0.5, 0.9]), st.booleans(), st.integers(0, 3)), max_size=30
+    )
+)
 def test_ranks_equal_those_of_a_full_stable_sort(rows):
     scores = np.array([row[0] for row in rows], dtype=float)
     key = np.array([row[2] for row in rows], dtype=int)
@@ -81,7 +89,11 @@ def test_priority_decides_who_is_first():
 def test_equal_overlaps_go_to_the_lower_truth():
     # Detection 0 must take truth 3 and leave 4, or detection 1 (which fits only 4) would find nothing.
     hits = match(
-        np.array([0, 0, 1]), np.array([4, 3, 4]), np.array([0.7, 0.7, 0.6]), np.zeros(3, int), (np.array([0, 0, 1]),)
+        np.array([0, 0, 1]),
+        np.array([4, 3, 4]),
+        np.array([0.7, 0.7, 0.6]),
+        np.zeros(3, int),
+        (np.array([0, 0, 1]),),
     )
     assert hits.tolist() == [0, 1]
 

@@ -1,4 +1,4 @@
-"""Frame-AP: worked cases with their arithmetic, every preset against the naive oracle, the published numbers."""
+"""Frame-AP: worked cases with arithmetic, every preset against the naive oracle, the published numbers."""
 
 import json
 import math
@@ -9,11 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_frame_ap import naive_frame_ap
 
-from detect.evaluation import PRESETS, Detections, FrameAPOptions, GroundTruth, evaluate_frame_ap, preset, read_tables
+from detect.evaluation import (
+    PRESETS,
+    Detections,
+    FrameAPOptions,
+    GroundTruth,
+    evaluate_frame_ap,
+    preset,
+    read_tables,
+)
 
 A = (0, 0, 99, 99)
 PRESET_OF_REFERENCE = {
-    "ACT": "act", "PENG": "peng", "GURKIRT": "gurkirt", "YOWO": "yowo", "YOWO_11pt": "yowo_11pt", "TFOD": "tfod",
+    "ACT": "act", "PENG": "peng", "GURKIRT": "gurkirt", "YOWO": "yowo", "YOWO_11pt": "yowo_11pt",
+    "TFOD": "tfod",
 }  # fmt: skip
 
 
@@ -33,13 +42,13 @@ def ap(gts, dets, name, num_classes=1, **changes):
 
 
 WORKED = {
-    # Hits at ranks 1 and 3 of two truths: see test_average_precision. The miss is in frame 3, without annotation.
+    # Hits at ranks 1 and 3 of two truths: see test_average_precision. The miss is in frame 3, unannotated.
     "interpolation": (
         [(1, 0, A), (2, 0, A)], [(1, 0, 0.9, A), (3, 0, 0.8, A), (2, 0, 0.7, A)],
         {"act": 19 / 24, "yowo_11pt": 28 / 33, "": 5 / 6},
     ),
     "first detection false": ([(1, 0, A)], [(2, 0, 0.9, A), (1, 0, 0.8, A)], {"act": 1 / 4, "": 1 / 2}),
-    # B = 100 x 80 of A's 100 x 100 (+1): IoU(A, B) = .8. The second detection of A's shape looks at A, which is taken.
+    # B = 100 x 80 of A's 100 x 100 (+1): IoU(A, B) = .8. The second detection of A's shape looks at A, taken.
     # Best-of-all: 1 of 2 truths, precision 1 -> 1/2 (six of eleven levels); best-unmatched: it takes B -> 1.
     "second-best truth": (
         [(1, 0, A), (1, 0, (0, 0, 99, 79))], [(1, 0, 0.9, A), (1, 0, 0.8, A)],
@@ -107,8 +116,8 @@ def test_degenerate_detections_are_dropped_by_tfod_and_false_elsewhere():
 
 
 def test_tfod_ranks_ties_of_one_frame_in_input_order():
-    # One frame, equal scores, miss listed first. TF-OD sorts argsort()[::-1] in the frame (hit, miss) and once more
-    # over all (miss, hit): precision at the hit is 1/2.
+    # One frame, equal scores, miss listed first. TF-OD sorts argsort()[::-1] in the frame (hit, miss) and once
+    # more over all (miss, hit): precision at the hit is 1/2.
     assert ap([(1, 0, A)], [(1, 0, 0.9, (200, 0, 299, 99)), (1, 0, 0.9, A)], "tfod").mean == 0.5
 
 
@@ -170,7 +179,7 @@ def test_bad_input_is_named():
         ap([(2**62, 0, A)], [], "voc")
 
 
-# Few, small values: ties in scores, overlaps of exactly .5, shared frames and unannotated ones are all common.
+# Few, small values: ties in scores, overlaps of exactly .5, shared frames and unannotated ones are common.
 SIDE = st.integers(0, 4)
 BOX = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), SIDE, SIDE, SIDE, SIDE)
 PLACE = (st.integers(0, 1), st.integers(0, 2), st.integers(0, 1))

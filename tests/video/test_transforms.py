@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detect.video.transforms import (
@@ -18,6 +18,7 @@ def noise(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 400),
     st.lists(st.tuples(*[st.floats(-50, 450, width=32)] * 4), max_size=5),

@@ -1,0 +1,214 @@
+"""Train and evaluate the detector from a config: what `tools/train_net.py` runs in every process."""
+
+import argparse
+import hashlib
+import logging
+import time
+from collections import OrderedDict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from detect.config import load_cfg
+from detect.d2 import CfgNode, DatasetCatalog
+from detect.data import catalog  # noqa: F401  (registers the datasets)
+from detect.data.catalog import set_datasets_root
+from detect.data.clip_mapper import ClipMapper
+from detect.data.loader import build_test_loader, build_train_loader
+from detect.data.records import KeyframeDataset
+from detect.engine.checkpoint import ActionCheckpointer
+from detect.engine.defaults import default_setup
+from detect.engine.distributed import barrier, get_rank, get_world_size, is_main_process, wrap_model
+from detect.engine.solver import build_lr_scheduler, build_optimizer, clip_norm
+from detect.engine.trainer import Trainer
+from detect.engine.writers import default_writers
+from detect.evaluation import FrameAPEvaluator, preset
+from detect.evaluation.report import summary_line
+from detect.modeling import build_model
+from detect.pictures import draw_results
+
+logger = logging.getLogger(__name__)
+PROGRESS_SECONDS = 15.0  # between two progress lines of an evaluation
+
+
+def main(args: argparse.Namespace) -> dict[str, Any]:
+    """One process of `tools/train_net.py`; returns the last evaluation's results."""
+    cfg = load_cfg(args.config_file, args.opts)
+    set_datasets_root(cfg.DATASETS.ROOT)
+    seed = default_setup(cfg, args)
+    results = evaluate_checkpoint(cfg, seed) if args.eval_only else train(cfg, seed, args.resume)
+    if is_main_process():
+        for name, result in results.items():
+            print(f"{name}: {result['pictures']}" if "pictures" in result else name)
+            print(summary_line(result["frame_ap"]["mAP"], cfg.TEST.IOU_THRESHOLD), flush=True)
+    return results
+
+
+def train(cfg: CfgNode, seed: int, resume: bool) -> dict[str, Any]:
+    """Train to SOLVER.MAX_ITER, evaluating as TEST.EVAL_PERIOD says; returns the last results by dataset."""
+    dataset = training_set(cfg)
+    model = build_model(cfg)
+    logger.info(
+        "%s with %.2f M parameters", type(model).__name__, sum(p.numel() for p in model.parameters()) / 1e6
+    )
+    optimizer = build_optimizer(cfg, model)
+    schedule = build_lr_scheduler(cfg, optimizer)
+    checkpointer = ActionCheckpointer(
+        model, cfg.OUTPUT_DIR, tag=checkpoint_tag(cfg, dataset), optimizer=optimizer, schedule=schedule
+    )
+    resume = resume and checkpointer.has_checkpoint()
+    loaded = checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
+    start = loaded.get("iteration", -1) + 1 if resume else 0
+    trainer = Trainer(
+        wrap_model(model),
+        optimizer,
+        schedule,
+        training_batches(cfg, dataset, seed, start),
+        checkpointer,
+        default_writers(cfg.OUTPUT_DIR, cfg.SOLVER.MAX_ITER) if is_main_process() else [],
+        max_iter=cfg.SOLVER.MAX_ITER,
+        start_iter=start,
+        checkpoint_period=cfg.SOLVER.CHECKPOINT_PERIOD,
+        eval_period=cfg.TEST.EVAL_PERIOD,
+        evaluate=(lambda: evaluate_all(cfg, model, seed)) if cfg.DATASETS.TEST else None,
+        clip_norm=clip_norm(cfg),
+        accumulate=cfg.SOLVER.ACCUMULATE,
+        amp_dtype=torch.bfloat16 if cfg.SOLVER.AMP.ENABLED else None,
+    )
+    return trainer.train()
+
+
+def evaluate_checkpoint(cfg: CfgNode, seed: int) -> dict[str, Any]:
+    """Evaluate MODEL.WEIGHTS on every set of DATASETS.TEST."""
+    if not cfg.MODEL.WEIGHTS:
+        raise ValueError("--eval-only needs a checkpoint: give MODEL.WEIGHTS <file>")
+    if not cfg.DATASETS.TEST:
+        raise ValueError("--eval-only needs DATASETS.TEST, the names of the sets to evaluate on")
+    model = build_model(cfg)
+    tag = checkpoint_tag(cfg, get_dataset(cfg.DATASETS.TEST[0], cfg))
+    ActionCheckpointer(model, tag=tag).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+    return evaluate_all(cfg, model, seed)
+
+
+def checkpoint_tag(cfg: CfgNode, dataset: KeyframeDataset) -> dict[str, Any]:
+    """What must agree between a checkpoint and the run that loads it, beyond the shapes of the arrays."""
+    return {
+        "meta_architecture": cfg.MODEL.META_ARCHITECTURE,
+        "context": cfg.MODEL.CONTEXT.NAME,
+        "classes": list(dataset.dataset.classes),
+    }
+
+
+def get_dataset(name: str, cfg: CfgNode) -> KeyframeDataset:
+    """A registered dataset; rank 0 first, because the synthetic one is drawn when it is first asked for."""
+    if is_main_process():
+        dataset = DatasetCatalog.get(name)
+    barrier()
+    if not is_main_process():
+        dataset = DatasetCatalog.get(name)
+    classes = dataset.dataset.classes
+    if len(classes) != cfg.MODEL.ROI_HEADS.NUM_CLASSES:
+        raise ValueError(
+            f"{name} has {len(classes)} classes, MODEL.ROI_HEADS.NUM_CLASSES is {cfg.MODEL.ROI_HEADS.NUM_CLASSES}"
+        )
+    return dataset
+
+
+def training_set(cfg: CfgNode) -> KeyframeDataset:
+    if len(cfg.DATASETS.TRAIN) != 1:
+        raise ValueError(f"DATASETS.TRAIN is {cfg.DATASETS.TRAIN}; training takes exactly one set")
+    return get_dataset(cfg.DATASETS.TRAIN[0], cfg)
+
+
+def training_batches(cfg: CfgNode, dataset: KeyframeDataset, seed: int, start_iter: int = 0):
+    """Endless batches of this process's share of SOLVER.IMS_PER_BATCH, from where iteration `start_iter` begins."""
+    world, batch = get_world_size(), cfg.SOLVER.IMS_PER_BATCH
+    if batch % world:
+        raise ValueError(f"SOLVER.IMS_PER_BATCH is {batch}, not a multiple of the {world} processes")
+    return build_train_loader(
+        dataset,
+        ClipMapper.from_config(cfg, is_train=True),
+        batch // world,
+        seed=seed,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        start_sample=start_iter * batch * cfg.SOLVER.ACCUMULATE,
+        max_bad_share=cfg.DATALOADER.MAX_BAD_SHARE,
+        bad_inputs_file=Path(cfg.OUTPUT_DIR) / "bad_inputs.txt",
+        rank=get_rank(),
+        world_size=world,
+    )
+
+
+def test_batches(cfg: CfgNode, dataset: KeyframeDataset):
+    """This process's share of the keyframes of a set."""
+    return build_test_loader(
+        dataset,
+        ClipMapper.from_config(cfg, is_train=False),
+        cfg.TEST.IMS_PER_BATCH,
+        # a sliding window costs 2 ms a keyframe; to another process and back costs more, worth it beside a GPU only
+        num_workers=cfg.DATALOADER.NUM_WORKERS if cfg.MODEL.DEVICE.startswith("cuda") else 0,
+        rank=get_rank(),
+        world_size=get_world_size(),
+    )
+
+
+test_batches.__test__ = False  # not a test of pytest
+
+
+def build_evaluator(
+    cfg: CfgNode, name: str, model: nn.Module | None = None, seed: int | None = None
+) -> FrameAPEvaluator:
+    """The evaluator of a set, under the protocol TEST.PRESET, writing to OUTPUT_DIR/evaluation/<name>."""
+    options = preset(cfg.TEST.PRESET, frames=cfg.TEST.FRAMES, iou_threshold=cfg.TEST.IOU_THRESHOLD)
+    provenance = {"seed": seed, "weights_hash": weights_hash(model) if model is not None else None}
+    folder = Path(cfg.OUTPUT_DIR) / "evaluation" / name
+    dataset = get_dataset(name, cfg).dataset
+    return FrameAPEvaluator(dataset, options, folder, coco=cfg.TEST.COCO, provenance=provenance)
+
+
+def evaluate_all(cfg: CfgNode, model: nn.Module, seed: int | None = None) -> dict[str, Any]:
+    """Evaluate on every set of DATASETS.TEST: {set: results}, {} on ranks above 0."""
+    results: dict[str, Any] = OrderedDict()
+    for name in cfg.DATASETS.TEST:
+        dataset = get_dataset(name, cfg)
+        evaluator = build_evaluator(cfg, name, model, seed)
+        run_inference(model, test_batches(cfg, dataset), evaluator)
+        result = evaluator.evaluate()
+        if is_main_process():
+            if cfg.TEST.PICTURES:
+                folder = Path(cfg.OUTPUT_DIR) / "pictures" / name
+                mapper = ClipMapper.from_config(cfg, is_train=False)
+                result["pictures"] = draw_results(model, dataset, mapper, folder, cfg.TEST.PICTURES)
+            results[name] = result
+        barrier()
+    return results
+
+
+@torch.no_grad()
+def run_inference(model: nn.Module, batches, evaluator: FrameAPEvaluator) -> None:
+    """Give the evaluator the model's detections on every batch, with progress in the log."""
+    evaluator.reset()
+    model.eval()
+    done, start = 0, time.perf_counter()
+    reported = start
+    for batch in batches:
+        evaluator.process(batch, model(batch))
+        done += len(batch)
+        now = time.perf_counter()
+        if now - reported > PROGRESS_SECONDS:
+            reported, each = now, (now - start) / done
+            left = timedelta(seconds=int(each * (batches.num_keyframes - done)))
+            logger.info("Keyframe %d of %d, %.3f s each, eta: %s", done, batches.num_keyframes, each, left)
+    logger.info("%d keyframes in %s", done, timedelta(seconds=round(time.perf_counter() - start)))
+
+
+def weights_hash(model: nn.Module) -> str:
+    """sha256 over every name and value of the model's state."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

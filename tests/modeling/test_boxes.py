@@ -1,0 +1,73 @@
+"""Regression targets, matching and sampling."""
+
+import math
+
+import pytest
+import torch
+
+from detect.modeling.boxes import MAX_LOG_SCALE, decode, encode, match, sample, smooth_l1
+
+
+def test_encode_by_hand():
+    # box 10 x 20 with centre (5, 10); target 20 x 10 with centre (15, 5): dx = 10/10, dy = -5/20, log 2, log 1/2
+    box, target = torch.tensor([[0.0, 0.0, 10.0, 20.0]]), torch.tensor([[5.0, 0.0, 25.0, 10.0]])
+    expected = torch.tensor([[1.0, -0.25, math.log(2), -math.log(2)]])
+    torch.testing.assert_close(encode(box, target, (1, 1, 1, 1)), expected)
+    torch.testing.assert_close(encode(box, target, (10, 10, 5, 5)), expected * torch.tensor([10.0, 10, 5, 5]))
+
+
+def test_decode_inverts_encode():
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(2, 50, 2, generator=generator) * 100
+    boxes, targets = (torch.cat([c, c + 1 + torch.rand(50, 2, generator=generator) * 80], 1) for c in corners)
+    weights = (10.0, 10.0, 5.0, 5.0)
+    torch.testing.assert_close(decode(boxes, encode(boxes, targets, weights), weights)[:, 0], targets, rtol=1e-4, atol=1e-3)
+
+
+def test_decode_gives_one_box_a_class_and_stays_finite():
+    deltas = torch.tensor([[0.0, 0, 0, 0, 0, 0, 1e4, 1e4]])
+    boxes = decode(torch.tensor([[0.0, 0.0, 16.0, 16.0]]), deltas, (1, 1, 1, 1))
+    assert boxes.shape == (1, 2, 4) and torch.isfinite(boxes).all()
+    assert math.isclose(float(boxes[0, 1, 2] - boxes[0, 1, 0]), 16 * math.exp(MAX_LOG_SCALE), rel_tol=1e-5)
+
+
+GT = torch.tensor([[0.0, 0.0, 10.0, 10.0], [100.0, 100.0, 110.0, 110.0]])
+
+
+def test_match_labels_by_overlap():
+    # IoU with the first ground truth: 1, 0.5 (half of it), 0.1 (one row); the last box only touches the second's corner
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0], [0.0, 0.0, 10.0, 1.0], [109.0, 109.0, 119.0, 119.0]])
+    best, labels = match(GT, boxes, 0.3, 0.7, keep_best=False)
+    assert labels.tolist() == [1, -1, 0, 0] and best.tolist() == [0, 0, 0, 1]
+    _, labels = match(GT, boxes, 0.3, 0.7, keep_best=True)
+    assert labels.tolist() == [1, -1, 0, 1]  # the second ground truth keeps its best box, however poor
+    _, labels = match(GT, boxes, 0.5, 0.5, keep_best=False)
+    assert labels.tolist() == [1, 1, 0, 0]  # exactly 0.5 is positive
+
+
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_match_without_ground_truth_or_boxes(keep_best):
+    _, labels = match(torch.zeros(0, 4), GT, 0.3, 0.7, keep_best)
+    assert labels.tolist() == [0, 0]
+    _, labels = match(GT, torch.zeros(0, 4), 0.3, 0.7, keep_best)
+    assert labels.tolist() == []
+
+
+def test_boxes_that_touch_no_ground_truth_are_not_kept_as_best():
+    _, labels = match(GT, torch.tensor([[50.0, 50.0, 60.0, 60.0]]), 0.3, 0.7, keep_best=True)
+    assert labels.tolist() == [0]
+
+
+@pytest.mark.parametrize("positives, negatives, expected", [(100, 100, (8, 24)), (2, 100, (2, 30)), (100, 3, (8, 3)), (0, 0, (0, 0))])
+def test_sample_fills_with_negatives(positives, negatives, expected):
+    labels = torch.cat([torch.ones(positives), torch.zeros(negatives), -torch.ones(5)]).long()
+    positive, negative = sample(labels, 32, 0.25)
+    assert (len(positive), len(negative)) == expected
+    assert (labels[positive] == 1).all() and (labels[negative] == 0).all()
+    assert len(set(positive.tolist() + negative.tolist())) == sum(expected)
+
+
+def test_smooth_l1_by_hand():
+    d = torch.tensor([0.5, 2.0])
+    assert float(smooth_l1(d, torch.zeros(2), 1.0)) == pytest.approx(0.5 * 0.25 + 1.5)
+    assert float(smooth_l1(d, torch.zeros(2), 0.0)) == pytest.approx(2.5)

@@ -1,0 +1,174 @@
+import pickle
+
+import pytest
+import yaml
+
+from detect import d2
+from detect.config import KEYS, get_cfg, load_cfg
+from detect.config_node import ConfigError, leaves
+
+
+def test_every_key_of_the_table_has_its_default_and_a_sourced_meaning():
+    cfg = dict(leaves(get_cfg()))
+    names = [key.name for key in KEYS]
+    assert len(names) == len(set(names))
+    for key in KEYS:
+        assert key.meaning.startswith(("[P] ", "[O] ", "[D2] ", "[D] ")) and len(key.meaning) > 8, key.name
+        if key.name not in ("MODEL.DEVICE", "MODEL.CONTEXT.OVERRIDES"):
+            assert cfg[key.name] == key.default, key.name
+
+
+def test_defaults_of_the_paper():
+    """PAPER.md section 3: 320 x 400, 20 frames, Mixed_4e, the anchors, lr 3e-4, 600k iterations, clip at 10."""
+    cfg = get_cfg()
+    assert (cfg.INPUT.SIZE, cfg.INPUT.NUM_FRAMES, cfg.MODEL.CONTEXT.TAP) == ((320, 400), 20, "mixed_4e")
+    assert cfg.MODEL.ANCHOR_GENERATOR.SIZES == [[64, 128, 256, 512]]
+    assert (cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER, cfg.SOLVER.CLIP_GRADIENTS.CLIP_VALUE) == (
+        3e-4,
+        600000,
+        10.0,
+    )
+    weights = (cfg.MODEL.RPN.LOSS_WEIGHT, cfg.MODEL.RPN.BBOX_REG_LOSS_WEIGHT)
+    weights += (cfg.MODEL.ROI_BOX_HEAD.CLS_LOSS_WEIGHT, cfg.MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_WEIGHT)
+    assert weights == (1.0, 2.0, 1.0, 2.0)
+
+
+def test_configs_do_not_share_values():
+    one, two = get_cfg(), get_cfg()
+    one.MODEL.ANCHOR_GENERATOR.SIZES[0].append(7)
+    one.MODEL.CONTEXT.WIDTH = 0.5
+    assert two.MODEL.ANCHOR_GENERATOR.SIZES == [[64, 128, 256, 512]] and two.MODEL.CONTEXT.WIDTH == 1.0
+
+
+def test_file_over_bases_then_overrides(tmp_path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "a.yaml").write_text(
+        "SOLVER: {BASE_LR: 0.5, MAX_ITER: 10}\nINPUT: {SIZE: [64, 80]}\n"
+    )
+    (tmp_path / "b.yaml").write_text("_BASE_: base/a.yaml\nSOLVER: {MAX_ITER: 20}\n")
+    cfg = load_cfg(tmp_path / "b.yaml", ["MODEL.CONTEXT.NAME", "i2d"])
+    assert (cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER, cfg.INPUT.SIZE) == (0.5, 20, (64, 80))
+    assert cfg.MODEL.CONTEXT.NAME == "i2d"
+    with pytest.raises(AttributeError):
+        cfg.SEED = 3
+    with pytest.raises(AttributeError, match="frozen"):
+        cfg.merge_from_list(["SEED", 3])
+
+
+@pytest.mark.parametrize(
+    "key, text, value",
+    [
+        ("SOLVER.BASE_LR", "1e-3", 1e-3),
+        ("SOLVER.BASE_LR", 1, 1.0),
+        ("INPUT.SIZE", "64,80", (64, 80)),
+        ("INPUT.SIZE", [64, 80], (64, 80)),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", "[[16, 24.5]]", [[16, 24.5]]),
+        ("DATASETS.TRAIN", "('a','b')", ("a", "b")),
+        ("SOLVER.STEPS", "(10, 20)", (10, 20)),
+        ("SOLVER.STEPS", "()", ()),
+        ("SOLVER.WEIGHT_DECAY_BIAS", "0.1", 0.1),
+        ("OUTPUT_DIR", "2024", "2024"),  # a folder name that looks like a number stays a name
+        ("SOLVER.NESTEROV", "True", True),
+        ("MODEL.CONTEXT.OVERRIDES.gate_bias", "1.5", 1.5),
+    ],
+)
+def test_values_take_the_type_of_the_default(key, text, value):
+    cfg = get_cfg()
+    cfg.merge_from_list([key, text])
+    found = dict(leaves(cfg))[key]
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("SOLVER.BASE_LRR", 1, "unknown key SOLVER.BASE_LRR, closest legal keys: SOLVER.BASE_LR"),
+        ("NUM_CLASSES", 3, "unknown key NUM_CLASSES, closest legal keys: MODEL.ROI_HEADS.NUM_CLASSES"),
+        ("SOLVERS.MAX_ITER", 3, "unknown key SOLVERS, closest legal keys: SOLVER"),
+        ("solver.max_iter", 3, "unknown key solver, closest legal keys: SOLVER"),
+        ("QQQQQQ", 3, "no legal key is close"),
+        ("SOLVER.MAX_ITER", 1.5, r"SOLVER.MAX_ITER must be like its default 600000 \(int\), not 1.5"),
+        ("SOLVER.MAX_ITER", "many", "SOLVER.MAX_ITER must be like its default 600000"),
+        ("SOLVER.MAX_ITER", None, "SOLVER.MAX_ITER must be like its default 600000"),
+        ("TEST.COCO", 1, r"TEST.COCO must be like its default False \(bool\), not 1"),
+        ("SOLVER.BASE_LR", True, "SOLVER.BASE_LR must be like its default 0.0003"),
+        ("DATASETS.TRAIN", "jhmdb", r"DATASETS.TRAIN must be like its default \(\) \(tuple\), not 'jhmdb'"),
+        ("INPUT.SIZE", "(64, 'x')", "INPUT.SIZE must hold numbers"),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", "[64]", "MODEL.ANCHOR_GENERATOR.SIZES must be like"),
+        ("MODEL.CONTEXT", "s3d", "MODEL.CONTEXT is a section of KEY: VALUE lines, not 's3d'"),
+        ("SEED.X", 1, "SEED must be like its default -1"),
+    ],
+)
+def test_a_mistake_is_one_clear_message_and_changes_nothing(tmp_path, key, value, message):
+    cfg = get_cfg()
+    before = cfg.dump()
+    with pytest.raises(ConfigError, match=message):
+        cfg.merge_from_list(["OUTPUT_DIR", "elsewhere", key, value])
+    tree = {}
+    for part in reversed(key.split(".")):
+        tree = {part: tree or value}
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump({"OUTPUT_DIR": "elsewhere", **tree}))
+    with pytest.raises(ConfigError, match=rf"wrong.yaml: {message}|wrong.yaml: .*{message}") as error:
+        cfg.merge_from_file(str(path))
+    assert cfg.dump() == before
+    assert "\n" not in str(error.value) and not str(error.value).startswith('"')
+
+
+def test_all_mistakes_at_once(tmp_path):
+    (tmp_path / "c.yaml").write_text("SOLVER: {MAX_ITR: 3, GAMA: 1}\nSEED: no\n")
+    with pytest.raises(ConfigError, match=r"MAX_ITR.*GAMA.*SEED must be"):
+        get_cfg().merge_from_file(str(tmp_path / "c.yaml"))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [("", "no KEY: VALUE lines"), ("- a\n- b\n", "a config is a mapping"), ("A: [1", "cannot be read as a config"),
+     ("_BASE_: none.yaml\nSEED: 1\n", "none.yaml"), ("SEED: !!python/name:os.system\n", "cannot be read")],
+)  # fmt: skip
+def test_files_that_are_no_config(tmp_path, text, message):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=rf"c.yaml: .*{message}"):
+        get_cfg().merge_from_file(str(path))
+    with pytest.raises(ConfigError, match="none.yaml"):
+        get_cfg().merge_from_file(str(tmp_path / "none.yaml"))
+
+
+def test_overrides_come_in_pairs():
+    with pytest.raises(ConfigError, match="KEY VALUE pairs"):
+        get_cfg().merge_from_list(["SEED"])
+
+
+def test_dump_and_pickle_round_trip(tmp_path):
+    cfg = get_cfg()
+    cfg.merge_from_list(
+        ["MODEL.CONTEXT.OVERRIDES.gate_bias", 1.5, "SOLVER.STEPS", (3, 4), "INPUT.SIZE", (8, 9)]
+    )
+    (tmp_path / "c.yaml").write_text(cfg.dump())
+    again = get_cfg()
+    again.merge_from_file(str(tmp_path / "c.yaml"))
+    assert again == cfg and pickle.loads(pickle.dumps(cfg)) == cfg
+    copy = cfg.clone()
+    copy.merge_from_list(["MODEL.CONTEXT.OVERRIDES.stem", "x"])
+    assert "stem" not in cfg.MODEL.CONTEXT.OVERRIDES
+
+
+def test_dump_holds_the_table_only():
+    """So that a config saved with Detectron2 installed loads without it."""
+    names = {name for name, _ in leaves(yaml.safe_load(get_cfg().dump()))}
+    assert names == {key.name for key in KEYS if key.name != "MODEL.CONTEXT.OVERRIDES"}
+
+
+@pytest.mark.skipif(not d2.HAS_DETECTRON2, reason="Detectron2 is not installed")
+def test_with_detectron2_its_keys_are_there_too():
+    cfg = get_cfg()
+    assert cfg.MODEL.FPN.OUT_CHANNELS == 256
+    cfg.merge_from_list(["MODEL.FPN.OUT_CHANNELS", 64])
+    assert yaml.safe_load(cfg.dump())["MODEL"]["FPN"] == {"OUT_CHANNELS": 64}
+
+
+@pytest.mark.skipif(d2.HAS_DETECTRON2, reason="Detectron2 is installed")
+def test_without_detectron2_its_keys_are_explained():
+    with pytest.raises(ConfigError, match="unknown key MODEL.FPN.*Detectron2 installed"):
+        get_cfg().merge_from_list(["MODEL.FPN.OUT_CHANNELS", 64])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import importlib.metadata
 import logging
 import os
 import platform
@@ -12,8 +11,10 @@ import random
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
+import torchvision
 import yaml
 
 from detect.d2 import HAS_DETECTRON2, CfgNode
@@ -116,12 +117,8 @@ def seed_everything(seed: int) -> None:
 def environment_text() -> str:
     """Versions, device and threads, one per line."""
     rows = {"platform": platform.platform(), "python": platform.python_version()}
-    for package in ("torch", "torchvision", "numpy", "opencv-python-headless", "fvcore", "detectron2"):
-        try:
-            rows[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    rows["detectron2 used"] = "yes" if HAS_DETECTRON2 else "no"
+    rows.update({module.__name__: module.__version__ for module in (torch, torchvision, np, cv2)})
+    rows["detectron2"] = "used" if HAS_DETECTRON2 else "not used"
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     rows["device"] = gpu or f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     return "\n".join(f"  {name}: {value}" for name, value in rows.items())

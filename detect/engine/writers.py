@@ -28,6 +28,7 @@ class Writer(Protocol):
 
 def default_writers(output_dir: str | Path, max_iter: int, window_size: int = 20) -> list[Writer]:
     """Log, `metrics.json` and TensorBoard events in `output_dir`; noisy scalars as medians of some steps."""
+    Path(output_dir).mkdir(parents=True, exist_ok=True)
     return [
         LogWriter(max_iter, window_size),
         JsonWriter(Path(output_dir) / "metrics.json", window_size),

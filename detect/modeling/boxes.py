@@ -23,7 +23,7 @@ def encode(boxes: Tensor, targets: Tensor, weights: tuple[float, ...]) -> Tensor
 
 def decode(boxes: Tensor, deltas: Tensor, weights: tuple[float, ...]) -> Tensor:
     """Apply deltas (R, 4*k), k sets for each of `boxes` (R, 4): (R, k, 4)."""
-    deltas = deltas.reshape(len(boxes), -1, 4) / deltas.new_tensor(weights)
+    deltas = deltas.reshape(len(boxes), deltas.shape[1] // 4, 4) / deltas.new_tensor(weights)
     size, centre = (boxes[:, 2:] - boxes[:, :2])[:, None], ((boxes[:, 2:] + boxes[:, :2]) / 2)[:, None]
     centre = centre + deltas[..., :2] * size
     half = size * torch.exp(deltas[..., 2:].clamp(max=MAX_LOG_SCALE)) / 2

@@ -121,7 +121,7 @@ class ActionROIHead(nn.Module):
         targets = torch.cat([s.gt_boxes.tensor for s in sampled])
         count = max(len(classes), 1)
         positive = (classes < self.num_classes).nonzero()[:, 0]
-        chosen = deltas.reshape(len(deltas), -1, 4)[positive, classes[positive]]  # (positives, 4)
+        chosen = deltas.reshape(len(deltas), self.num_classes, 4)[positive, classes[positive]]  # (positives, 4)
         wanted = encode(boxes[positive], targets[positive], self.bbox_reg_weights)
         return {
             "loss_cls": F.cross_entropy(logits, classes, reduction="sum") * (self.cls_loss_weight / count),

@@ -1,5 +1,6 @@
 import logging
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -80,33 +81,32 @@ def test_log_without_file(capsys):
 
 
 def test_environment_text_names_the_versions():
-    assert f"torch: {torch.__version__}" in environment_text() and "detectron2 used: " in environment_text()
+    assert f"torch: {torch.__version__}" in environment_text() and "detectron2: " in environment_text()
 
 
 MALLOC = """
-import resource
-import torch
+import os, resource
 from detect.engine import tune_malloc
-torch.set_num_threads(1)
-print(tune_malloc())
-def faults(count):
+def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(count):
-        torch.ones(8 << 20)
+    for _ in range(10):
+        b"x" * (32 << 20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults(3)
-print(faults(10))
+os.environ["DETECT_DEFAULT_MALLOC"] = "1"
+print(tune_malloc(), faults())
+del os.environ["DETECT_DEFAULT_MALLOC"]
+print(tune_malloc(), faults() and faults())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc only")
 def test_malloc_keeps_memory_and_can_be_left_alone():
-    """Ten arrays of 32 MiB are ten times 8192 pages, faulted in again each time unless the memory is kept."""
-    found = {}
-    for value in ("", "1"):
-        env = {**os.environ, "DETECT_DEFAULT_MALLOC": value, "PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-W", "ignore", "-c", MALLOC]
-        output = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.split()
-        found[output[0]] = int(output[1])
-    assert found.keys() == {"True", "False"}
-    assert found["True"] < 1000 < found["False"]
+    """Ten arrays of 32 MiB are ten times 8192 pages of 4 KiB, faulted in each time unless memory is kept."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "GLIBC_TUNABLES": ""}
+    command = [sys.executable, "-W", "ignore", "-c", MALLOC]
+    output = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.split()
+    assert output[0] == "False" and output[2] == "True"
+    untuned, tuned = int(output[1]), int(output[3])
+    if untuned < 10_000:
+        pytest.skip("this kernel gives huge pages to all, so that there are few faults to save")
+    assert tuned < 1000

@@ -20,7 +20,7 @@ def test_json_lines_hold_each_value_once_and_smooth_the_noisy(tmp_path):
         writer.write(storage)  # nothing new, no line
     writer.close()
     lines = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
-    # medians: of (5, 1) fvcore's lower middle or mean is 3; of (1, 9, 2) it is 2
+    # medians: of (5, 1) it is 3, of (1, 9, 2) it is 2
     assert lines == [
         {"iteration": 11, "loss": 3.0, "lr": 1.0, "AP": 50.0},
         {"iteration": 13, "loss": 2.0, "lr": 2.0},

@@ -28,8 +28,8 @@ def test_coco_golden_value(capsys):
     det = det_of([(0, 1, 0, 0.9, (0, 0, 100, 70)), (0, 2, 0, 0.8, A)])
     scores = coco_scores(gt, det)
     assert capsys.readouterr().out == ""
-    # Five thresholds: AP 1, recall 1. The others: miss then hit, precision 1/2 up to recall 1/2: the 51 of the
-    # 101 points from 0 to .50, so 51/202; recall 1/2.
+    # Five thresholds: AP 1, recall 1. The others: miss then hit, precision 1/2 up to recall 1/2: the 51 of
+    # the 101 points from 0 to .50, so 51/202; recall 1/2.
     assert scores["AP50"] == pytest.approx(1)
     assert scores["AP50:95"] == pytest.approx((5 * 1 + 5 * 51 / 202) / 10)
     assert scores["AR"] == pytest.approx((5 * 1 + 5 * 0.5) / 10)

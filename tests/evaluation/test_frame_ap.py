@@ -116,9 +116,15 @@ def test_degenerate_detections_are_dropped_by_tfod_and_false_elsewhere():
 
 
 def test_tfod_ranks_ties_of_one_frame_in_input_order():
-    # One frame, equal scores, miss listed first. TF-OD sorts argsort()[::-1] in the frame (hit, miss) and once
-    # more over all (miss, hit): precision at the hit is 1/2.
+    # One frame, equal scores, miss listed first. TF-OD sorts argsort()[::-1] in the frame (hit, miss) and
+    # once more over all (miss, hit): precision at the hit is 1/2.
     assert ap([(1, 0, A)], [(1, 0, 0.9, (200, 0, 299, 99)), (1, 0, 0.9, A)], "tfod").mean == 0.5
+
+
+def test_tfod_matches_ties_of_one_frame_last_first():
+    # Both detections fit the one truth. The last listed takes it, ranked behind the first: precision 1/2.
+    assert ap([(1, 0, A)], [(1, 0, 0.9, A), (1, 0, 0.9, A)], "tfod").mean == 0.5
+    assert ap([(1, 0, A)], [(1, 0, 0.9, A), (1, 0, 0.9, A)], "voc").mean == 1
 
 
 def test_one_pixel_boxes():
@@ -180,16 +186,17 @@ def test_bad_input_is_named():
 
 
 # Few, small values: ties in scores, overlaps of exactly .5, shared frames and unannotated ones are common.
-SIDE = st.integers(0, 4)
-BOX = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), SIDE, SIDE, SIDE, SIDE)
-PLACE = (st.integers(0, 1), st.integers(0, 2), st.integers(0, 1))
-GTS = st.lists(st.tuples(*PLACE, BOX), max_size=8)
-DETS = st.lists(st.tuples(*PLACE, st.sampled_from([0.25, 0.5, 0.75]), BOX), max_size=14)
+CORNER, SIDE = st.integers(0, 1), st.integers(-1, 3)
+DET_BOX = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), CORNER, CORNER, SIDE, SIDE)
+GT_BOX = st.builds(lambda x, y, w, h: (x, y, x + abs(w), y + abs(h)), CORNER, CORNER, SIDE, SIDE)
+PLACE = (st.integers(0, 1), st.integers(0, 1), st.integers(0, 1))
+GTS = st.lists(st.tuples(*PLACE, GT_BOX), max_size=8)
+DETS = st.lists(st.tuples(*PLACE, st.sampled_from([0.25, 0.5, 0.75]), DET_BOX), max_size=14)
 
 
 @pytest.mark.parametrize("frames", ["all", "annotated"])
 @pytest.mark.parametrize("name", PRESETS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(gts=GTS, dets=DETS, iou=st.sampled_from([0.3, 0.5, 0.75]))
 def test_equals_the_naive_oracle(name, frames, gts, dets, iou):
     if name == "tfod":  # its tie order is defined frame by frame, in order of appearance

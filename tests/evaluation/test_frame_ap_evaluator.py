@@ -175,8 +175,8 @@ def test_table_is_logged(caplog):
 
 
 def test_coco_and_proposals_are_optional_extras():
-    # Proposals in frames 1 and 2 of b: the exact box, and one of IoU 40 * 30 / (40 * 40) = .75 (six thresholds
-    # of ten); the two boxes of a had no proposals at all, and count as missed: AR (10 + 6)/40, recall@0.5 2/4.
+    # Proposals in frames 1 and 2 of b: the exact box, and one of IoU 40 * 30 / (40 * 40) = .75 (six of ten
+    # thresholds); the two boxes of a had no proposals and count as missed: AR (10 + 6)/40, recall@0.5 2/4.
     predictions = list(PREDICTIONS)
     predictions[1] = (frame("b", 1), found((1, 0.8, BOX), proposals=[BOX]))
     predictions[2] = (frame("b", 2), found((1, 0.7, BOX), proposals=[BOX - [0, 0, 0, 10]]))

@@ -1,0 +1,238 @@
+"""The whole detector at toy size."""
+
+import pytest
+import torch
+
+import backbones
+from detect.d2 import HAS_DETECTRON2, Boxes, Instances
+from detect.modeling import build_model
+from detect.modeling.roi_head import ActionROIHead, _rank_within_class
+from tests.tiny import clip_item, tiny_cfg
+
+LOSSES = {"loss_rpn_cls", "loss_rpn_loc", "loss_cls", "loss_box_reg"}
+
+
+def built(*overrides):
+    torch.manual_seed(0)
+    cfg = tiny_cfg(*overrides)
+    return cfg, build_model(cfg)
+
+
+def assert_same(a: Instances, b: Instances):
+    torch.testing.assert_close(a.pred_boxes.tensor, b.pred_boxes.tensor, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(a.scores, b.scores, rtol=1e-4, atol=1e-5)
+    assert torch.equal(a.pred_classes, b.pred_classes)
+
+
+@pytest.mark.parametrize("name", ["i3d", "i2d", "s3d", "s3dg", "fast_s3d", "top_heavy_i3d_7"])
+def test_every_network_trains_and_detects(name):
+    cfg, model = built("MODEL.CONTEXT.NAME", name)
+    losses = model([clip_item(cfg), clip_item(cfg, seed=1)])
+    assert losses.keys() == LOSSES and all(torch.isfinite(v) and v.ndim == 0 for v in losses.values())
+    sum(losses.values()).backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None]
+    assert not without
+    output = model.eval()([clip_item(cfg)])[0]["instances"]
+    assert output.image_size == (96, 128) and len(output) <= cfg.TEST.DETECTIONS_PER_IMAGE
+
+
+@pytest.mark.parametrize("tap", backbones.ENDPOINTS[3:])
+def test_every_tap(tap):
+    cfg, model = built("MODEL.CONTEXT.TAP", tap)
+    assert all(torch.isfinite(v) for v in model([clip_item(cfg)]).values())
+
+
+def test_joint_training_reaches_both_branches_and_reduces_the_loss():
+    cfg, model = built("MODEL.CONTEXT.NAME", "i3d", "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 16)
+    batch = [clip_item(cfg), clip_item(cfg, boxes=((20.0, 4.0, 60.0, 30.0),), classes=(2,), seed=1)]
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
+    totals = []
+    for _ in range(30):
+        loss = sum(model(batch).values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        totals.append(float(loss.detach()))
+    assert sum(totals[-5:]) < 0.5 * sum(totals[:5])
+
+
+def test_a_batch_of_two_equals_two_batches_of_one():
+    cfg, model = built()
+    items = [clip_item(cfg), clip_item(cfg, seed=1, height=240, width=320)]
+    model.eval()
+    with torch.no_grad():
+        together, alone = model(items), [model([item])[0] for item in items]
+    for a, b in zip(together, alone, strict=True):
+        assert_same(a["instances"], b["instances"])
+
+
+def test_clips_without_ground_truth():
+    cfg, model = built()
+    for batch in ([clip_item(cfg, (), ())], [clip_item(cfg, (), ()), clip_item(cfg)]):
+        losses = model(batch)
+        assert all(torch.isfinite(v) for v in losses.values())
+        sum(losses.values()).backward()
+    assert float(model([clip_item(cfg, (), ())])["loss_rpn_loc"].detach()) == 0.0
+
+
+def test_no_proposals():
+    cfg, model = built("MODEL.PROPOSAL_GENERATOR.MIN_SIZE", 1000, "MODEL.ROI_HEADS.PROPOSAL_APPEND_GT", False)
+    losses = model([clip_item(cfg)])
+    assert all(torch.isfinite(v) for v in losses.values())
+    sum(losses.values()).backward()
+    output = model.eval()([clip_item(cfg)])[0]["instances"]
+    assert len(output) == 0 and output.pred_boxes.tensor.shape == (0, 4)
+
+
+def test_clips_of_one_frame():
+    cfg, model = built("INPUT.NUM_FRAMES", 1)
+    assert all(torch.isfinite(v) for v in model([clip_item(cfg)]).values())
+    assert "instances" in model.eval()([clip_item(cfg)])[0]
+
+
+def test_boxes_come_back_in_the_original_frame():
+    cfg, model = built()
+    item = clip_item(cfg)
+    twice = {**item, "height": 2 * 96, "width": 3 * 128}
+    with torch.no_grad():
+        a, b = (model.eval()([x])[0]["instances"].pred_boxes.tensor for x in (item, twice))
+    torch.testing.assert_close(a * torch.tensor([3.0, 2.0, 3.0, 2.0]), b)
+    assert (a >= 0).all() and (a[:, 2] <= 128).all() and (a[:, 3] <= 96).all()
+
+
+def test_keyframe_and_context_see_what_they_should():
+    cfg, model = built("MODEL.CONTEXT.PIXEL_MEAN", [127.5] * 3)
+    clip = torch.zeros(1, 8, 48, 64, 3, dtype=torch.uint8)
+    clip[:, 4, ..., 0], clip[:, 4, ..., 1] = 255, 100
+    keyframe = model.keyframes(clip).tensor
+    # (255 - 123.675) / 58.395 in red, (100 - 116.28) / 57.12 in green
+    torch.testing.assert_close(keyframe[0, :2, 0, 0], torch.tensor([2.2489, -0.28501]), rtol=1e-4, atol=1e-4)
+    context = model.context_input(clip)
+    assert context.shape == (1, 3, 8, 48, 64) and context.is_contiguous(memory_format=torch.channels_last_3d)
+    assert context[0, 0, 4].unique().tolist() == [1.0] and context[0, :, 3].unique().tolist() == [-1.0]
+
+
+def test_bgr_keyframes_for_detectron2_weights():
+    _, model = built("INPUT.FORMAT", "BGR", "MODEL.PIXEL_MEAN", [1.0, 2.0, 3.0], "MODEL.PIXEL_STD", [1.0, 1.0, 1.0])
+    clip = torch.tensor([10, 20, 30], dtype=torch.uint8).expand(1, 8, 48, 64, 3)
+    assert model.keyframes(clip).tensor[0, :, 0, 0].tolist() == [29.0, 18.0, 7.0]
+
+
+def test_clips_of_different_sizes_are_refused():
+    cfg, model = built()
+    other = {**clip_item(cfg), "clip": torch.zeros(8, 32, 64, 3, dtype=torch.uint8)}
+    with pytest.raises(ValueError, match=r"one shape.*\(8, 32, 64, 3\)"):
+        model([clip_item(cfg), other])
+
+
+def test_frozen_statistics_and_frozen_stages():
+    cfg, model = built("MODEL.CONTEXT.NORM", "FrozenBN", "MODEL.CONTEXT.FREEZE_AT", "conv2d_2c_3x3", "MODEL.BACKBONE.FREEZE_AT", 2)
+    before = {k: v.clone() for k, v in model.named_buffers() if "context" in k or "tail" in k}
+    sum(model.train()([clip_item(cfg)]).values()).backward()
+    assert all(torch.equal(v, before[k]) for k, v in model.named_buffers() if k in before)
+    frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
+    assert "context.conv2d_2c_3x3.spatial.conv.weight" in frozen and "backbone.trunk.layer1.0.conv1.weight" in frozen
+    assert "context.mixed_3b.branch_0.spatial.conv.weight" not in frozen and "backbone.trunk.layer2.0.conv1.weight" not in frozen
+
+
+def test_context_weights_come_from_a_classifier_of_other_classes(tmp_path):
+    classifier = backbones.build("s3dg", width=0.125, num_classes=400)
+    path = tmp_path / "kinetics.pth"
+    torch.save({"model": classifier.state_dict()}, path)
+    _, model = built("MODEL.CONTEXT.WEIGHTS", str(path))
+    torch.testing.assert_close(model.context.mixed_3b.branch_1[0].conv.weight,
+                               classifier.stages.mixed_3b.branch_1[0].conv.weight)
+    torch.testing.assert_close(model.roi_heads.tail.mixed_5c.branch_0.gate.fc.weight,
+                               classifier.stages.mixed_5c.branch_0.gate.fc.weight)
+    with pytest.raises(ValueError, match="kinetics.pth is not a checkpoint of this context network.*MODEL.CONTEXT.NAME"):
+        built("MODEL.CONTEXT.WEIGHTS", str(path), "MODEL.CONTEXT.NAME", "i3d")
+
+
+def test_keyframe_weights_come_from_torchvision(tmp_path):
+    import torchvision
+
+    resnet = torchvision.models.resnet18()
+    path = tmp_path / "resnet18.pth"
+    torch.save(resnet.state_dict(), path)
+    for norm in ("FrozenBN", "BN"):
+        _, model = built("MODEL.BACKBONE.WEIGHTS", str(path), "MODEL.RESNETS.NORM", norm)
+        x = torch.randn(1, 3, 48, 64)
+        resnet.eval(), model.eval()
+        expected = resnet.layer3(resnet.layer2(resnet.layer1(resnet.maxpool(resnet.relu(resnet.bn1(resnet.conv1(x)))))))
+        torch.testing.assert_close(model.backbone(x)["res4"], expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="resnet18.pth is not a torchvision checkpoint of this ResNet.*DEPTH"):
+        built("MODEL.BACKBONE.WEIGHTS", str(path), "MODEL.RESNETS.DEPTH", 50)
+
+
+def test_stride_in_1x1_moves_the_stride():
+    from backbones.resnet import ResNetTrunk
+
+    trunk = ResNetTrunk(50, stride_in_1x1=True)
+    assert trunk.layer3[0].conv1.stride == (2, 2) and trunk.layer3[0].conv2.stride == (1, 1)
+    assert trunk(torch.randn(1, 3, 64, 80)).shape == (1, 1024, 4, 5)
+    with pytest.raises(ValueError, match="depth 20"):
+        ResNetTrunk(20)
+
+
+def test_unknown_components_are_named():
+    for key, name in (("MODEL.BACKBONE.NAME", "build_resnet_backbone"), ("MODEL.PROPOSAL_GENERATOR.NAME", "RPN")):
+        if HAS_DETECTRON2:
+            pytest.skip("Detectron2 registers these")
+        with pytest.raises(ValueError, match=f"'{name}', which is not registered.*Detectron2"):
+            built(key, name)
+
+
+# ------------------------------------------------------------------------------------------------ the region head
+def head(**overrides) -> ActionROIHead:
+    options = dict(
+        tail=torch.nn.Sequential(), channels=4, stride=16, num_classes=2, pooler_resolution=7, sampling_ratio=1,
+        max_pool=False, dropout=0.0, batch_size_per_image=8, positive_fraction=0.25, iou_threshold=0.5, append_gt=True,
+        bbox_reg_weights=(10.0, 10.0, 5.0, 5.0), smooth_l1_beta=1.0, cls_loss_weight=1.0, bbox_reg_loss_weight=2.0,
+        score_thresh=0.0, nms_thresh=0.6, detections_per_class=100, detections_per_image=300,
+    )  # fmt: skip
+    return ActionROIHead(**{**options, **overrides})
+
+
+def test_sampled_regions_carry_class_and_target():
+    gt = Instances((100, 100), gt_boxes=Boxes(torch.tensor([[0.0, 0.0, 20.0, 20.0], [50.0, 50.0, 90.0, 90.0]])),
+                   gt_classes=torch.tensor([1, 0]))
+    boxes = torch.tensor([[0.0, 0.0, 20.0, 16.0], [60.0, 0.0, 80.0, 20.0], [50.0, 50.0, 90.0, 80.0]])
+    proposals = Instances((100, 100), proposal_boxes=Boxes(boxes), objectness_logits=torch.zeros(3))
+    sampled = head(positive_fraction=1.0, append_gt=False).sample_proposals(proposals, gt)
+    found = {tuple(b.tolist()): (int(c), t.tolist()) for b, c, t in
+             zip(sampled.proposal_boxes.tensor, sampled.gt_classes, sampled.gt_boxes.tensor, strict=True)}
+    assert found == {
+        (0.0, 0.0, 20.0, 16.0): (1, [0.0, 0.0, 20.0, 20.0]),  # IoU 0.8
+        (50.0, 50.0, 90.0, 80.0): (0, [50.0, 50.0, 90.0, 90.0]),  # IoU 0.75
+        (60.0, 0.0, 80.0, 20.0): (2, [60.0, 0.0, 80.0, 20.0]),  # background
+    }
+    assert len(head(positive_fraction=1.0).sample_proposals(proposals, gt)) == 5  # with the ground truth itself
+
+
+def test_losses_by_hand():
+    # two regions, classes 0 and background (2); uniform logits: cross-entropy log 3 each; the positive's target is half
+    # its width further right: dx = 10 * 0.5 = 5, smooth L1 = 4.5, times 2 over 2 regions
+    sampled = Instances((100, 100), proposal_boxes=Boxes(torch.tensor([[0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]])),
+                        gt_boxes=Boxes(torch.tensor([[5.0, 0.0, 15.0, 10.0], [50.0, 50.0, 60.0, 60.0]])),
+                        gt_classes=torch.tensor([0, 2]))
+    losses = head().losses(torch.zeros(2, 3), torch.zeros(2, 8), [sampled])
+    assert float(losses["loss_cls"]) == pytest.approx(1.098612)
+    assert float(losses["loss_box_reg"]) == pytest.approx(4.5)
+
+
+def test_suppression_is_by_class_and_capped():
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0], [50.0, 50.0, 60.0, 60.0]])
+    logits = torch.tensor([[4.0, 0.0, 0.0], [3.0, 1.0, 0.0], [2.0, 0.0, 0.0]])
+    found = head(score_thresh=0.05).select(boxes, logits, torch.zeros(3, 8), (100, 100))
+    # class 0: the second box (IoU 0.9) falls to the first; class 1: of both the better, and none of the rest above 0.05
+    assert sorted(zip(found.pred_classes.tolist(), found.pred_boxes.tensor[:, 0].tolist(), strict=True)) == [
+        (0, 0.0), (0, 50.0), (1, 0.0), (1, 50.0)]
+    assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
+    assert len(head(detections_per_class=1).select(boxes, logits, torch.zeros(3, 8), (100, 100))) == 2
+    assert len(head(detections_per_image=1).select(boxes, logits, torch.zeros(3, 8), (100, 100))) == 1
+    assert _rank_within_class(torch.tensor([0, 1, 0, 0, 1]), 2).tolist() == [0, 0, 1, 2, 1]
+
+
+def test_boxes_without_area_are_dropped():
+    outside = torch.tensor([[200.0, 10.0, 220.0, 20.0]])  # clipped to the border of a 100 x 100 frame
+    assert len(head().select(outside, torch.zeros(1, 3), torch.zeros(1, 8), (100, 100))) == 0

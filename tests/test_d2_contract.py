@@ -1,0 +1,488 @@
+"""The words of `detect.d2` behave alike with and without Detectron2.
+
+Every behaviour is tested on the fallback and, where Detectron2 is installed, on its own classes with the same
+expectations; the last part compares the two side by side.
+"""
+
+import copy
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from detect import _d2_fallback as mine
+from detect import d2
+
+ROOT = Path(__file__).resolve().parents[1]
+WORDS = [name for name in d2.__all__ if name != "HAS_DETECTRON2"]
+
+
+def real_words() -> SimpleNamespace:
+    pytest.importorskip("detectron2", reason="Detectron2 is not installed")
+    if not d2.HAS_DETECTRON2:
+        pytest.skip("DETECT_FORCE_FALLBACK is set")
+    return SimpleNamespace(**{name: getattr(d2, name) for name in WORDS})
+
+
+@pytest.fixture(params=["fallback", "detectron2"])
+def w(request):
+    """One of the two vocabularies."""
+    return mine if request.param == "fallback" else real_words()
+
+
+# ------------------------------------------------------------------------------------------- the switch
+def test_only_the_seam_imports_detectron2():
+    importers = set()
+    for folder in ("detect", "backbones", "tools"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if re.search(r"^\s*(import|from)\s+detectron2\b", path.read_text(), re.MULTILINE):
+                importers.add(path.relative_to(ROOT).as_posix())
+    assert "detect/d2.py" in importers and importers <= {"detect/d2.py", "tools/d2_train_net.py"}
+
+
+def test_both_have_every_word():
+    assert all(hasattr(d2, name) and hasattr(mine, name) for name in WORDS)
+
+
+def import_seam(tmp_path, package: str | None, **environment) -> subprocess.CompletedProcess:
+    """Import the seam with `detectron2/__init__.py` holding `package` first on the path."""
+    if package is not None:
+        (tmp_path / "detectron2").mkdir()
+        (tmp_path / "detectron2" / "__init__.py").write_text(package)
+    env = {k: v for k, v in os.environ.items() if k != "DETECT_FORCE_FALLBACK"}
+    env.update(environment, PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT), *sys.path]))
+    code = "from detect.d2 import HAS_DETECTRON2, Boxes; print(HAS_DETECTRON2, Boxes.__module__)"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    return subprocess.run(command, env=env, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("package", ["import a_module_that_is_missing", "raise RuntimeError('broken build')"])
+def test_a_broken_detectron2_fails_loudly(tmp_path, package):
+    run = import_seam(tmp_path, package)
+    assert run.returncode != 0 and re.search("a_module_that_is_missing|broken build", run.stderr)
+
+
+def test_the_environment_variable_forces_the_fallback(tmp_path):
+    run = import_seam(tmp_path, "raise RuntimeError('must not be imported')", DETECT_FORCE_FALLBACK="1")
+    assert run.stdout.split() == ["False", "detect._d2_fallback.boxes"], run.stderr
+
+
+# --------------------------------------------------------------------------------------------- configurable
+def component(w):
+    class Component:
+        @w.configurable
+        def __init__(self, size, *, depth=2, extra=None):
+            self.values = (size, depth, extra)
+
+        @classmethod
+        def from_config(cls, cfg, shape=None):
+            return {"size": cfg.SIZE, "depth": shape or 7}
+
+    return Component
+
+
+def test_configurable_constructor(w):
+    make, cfg = component(w), w.CfgNode({"SIZE": 3})
+    assert make(5).values == (5, 2, None)
+    assert make(size=5, depth=1).values == (5, 1, None)
+    assert make(cfg).values == make(cfg=cfg).values == (3, 7, None)
+    assert make(cfg, 9).values == make(cfg, shape=9).values == (3, 9, None)  # to from_config
+    assert make(cfg, extra="e", depth=4).values == (3, 4, "e")  # past from_config, and winning over it
+
+
+def test_configurable_subclass_and_clone_of_config(w):
+    class Child(component(w)):
+        @classmethod
+        def from_config(cls, cfg, **rest):
+            return {"size": -cfg.SIZE, **rest}
+
+    assert Child(w.CfgNode({"SIZE": 3}), depth=1).values == (-3, 1, None)
+
+
+def test_configurable_function(w):
+    @w.configurable(from_config=lambda cfg: {"a": cfg.A})
+    def function(a, b=2):
+        return a, b
+
+    assert function(1) == (1, 2) and function(w.CfgNode({"A": 5}), b=3) == (5, 3)
+    assert function.__name__ == "function" and callable(function.from_config)
+
+
+def test_configurable_misuse(w):
+    class NoTranslator:
+        @w.configurable
+        def __init__(self, a):
+            pass
+
+    class NotAClassmethod(NoTranslator):
+        def from_config(self, cfg):
+            pass
+
+    class WrongFirst(NoTranslator):
+        @classmethod
+        def from_config(cls, config):
+            pass
+
+    cfg = w.CfgNode()
+    with pytest.raises(AttributeError):
+        NoTranslator(cfg)
+    with pytest.raises(TypeError):
+        NotAClassmethod(cfg)
+    with pytest.raises(TypeError, match="cfg"):
+        WrongFirst(cfg)
+    with pytest.raises(AssertionError):
+        w.configurable(lambda a: a)
+
+
+# ------------------------------------------------------------------------------------------------ modeling
+def test_shape_spec(w):
+    assert w.ShapeSpec(channels=3, stride=16) == w.ShapeSpec(3, None, None, 16)
+    assert w.ShapeSpec() != w.ShapeSpec(channels=1) and w.ShapeSpec().height is None
+
+
+def test_backbone(w):
+    class Trunk(w.Backbone):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 1)
+            self._out_features = ["res4"]
+            self._out_feature_channels, self._out_feature_strides = (
+                {"res4": 2, "stem": 9},
+                {"res4": 16, "stem": 2},
+            )
+
+        def forward(self, x):
+            return {"res4": self.conv(x)}
+
+    trunk = Trunk()
+    assert isinstance(trunk, nn.Module) and trunk(torch.zeros(1, 1, 2, 2))["res4"].shape == (1, 2, 2, 2)
+    assert trunk.output_shape() == {"res4": w.ShapeSpec(channels=2, stride=16)}
+    assert trunk.size_divisibility == 0 and trunk.padding_constraints == {}
+
+
+REGISTRIES = ["META_ARCH_REGISTRY", "BACKBONE_REGISTRY", "PROPOSAL_GENERATOR_REGISTRY", "ROI_HEADS_REGISTRY"]
+
+
+@pytest.mark.parametrize("name", REGISTRIES)
+def test_registries(w, name):
+    registry = getattr(w, name)
+    own = copy.deepcopy(registry)  # not to leave a trace in the global one
+
+    @own.register()
+    class ContractThing:
+        pass
+
+    assert own.get("ContractThing") is ContractThing and "ContractThing" in own
+    assert "ContractThing" not in registry
+    with pytest.raises(AssertionError):
+        own.register(ContractThing)
+    with pytest.raises(KeyError, match="Nothing"):
+        own.get("Nothing")
+
+
+# ------------------------------------------------------------------------------------------------ structures
+def test_boxes_geometry(w):
+    boxes = w.Boxes([[-2.0, 1.0, 4.0, 5.0], [3.0, 3.0, 3.0, 9.0], [1.0, 2.0, 5.0, 4.0]])
+    assert boxes.area().tolist() == [24.0, 0.0, 8.0]
+    assert boxes.nonempty().tolist() == [True, False, True]
+    assert boxes.nonempty(threshold=2).tolist() == [True, False, False]
+    assert boxes.get_centers().tolist() == [[1.0, 3.0], [3.0, 6.0], [3.0, 3.0]]
+    # inside 6 x 5 (height x width), end strictly below: -2 is out, 9 is out, 5 < 5 is not
+    assert boxes.inside_box((6, 5)).tolist() == [False, False, False]
+    assert boxes.inside_box((6, 5), 2).tolist() == [True, False, True]
+    clipped = boxes.clone()
+    assert clipped.clip((6, 3)) is None
+    assert clipped.tensor.tolist() == [[0, 1, 3, 5], [3, 3, 3, 6], [1, 2, 3, 4]]
+    clipped.scale(2, 10)
+    assert clipped.tensor.tolist() == [[0, 10, 6, 50], [6, 30, 6, 60], [2, 20, 6, 40]]
+    assert boxes.tensor[0, 0] == -2  # the clone was changed only
+    with pytest.raises(AssertionError):
+        w.Boxes([[0.0, 0.0, float("nan"), 1.0]]).clip((2, 2))
+
+
+def test_boxes_are_a_list_of_float32_rows(w):
+    boxes = w.Boxes(torch.arange(12).reshape(3, 4))
+    assert boxes.tensor.dtype == torch.float32 and len(boxes) == 3 and boxes.device.type == "cpu"
+    assert boxes[1].tensor.tolist() == [[4, 5, 6, 7]] and boxes[-1].tensor.tolist() == [[8, 9, 10, 11]]
+    assert boxes[1:].tensor.tolist() == boxes[torch.tensor([False, True, True])].tensor.tolist()
+    assert boxes[torch.tensor([2, 0])].tensor[:, 0].tolist() == [8, 0]
+    assert [row.tolist() for row in boxes][2] == [8, 9, 10, 11]
+    assert boxes.to("cpu").tensor.equal(boxes.tensor)
+    joined = w.Boxes.cat([boxes, boxes[:1]])
+    assert len(joined) == 4 and isinstance(joined, w.Boxes)
+    joined.tensor[0] = -1
+    assert boxes.tensor[0, 0] == 0  # concatenation copies
+    with pytest.raises(AssertionError):
+        w.Boxes(torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("empty", [[], torch.zeros(0), torch.zeros(0, 4)])
+def test_no_boxes(w, empty):
+    boxes = w.Boxes(empty)
+    assert boxes.tensor.shape == (0, 4) and len(boxes) == 0 and boxes.area().shape == (0,)
+    assert boxes.nonempty().shape == (0,) and boxes.inside_box((2, 2)).shape == (0,)
+    boxes.clip((3, 3))
+    boxes.scale(2, 2)
+    assert boxes[torch.zeros(0, dtype=torch.bool)].tensor.shape == (0, 4)
+    assert len(w.Boxes.cat([])) == 0 and len(w.Boxes.cat([boxes, boxes])) == 0
+
+
+def three(w):
+    return w.Instances(
+        (10, 20), pred_boxes=w.Boxes(torch.arange(12).reshape(3, 4)), scores=torch.tensor([0.1, 0.2, 0.3])
+    )
+
+
+def test_instances_fields(w):
+    instances = three(w)
+    instances.names = ["a", "b", "c"]
+    assert len(instances) == 3 and instances.image_size == (10, 20)
+    assert instances.has("scores") and not instances.has("gt_boxes") and "scores" in instances.get_fields()
+    assert instances.get("names") is instances.names
+    assert list(instances.get_fields()) == ["pred_boxes", "scores", "names"]
+    instances.remove("names")
+    assert not instances.has("names")
+    with pytest.raises(AttributeError, match="names"):
+        _ = instances.names
+    with pytest.raises(KeyError):
+        instances.get("names")
+    with pytest.raises(AssertionError):
+        instances.labels = torch.zeros(2)
+    assert "num_instances=3, image_height=10, image_width=20" in str(instances)
+
+
+def test_instances_indexing(w):
+    instances = three(w)
+    instances.names = ["a", "b", "c"]
+    last = instances[-1]
+    assert len(last) == 1 and last.names == ["c"] and last.pred_boxes.tensor.tolist() == [[8, 9, 10, 11]]
+    assert instances[1:].names == ["b", "c"] and last.image_size == (10, 20)
+    instances.remove("names")  # lists take no mask
+    high = instances[instances.scores > 0.15]
+    assert len(high) == 2 and isinstance(high.pred_boxes, w.Boxes)
+    assert len(instances[torch.tensor([2, 2, 0, 1])]) == 4
+    assert len(instances[instances.scores > 1]) == 0
+    for wrong in (3, -4):
+        with pytest.raises(IndexError):
+            instances[wrong]
+    with pytest.raises(NotImplementedError):
+        iter(instances)
+    with pytest.raises(NotImplementedError):
+        len(w.Instances((1, 1)))
+
+
+def test_instances_cat_and_to(w):
+    one, two = three(w), three(w)[:1]
+    one.names, two.names = ["a", "b", "c"], ["d"]
+    joined = w.Instances.cat([one, two])
+    assert len(joined) == 4 and joined.names == ["a", "b", "c", "d"] and len(joined.pred_boxes) == 4
+    assert joined.scores.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.1])
+    assert w.Instances.cat([one]) is one
+    moved = joined.to("cpu")
+    assert moved.names == joined.names and moved is not joined and isinstance(moved.pred_boxes, w.Boxes)
+    with pytest.raises(AssertionError):
+        w.Instances.cat([one, w.Instances((9, 9), pred_boxes=one.pred_boxes)])
+    with pytest.raises(AssertionError):
+        w.Instances.cat([])
+    with pytest.raises(ValueError):
+        w.Instances.cat([w.Instances((1, 1), a="xy"), w.Instances((1, 1), a="z")])
+
+
+def test_instances_copy(w):
+    instances = three(w)
+    again = copy.deepcopy(instances)
+    again.scores[0] = 9
+    assert instances.scores[0] == pytest.approx(0.1) and again.image_size == (10, 20)
+
+
+def test_image_list_pads_right_and_below(w):
+    images = [torch.ones(3, 2, 5), torch.ones(3, 4, 1)]
+    padded = w.ImageList.from_tensors(images, size_divisibility=4, pad_value=7.0)
+    assert padded.tensor.shape == (2, 3, 4, 8) and len(padded) == 2
+    assert [tuple(map(int, size)) for size in padded.image_sizes] == [(2, 5), (4, 1)]
+    assert padded.tensor[0, 0].sum() == 10 + 7 * (32 - 10)
+    assert padded[1].shape == (3, 4, 1) and padded[0].equal(images[0])
+    assert padded.to(torch.float64).tensor.dtype == torch.float64 and padded.device.type == "cpu"
+
+
+def test_image_list_of_one_keeps_size_and_copies_nothing_wrong(w):
+    image = torch.arange(6.0).reshape(1, 2, 3)
+    alone = w.ImageList.from_tensors([image])
+    assert alone.tensor.shape == (1, 1, 2, 3) and alone[0].equal(image)
+    assert w.ImageList.from_tensors([image], 0, 0.0, {"square_size": 6}).tensor.shape == (1, 1, 6, 6)
+    constrained = w.ImageList.from_tensors([image], 2, 0.0, {"size_divisibility": 5})
+    assert constrained.tensor.shape == (1, 1, 5, 5)
+    with pytest.raises(AssertionError):
+        w.ImageList.from_tensors([])
+    with pytest.raises(AssertionError):
+        w.ImageList.from_tensors([torch.zeros(1, 2, 2), torch.zeros(3, 2, 2)])
+
+
+# -------------------------------------------------------------------------------------------------- catalogs
+def test_dataset_catalog(w):
+    name = "contract_dataset"
+    w.DatasetCatalog.register(name, lambda: [{"image_id": 1}])
+    try:
+        assert w.DatasetCatalog.get(name) == [{"image_id": 1}] and name in w.DatasetCatalog.list()
+        assert name in w.DatasetCatalog
+        with pytest.raises(AssertionError):
+            w.DatasetCatalog.register(name, list)
+        with pytest.raises(AssertionError):
+            w.DatasetCatalog.register("contract_other", [])
+    finally:
+        w.DatasetCatalog.remove(name)
+    with pytest.raises(KeyError, match=name):
+        w.DatasetCatalog.get(name)
+
+
+def test_metadata_catalog(w):
+    name = "contract_dataset"
+    meta = w.MetadataCatalog.get(name)
+    try:
+        assert meta is w.MetadataCatalog.get(name) and meta.name == name
+        assert meta.set(thing_classes=["a"], evaluator_type="action") is meta
+        meta.thing_classes = ["a"]  # the same again is fine
+        with pytest.raises(AssertionError):
+            meta.thing_classes = ["b"]
+        assert meta.get("thing_classes") == ["a"] and meta.get("colours", 3) == 3
+        with pytest.raises(AttributeError, match="colours"):
+            _ = meta.colours
+        assert meta.as_dict() == {"name": name, "thing_classes": ["a"], "evaluator_type": "action"}
+        assert name in w.MetadataCatalog.list()
+    finally:
+        w.MetadataCatalog.remove(name)
+    assert name not in w.MetadataCatalog.list()
+
+
+def test_dataset_evaluator(w):
+    base = w.DatasetEvaluator()
+    assert base.reset() is None and base.process([], []) is None and base.evaluate() is None
+
+
+# ---------------------------------------------------------------------------------------------------- events
+def test_event_storage(w):
+    with pytest.raises(AssertionError):
+        w.get_event_storage()
+    with w.EventStorage(5) as storage:
+        assert w.get_event_storage() is storage and storage.iter == 5
+        storage.put_scalar("loss", torch.tensor(2.0))
+        storage.put_scalars(a=1, b=2.5, smoothing_hint=False)
+        storage.step()
+        storage.put_scalar("loss", 6)
+        with storage.name_scope("head"):
+            storage.put_scalar("x", 1)
+        with w.EventStorage() as inner:
+            assert w.get_event_storage() is inner
+        assert w.get_event_storage() is storage
+        assert storage.latest() == {"loss": (6.0, 6), "a": (1.0, 5), "b": (2.5, 5), "head/x": (1.0, 6)}
+        assert storage.latest_with_smoothing_hint()["loss"] == (4.0, 6)
+        assert storage.latest_with_smoothing_hint(1)["loss"] == (6.0, 6)
+        assert storage.smoothing_hints() == {"loss": True, "a": False, "b": False, "head/x": True}
+        assert storage.history("loss").values() == [(2.0, 5), (6.0, 6)]
+        assert set(storage.histories()) == {"loss", "a", "b", "head/x"}
+        with pytest.raises(KeyError, match="nothing"):
+            storage.history("nothing")
+        with pytest.raises(AssertionError):
+            storage.put_scalar("loss", 1, smoothing_hint=False)
+        storage.iter = 40
+        storage.put_scalar("late", 1.0, cur_iter=38)
+        assert storage.latest()["late"] == (1.0, 38) and storage.iter == 40
+
+
+def test_smoothing_counts_iterations_not_values(w):
+    with w.EventStorage() as storage:
+        for iteration in (0, 10, 11):
+            storage.iter = iteration
+            storage.put_scalar("rare", float(iteration))
+        assert storage.count_samples("rare", 5) == 2
+        assert storage.latest_with_smoothing_hint(5)["rare"] == (10.5, 11)
+
+
+# ------------------------------------------------------------------------------------------- side by side
+def public(thing) -> set[str]:
+    return {name for name in dir(thing) if not name.startswith("_")}
+
+
+CLASSES = ["Boxes", "Instances", "ImageList", "ShapeSpec", "DatasetEvaluator", "EventStorage", "Backbone"]
+
+
+@pytest.mark.parametrize("name", [*CLASSES, "DatasetCatalog", "MetadataCatalog"])
+def test_the_fallback_invents_nothing(name):
+    """Whatever public name the fallback has, Detectron2 has too, so that code on it runs on both."""
+    real = real_words()
+    theirs = public(getattr(real, name)) | (public(real.EventStorage()) if name == "EventStorage" else set())
+    assert public(getattr(mine, name)) <= theirs
+
+
+def test_the_fallback_configs_are_the_same_classes():
+    real = real_words()
+    assert issubclass(real.CfgNode, mine.CfgNode)
+    for name in REGISTRIES:
+        assert type(getattr(real, name)) is type(getattr(mine, name))
+        assert getattr(real, name)._name == getattr(mine, name)._name
+
+
+def test_random_boxes_agree():
+    real = real_words()
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(200, 4, generator=generator) * 30 - 5
+    ours, theirs = mine.Boxes(corners.clone()), real.Boxes(corners.clone())
+    for call in (
+        lambda b: b.area(), lambda b: b.nonempty(1.5), lambda b: b.inside_box((20, 15), 1),
+        lambda b: b.get_centers(), lambda b: b.clip((20, 15)) or b.tensor, lambda b: b.scale(1.3, 0.7) or b.tensor,
+    ):  # fmt: skip
+        assert torch.equal(call(ours), call(theirs))
+
+
+def test_the_schedule_and_the_groups_are_detectron2s():
+    real_words()
+    from detectron2.solver import build_lr_scheduler as their_schedule
+    from detectron2.solver.build import get_default_optimizer_params
+
+    from detect.config import get_cfg
+    from detect.engine.solver import lr_multiplier, parameter_groups
+
+    for overrides in (
+        ["SOLVER.STEPS", (30, 60), "SOLVER.WARMUP_ITERS", 10],
+        ["SOLVER.STEPS", (5,), "SOLVER.WARMUP_ITERS", 10, "SOLVER.WARMUP_METHOD", "constant"],
+        ["SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR", "SOLVER.WARMUP_ITERS", 20, "SOLVER.BASE_LR_END", 1e-5],
+    ):
+        cfg = get_cfg()
+        cfg.merge_from_list(["SOLVER.MAX_ITER", 100, *overrides])
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule, at = their_schedule(cfg, optimizer), lr_multiplier(cfg)
+        for iteration in range(100):
+            assert optimizer.param_groups[0]["lr"] == pytest.approx(at(iteration), rel=1e-6), iteration
+            optimizer.step()
+            schedule.step()
+
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Linear(2, 2))
+    cfg = get_cfg()
+    cfg.merge_from_list(["SOLVER.WEIGHT_DECAY", 0.1, "SOLVER.WEIGHT_DECAY_NORM", 0.2])
+    cfg.merge_from_list(["SOLVER.WEIGHT_DECAY_BIAS", 0.3, "SOLVER.BIAS_LR_FACTOR", 2.0])
+    theirs = get_default_optimizer_params(model, cfg.SOLVER.BASE_LR, 0.1, 0.2, 2.0, 0.3)
+    rates = [{id(p): (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]} for groups in
+             (theirs, parameter_groups(cfg, model))]  # fmt: skip
+    assert rates[0] == rates[1]
+
+
+def test_checkpoints_are_exchangeable(tmp_path):
+    real_words()
+    from detectron2.checkpoint import DetectionCheckpointer
+
+    from detect.engine import ActionCheckpointer
+
+    models = [nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)) for _ in range(3)]
+    ActionCheckpointer(models[0], str(tmp_path), tag={"classes": ["a"]}).save("ours", iteration=3)
+    their_checkpointer = DetectionCheckpointer(models[1], str(tmp_path))
+    assert their_checkpointer.load(str(tmp_path / "ours.pth"))["iteration"] == 3
+    their_checkpointer.save("theirs", iteration=4)
+    assert ActionCheckpointer(models[2], str(tmp_path)).resume_or_load("", resume=True)["iteration"] == 4
+    for key, value in models[0].state_dict().items():
+        assert torch.equal(value, models[2].state_dict()[key])

@@ -22,43 +22,39 @@ from detect.data.ucf24 import load_ucf24
 VERSION = 1  # of the drawing: to be raised with every change below, so that nobody trains on an older set
 NUM_TRAIN, NUM_TEST = 320, 64
 
-# class -> (displacement x, displacement y, log of the size ratio, turn) over a whole video of NUM_FRAMES frames,
-# in units of one actor's "amount", below.
-CLASSES: dict[str, tuple[float, float, float, float]] = {
-    "MoveLeft": (-1, 0, 0, 0),
-    "MoveRight": (1, 0, 0, 0),
-    "Rise": (0, -1, 0, 0),
-    "Fall": (0, 1, 0, 0),
-    "Grow": (0, 0, 1, 0),
-    "Shrink": (0, 0, -1, 0),
-    "TurnClockwise": (0, 0, 0, -1),
-    "TurnCounterclockwise": (0, 0, 0, 1),
+# class -> direction of (x, y, log size): what changes from frame to frame, at a rate drawn for each actor
+CLASSES: dict[str, tuple[int, int, int]] = {
+    "MoveLeft": (-1, 0, 0),
+    "MoveRight": (1, 0, 0),
+    "Rise": (0, -1, 0),
+    "Fall": (0, 1, 0),
+    "Grow": (0, 0, 1),
+    "Shrink": (0, 0, -1),
 }
 NUM_FRAMES = 32
 SIZE = (180, 240)  # height, width
 ACTOR_SIZE = (52, 72)
 SPEED_X, SPEED_Y = (3.6, 5.2), (3.0, 3.6)  # pixels a frame
 GROWTH = (0.034, 0.042)  # log ratio of size a frame
-TURN = (9.0, 13.0)  # degrees a frame
 SPRITE = 128  # side of the square that holds an actor's texture
 
 
 @dataclass(frozen=True)
 class Actor:
-    """One actor: its picture and its path. Positions, scales and angles have one entry a frame."""
+    """One actor: its picture and its path. Positions and scales have one entry a frame."""
 
     label: int
     rgba: np.ndarray  # (SPRITE, SPRITE, 4) float32, 0..1
     centres: np.ndarray  # (T, 2) x, y
     scales: np.ndarray  # (T,) pixels drawn for one pixel of the sprite
-    angles: np.ndarray  # (T,)
+    angle: float
     start: int  # visible, and acting, in frames start .. stop - 1
     stop: int
 
     def warp(self, frame: int) -> np.ndarray:
         """The 2 x 3 affine map from sprite to frame."""
         centre = (SPRITE - 1) / 2
-        matrix = cv2.getRotationMatrix2D((centre, centre), float(self.angles[frame]), float(self.scales[frame]))
+        matrix = cv2.getRotationMatrix2D((centre, centre), self.angle, float(self.scales[frame]))
         matrix[:, 2] += self.centres[frame] - centre
         return matrix
 
@@ -69,7 +65,7 @@ def _colour(rng: np.random.Generator, saturation: float, value: float) -> np.nda
 
 
 def _texture(rng: np.random.Generator) -> np.ndarray:
-    """A pattern of two colours without rotational symmetry, (SPRITE, SPRITE, 3)."""
+    """A pattern of two colours and a pale wedge, (SPRITE, SPRITE, 3)."""
     y, x = np.mgrid[:SPRITE, :SPRITE].astype(np.float32) / SPRITE - 0.5
     kind, phase = rng.integers(4), rng.uniform(0, 2 * np.pi)
     if kind == 0:  # stripes
@@ -82,7 +78,6 @@ def _texture(rng: np.random.Generator) -> np.ndarray:
         mask = np.sin(18 * x + phase) * np.sin(18 * y + 2 * phase) > 0.2
     first, second = _colour(rng, 0.85, 1.0), _colour(rng, 0.5, rng.uniform(0.3, 0.6))
     picture = np.where(mask[..., None], first, second)
-    # a pale wedge on one side, so that every texture shows its angle
     wedge = np.abs(np.angle(np.exp(1j * (np.arctan2(y, x) - phase)))) < 0.45
     return np.where(wedge[..., None], np.float32(0.95), picture).astype(np.float32)
 
@@ -133,15 +128,15 @@ def _background(rng: np.random.Generator, num_frames: int, size: tuple[int, int]
 
 
 def _path(rng: np.random.Generator, label: int, size: tuple[int, int], base: float) -> tuple[np.ndarray, ...]:
-    """Centres, sizes and angles over NUM_FRAMES frames, symmetric about the middle frame's pose."""
-    dx, dy, growth, turn = list(CLASSES.values())[label]
+    """Centres and sizes over NUM_FRAMES frames, symmetric about the middle one, so that reversing time gives the partner."""
+    dx, dy, growth = list(CLASSES.values())[label]
     t = np.arange(NUM_FRAMES) - (NUM_FRAMES - 1) / 2
     travel = np.array([dx * rng.uniform(*SPEED_X), dy * rng.uniform(*SPEED_Y)])
     log_size = growth * rng.uniform(*GROWTH) * t
     span = np.abs(travel) * (NUM_FRAMES - 1) / 2
     margin = np.minimum(base * 0.5 * np.exp(np.abs(log_size).max()) - 8 + span, np.array(size[::-1]) / 2)
     middle = rng.uniform(margin, np.array(size[::-1]) - margin)
-    return middle + travel * t[:, None], base * np.exp(log_size), rng.uniform(0, 360) + turn * rng.uniform(*TURN) * t
+    return middle + travel * t[:, None], base * np.exp(log_size)
 
 
 def _overlap(a: np.ndarray, a_size: np.ndarray, b: np.ndarray, b_size: np.ndarray) -> bool:
@@ -154,14 +149,14 @@ def make_actors(rng: np.random.Generator, first_label: int, size: tuple[int, int
     wanted = int(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25]))
     for attempt in range(60):
         label = first_label if not actors else int(rng.integers(len(CLASSES)))
-        centres, sizes, angles = _path(rng, label, size, rng.uniform(*ACTOR_SIZE))
+        centres, sizes = _path(rng, label, size, rng.uniform(*ACTOR_SIZE))
         if any(_overlap(centres, sizes, c, s) for c, s in paths):
             continue
         start, stop = 0, NUM_FRAMES
         if rng.random() < 0.3:  # some come late or leave early
             cut = int(rng.integers(4, 10))
             start, stop = (cut, stop) if rng.random() < 0.5 else (start, stop - cut)
-        actors.append(Actor(label, _sprite(rng), centres, sizes / SPRITE, angles, start, stop))
+        actors.append(Actor(label, _sprite(rng), centres, sizes / SPRITE, rng.uniform(0, 360), start, stop))
         paths.append((centres, sizes))
         if len(actors) == wanted or attempt > 40:
             break

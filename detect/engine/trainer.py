@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from detect.d2 import EventStorage
-from detect.engine.checkpoint import ActionCheckpointer
+from detect.engine.checkpoint import ActionCheckpointer, random_state, set_random_state
 from detect.engine.distributed import get_world_size, is_main_process, reduce_mean
 from detect.engine.solver import clip_gradients
 from detect.engine.writers import Writer
@@ -94,7 +95,7 @@ class Trainer:
         results: dict[str, Any] = {}
         try:
             with EventStorage(self.start_iter) as storage, self._sigterm_requests_stop():
-                batches = endless(self.data_iterable)
+                batches = self._start_loading()
                 for iteration in range(self.start_iter, self.max_iter):
                     self.iteration = storage.iter = iteration
                     self._step(batches, storage)
@@ -106,6 +107,16 @@ class Trainer:
             for writer in self.writers:
                 writer.close()
         return results
+
+    def _start_loading(self) -> Iterator[list[dict]]:
+        """The batches; a resumed run starts its loader without touching the random generators it restored."""
+        batches = endless(self.data_iterable)
+        if not 0 < self.start_iter < self.max_iter:
+            return batches
+        state = random_state()
+        first = next(batches)  # a DataLoader draws its base seed here, as it did when the first run started
+        set_random_state(state)
+        return chain([first], batches)
 
     def _step(self, batches: Iterator[list[dict]], storage: EventStorage) -> None:
         start, data_time = time.perf_counter(), 0.0
@@ -189,12 +200,14 @@ class Trainer:
     def _evaluate(self, storage: EventStorage) -> dict[str, Any]:
         if self.evaluate is None:
             return {}
+        state = random_state()  # evaluating leaves no trace in training, be it resumed before or after
         self._evaluating = True
         try:
             results = self.evaluate() or {}
         finally:
             self._evaluating = False
             self.model.train()
+            set_random_state(state)
         for name, value in flatten(results).items():
             storage.put_scalar(name, value, smoothing_hint=False)
         return results

@@ -153,8 +153,10 @@ class _FrameIndex:
         videos = 1 + max((int(column.max()) for column in (gt.video, det.video) if len(column)), default=0)
         if span * videos >= 2**62:
             raise ValueError(f"frame number {span - 1} is too large to index with {videos} videos")
-        annotated, self.of_gt = np.unique(gt.video * np.int64(span) + gt.frame, return_inverse=True)
-        self.key = det.video * np.int64(span) + det.frame  # (n,) orders detections by video and frame
+        annotated, self.of_gt = np.unique(_integer(gt.video) * span + _integer(gt.frame), return_inverse=True)
+        self.key = _integer(det.video) * span + _integer(
+            det.frame
+        )  # (n,) orders detections by video and frame
         start = np.flatnonzero(np.r_[True, self.key[1:] != self.key[:-1]][: len(det)])
         self.run_start = start
         number = np.full(len(start), -1, dtype=np.int64)
@@ -164,6 +166,10 @@ class _FrameIndex:
         self.of_det = np.repeat(
             number, np.diff(np.r_[start, len(det)])
         )  # (n,) frame number, -1: not annotated
+
+
+def _integer(column: np.ndarray) -> np.ndarray:
+    return column.astype(np.int64, copy=False)  # narrow ones would overflow, uint64 would become float
 
 
 def _kept_rows(det: Detections, frames: _FrameIndex, options: FrameAPOptions) -> tuple[np.ndarray, int, int]:
@@ -239,9 +245,8 @@ def _overlapping(
     present[groups & mask] = True
     for start in range(0, len(rows), _PAIRS_AT_A_TIME):
         part = rows[start : start + _PAIRS_AT_A_TIME]
-        number = frames.of_det[part]
-        det_group = number * num_classes + det.label[part]
-        maybe = np.flatnonzero(present[det_group & mask] & (number >= 0))
+        det_group = frames.of_det[part] * num_classes + det.label[part]
+        maybe = np.flatnonzero(present[det_group & mask])
         part, det_group = part[maybe], det_group[maybe]
         slot = np.minimum(np.searchsorted(groups, det_group), len(groups) - 1)
         same = groups[slot] == det_group

@@ -14,7 +14,7 @@ from detect.evaluation.average_precision import AP_RULES, average_precision, mat
     ("hits", "npos", "voc", "voc11", "act"),
     [
         # Precision at the hits 1/1, 2/3. VOC: (1 + 2/3)/2 = 5/6. 11 points: recall 0 to .5 see 1, .6 to 1
-        # see 2/3: (6 + 5 * 2/3)/11 = 28/33. ACT: to recall .5 mean of 1 and 1; then of 1/2 (the miss) and 2/3:
+        # see 2/3: (6 + 5 * 2/3)/11 = 28/33. ACT: to recall .5 mean of 1 and 1; then of 1/2 (a miss), 2/3:
         # .5 * 1 + .5 * (1/2 + 2/3)/2 = 19/24.
         ([1, 0, 1], 2, 5 / 6, 28 / 33, 19 / 24),
         # A miss first. VOC and 11 points: 1/2 everywhere. ACT: from precision 0 to 1/2: 1/4.

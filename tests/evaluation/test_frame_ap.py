@@ -185,18 +185,21 @@ def test_bad_input_is_named():
         ap([(2**62, 0, A)], [], "voc")
 
 
-# Few, small values: ties in scores, overlaps of exactly .5, shared frames and unannotated ones are common.
-CORNER, SIDE = st.integers(0, 1), st.integers(-1, 3)
-DET_BOX = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), CORNER, CORNER, SIDE, SIDE)
-GT_BOX = st.builds(lambda x, y, w, h: (x, y, x + abs(w), y + abs(h)), CORNER, CORNER, SIDE, SIDE)
-PLACE = (st.integers(0, 1), st.integers(0, 1), st.integers(0, 1))
+# Few, small values: ties in scores, overlaps of exactly .5, boxes that share a truth, frames without one and
+# boxes without area are all common.
+CORNER, SIDE = st.integers(0, 1), st.sampled_from([4, 3, 2])
+GT_BOX = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), CORNER, CORNER, SIDE, SIDE | st.just(0))
+DET_BOX = st.builds(
+    lambda x, y, w, h: (x, y, x + w, y + h), CORNER, CORNER, SIDE | st.sampled_from([0, -1]), SIDE
+)
+PLACE = (st.sampled_from([0, 0, 1]), st.sampled_from([0, 0, 1]), st.sampled_from([0, 0, 1]))
 GTS = st.lists(st.tuples(*PLACE, GT_BOX), max_size=8)
 DETS = st.lists(st.tuples(*PLACE, st.sampled_from([0.25, 0.5, 0.75]), DET_BOX), max_size=14)
 
 
 @pytest.mark.parametrize("frames", ["all", "annotated"])
 @pytest.mark.parametrize("name", PRESETS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(gts=GTS, dets=DETS, iou=st.sampled_from([0.3, 0.5, 0.75]))
 def test_equals_the_naive_oracle(name, frames, gts, dets, iou):
     if name == "tfod":  # its tie order is defined frame by frame, in order of appearance

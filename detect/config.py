@@ -1,6 +1,7 @@
 """Every config key: its default, one line of meaning, and where the default comes from.
 
 Keys that Detectron2 has carry Detectron2's name; a config file means the same with and without it.
+"D2 only" marks keys that only Detectron2's own components read; ours do what the default says.
 Sources: [P] the paper (Xie et al., ECCV 2018, section 5.3), [O] TensorFlow Object Detection API sample
 configs, on whose defaults the paper builds, [D2] Detectron2's default, [D] decided here.
 """
@@ -46,7 +47,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.RESNETS.DEPTH", 50, "[P] ResNet-50"),
     ("MODEL.RESNETS.NORM", "FrozenBN", "[O] batch norm keeps its ImageNet statistics; BN trains it"),
     ("MODEL.RESNETS.STRIDE_IN_1X1", False, "[D] stride in the 3x3 convolution as torchvision's weights want"),
-    ("MODEL.RESNETS.OUT_FEATURES", ["res4"], "[P] conv4, stride 16"),
+    ("MODEL.RESNETS.OUT_FEATURES", ["res4"], "[P] conv4, stride 16 (D2 only)"),
 
     ("MODEL.CONTEXT.NAME", "s3dg", "[P] context network by its backbones.build name: s3dg, i3d, i2d, ..."),
     ("MODEL.CONTEXT.WIDTH", 1.0, "[D] multiplier of every channel count of the context network"),
@@ -62,12 +63,12 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", [[0.5, 1.0, 2.0]], "[O] anchor height / width, per feature map"),
     ("MODEL.PROPOSAL_GENERATOR.NAME", "KeyframeRPN", "[P] proposal generator; RPN is Detectron2's"),
     ("MODEL.PROPOSAL_GENERATOR.MIN_SIZE", 0, "[D2] proposals with a side below this many pixels are dropped"),
-    ("MODEL.RPN.HEAD_NAME", "StandardRPNHead", "[D2] a 3x3 convolution, then objectness and deltas"),
+    ("MODEL.RPN.HEAD_NAME", "StandardRPNHead", "[D2] a 3x3 convolution, objectness, deltas (D2 only)"),
     ("MODEL.RPN.IN_FEATURES", ["res4"], "[P] feature maps that carry anchors"),
-    ("MODEL.RPN.CONV_DIMS", [-1], "[D2] channels of the head's convolutions; -1 keeps the input's"),
-    ("MODEL.RPN.BOUNDARY_THRESH", -1, "[D2] anchors this far outside are not trained; -1 trains all"),
+    ("MODEL.RPN.CONV_DIMS", [-1], "[D2] channels of the head's convolutions; -1: the input's (D2 only)"),
+    ("MODEL.RPN.BOUNDARY_THRESH", -1, "[D2] untrained if this far outside; -1: all trained (D2 only)"),
     ("MODEL.RPN.IOU_THRESHOLDS", [0.3, 0.7], "[O] below the first: negative; above the second: positive"),
-    ("MODEL.RPN.IOU_LABELS", [0, -1, 1], "[O] labels of the intervals between the thresholds; -1 is ignored"),
+    ("MODEL.RPN.IOU_LABELS", [0, -1, 1], "[O] labels between the thresholds, -1 ignored (D2 only)"),
     ("MODEL.RPN.BATCH_SIZE_PER_IMAGE", 256, "[O] anchors sampled per image for the loss"),
     ("MODEL.RPN.POSITIVE_FRACTION", 0.5, "[O] largest share of positives among them"),
     ("MODEL.RPN.BBOX_REG_WEIGHTS", (1.0, 1.0, 1.0, 1.0), "[D2] scales of the deltas dx dy dw dh"),
@@ -85,7 +86,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 64, "[O] regions sampled per image for the loss"),
     ("MODEL.ROI_HEADS.POSITIVE_FRACTION", 0.25, "[O] largest share of foreground among them"),
     ("MODEL.ROI_HEADS.IOU_THRESHOLDS", [0.5], "[O] overlap from which a region is foreground"),
-    ("MODEL.ROI_HEADS.IOU_LABELS", [0, 1], "[O] labels of the intervals around the threshold"),
+    ("MODEL.ROI_HEADS.IOU_LABELS", [0, 1], "[O] labels around the threshold (D2 only)"),
     ("MODEL.ROI_HEADS.PROPOSAL_APPEND_GT", True, "[D2] ground-truth boxes join the proposals in training"),
     ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, "[O] detections scored below this are dropped"),
     ("MODEL.ROI_HEADS.NMS_THRESH_TEST", 0.6, "[O] IoU of the suppression within a class"),

@@ -3,7 +3,7 @@ from setuptools import find_packages, setup
 setup(
     name="action-detection",
     version="0.1.0",
-    description="Spatio-temporal action detection: S3D-G and I3D video networks, and the Faster R-CNN detector on top of them",
+    description="Spatio-temporal action detection: S3D-G and I3D networks and the Faster R-CNN on top of them",
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["backbones", "backbones.*", "detect", "detect.*"]),

@@ -1,8 +1,8 @@
 """Video networks of "Rethinking Spatiotemporal Feature Learning" and the ResNet of the keyframe.
 
-    >>> import backbones
-    >>> net = backbones.build("s3dg", num_classes=400)
-    >>> trunk, tail = net.split("mixed_4e")
+>>> import backbones
+>>> net = backbones.build("s3dg", num_classes=400)
+>>> trunk, tail = net.split("mixed_4e")
 """
 
 import difflib
@@ -18,8 +18,9 @@ def names() -> tuple[str, ...]:
     return tuple(VARIANTS)
 
 
-def build(name: str, *, num_classes: int = 400, in_channels: int = 3, width: float = 1.0, dropout: float = 0.2,
-          **overrides) -> InceptionNet:
+def build(
+    name: str, *, num_classes: int = 400, in_channels: int = 3, width: float = 1.0, dropout: float = 0.2, **overrides
+) -> InceptionNet:
     """A network of the family with random weights.
 
     name: one of `names()`.  in_channels: 3 for RGB, 2 for flow.  width: multiplies every layer's channels.

@@ -81,7 +81,9 @@ VARIANTS = _variants()
 class TemporalConv(nn.Sequential):
     """One convolution of a temporal unit: 2D, full 3D or separable, with its gate. `k` is the spatial kernel."""
 
-    def __init__(self, c: int, o: int, k: int, kt: int, stride: int, spec: VariantSpec, *, temporal: bool, separable: bool):
+    def __init__(
+        self, c: int, o: int, k: int, kt: int, stride: int, spec: VariantSpec, *, temporal: bool, separable: bool
+    ):
         unit = partial(ConvUnit, bn_eps=spec.bn_eps, bn_momentum=spec.bn_momentum)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         if temporal and separable:
@@ -147,8 +149,15 @@ class InceptionNet(nn.Module):
     Input (N, in_channels, T, H, W), RGB or flow, in [-1, 1]; output (N, num_classes) logits.
     """
 
-    def __init__(self, spec: VariantSpec, *, num_classes: int = 400, in_channels: int = 3, width: float = 1.0,
-                 dropout: float = 0.2):
+    def __init__(
+        self,
+        spec: VariantSpec,
+        *,
+        num_classes: int = 400,
+        in_channels: int = 3,
+        width: float = 1.0,
+        dropout: float = 0.2,
+    ):
         super().__init__()
         self.spec = spec
         self.stages = _build_stages(spec, in_channels, width)
@@ -203,7 +212,9 @@ def _build_stages(spec: VariantSpec, in_channels: int, width: float) -> Stages:
             o, k, stride = row
             o = scale_channels(o, width)
             kt, separable = (spec.stem_kernel, spec.stem_separable) if unit == 0 else (3, True)
-            stages[name] = TemporalConv(c, o, k, kt, stride, spec, temporal=temporal, separable=spec.separable and separable)
+            stages[name] = TemporalConv(
+                c, o, k, kt, stride, spec, temporal=temporal, separable=spec.separable and separable
+            )
             c, stride_t, stride_s = o, stride_t * stride, stride_s * stride
         else:
             widths = tuple(scale_channels(o, width) for o in row)

@@ -73,8 +73,17 @@ class BatchNorm(nn.BatchNorm3d):
 class ConvUnit(nn.Module):
     """Convolution, then batch normalisation (or a bias), then ReLU."""
 
-    def __init__(self, c: int, o: int, kernel: Size3, stride: Size3 = (1, 1, 1), *, bn: bool = True,
-                 bn_eps: float = 1e-3, bn_momentum: float = 1e-3):
+    def __init__(
+        self,
+        c: int,
+        o: int,
+        kernel: Size3,
+        stride: Size3 = (1, 1, 1),
+        *,
+        bn: bool = True,
+        bn_eps: float = 1e-3,
+        bn_momentum: float = 1e-3,
+    ):
         super().__init__()
         self.conv = Conv(c, o, kernel, stride, bias=not bn)
         self.bn = BatchNorm(o, eps=bn_eps, momentum=bn_momentum) if bn else nn.Identity()

@@ -41,8 +41,8 @@ class ResNetTrunk(nn.Module):
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
         """Load a torchvision ResNet's state dict; its res5 and classifier are left out. KeyError or RuntimeError if
         anything else is missing or of another shape."""
-        own = self.state_dict()
-        self.load_state_dict({key: state[key] for key in own if key in state or "num_batches_tracked" not in key}, strict=False)
+        wanted = [key for key in self.state_dict() if key in state or "num_batches_tracked" not in key]
+        self.load_state_dict({key: state[key] for key in wanted}, strict=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))

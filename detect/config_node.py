@@ -32,9 +32,7 @@ class CheckedCfgNode(CfgNode):
         try:
             tree = self.load_yaml_with_base(cfg_filename, allow_unsafe=allow_unsafe)
         except TypeError as error:  # what fvcore does on an empty file
-            raise ConfigError(
-                f"{cfg_filename}: this config, or its _BASE_, has no KEY: VALUE lines"
-            ) from error
+            raise ConfigError(f"{cfg_filename}: this config, or its _BASE_, has no KEY: VALUE lines") from error
         except (OSError, yaml.YAMLError, AssertionError) as error:
             raise ConfigError(f"{cfg_filename}: cannot be read as a config: {error}") from error
         self._merge(tree, cfg_filename)
@@ -42,9 +40,7 @@ class CheckedCfgNode(CfgNode):
     def merge_from_list(self, cfg_list: Sequence[Any]) -> None:
         """Merge `[KEY, VALUE, KEY, VALUE, ...]`: dotted keys; values are Python literals or plain strings."""
         if len(cfg_list) % 2:
-            raise ConfigError(
-                f"overrides are KEY VALUE pairs, but {list(cfg_list)} has an odd number of words"
-            )
+            raise ConfigError(f"overrides are KEY VALUE pairs, but {list(cfg_list)} has an odd number of words")
         tree: dict[str, Any] = {}
         for name, value in zip(cfg_list[0::2], cfg_list[1::2], strict=True):
             put(tree, name, value)

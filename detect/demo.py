@@ -42,7 +42,11 @@ def run_demo(args: argparse.Namespace) -> None:
             if listing:
                 listing.add(k, found)
             if video:
-                boxes, labels, scores = found.pred_boxes.tensor.numpy(), found.pred_classes.tolist(), found.scores.tolist()
+                boxes, labels, scores = (
+                    found.pred_boxes.tensor.numpy(),
+                    found.pred_classes.tolist(),
+                    found.scores.tolist(),
+                )
                 video.write(draw_boxes(frame.copy(), boxes, labels, classes, scores))
     for path in filter(None, (args.output, args.json)):
         print(path)

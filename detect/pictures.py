@@ -33,12 +33,16 @@ def side_by_side(frame: np.ndarray, detections, boxes: np.ndarray, labels: np.nd
     strong = detections[detections.scores >= SCORE_THRESHOLD]
     left, scale = readable(frame)
     right = left.copy()
-    draw_boxes(left, strong.pred_boxes.tensor.numpy(), strong.pred_classes.tolist(), classes, strong.scores.tolist(), scale)
+    draw_boxes(
+        left, strong.pred_boxes.tensor.numpy(), strong.pred_classes.tolist(), classes, strong.scores.tolist(), scale
+    )
     draw_ground_truth(right, boxes, labels, classes, scale)
     return np.hstack([caption(left, "detected"), caption(right, "ground truth")])
 
 
-def draw_results(model: nn.Module, dataset: KeyframeDataset, mapper: ClipMapper, folder: Path, count: int) -> dict[str, str]:
+def draw_results(
+    model: nn.Module, dataset: KeyframeDataset, mapper: ClipMapper, folder: Path, count: int
+) -> dict[str, str]:
     """Run `count` videos spread over the set; write `grid.png` (their middle keyframes) and `video.mp4` (two of them).
 
     Returns {"grid": path, "video": path}.

@@ -34,8 +34,15 @@ def clips_around(frames: Iterable, length: int) -> Iterator[tuple[int, list]]:
 
 
 @torch.no_grad()
-def detect_stream(model: nn.Module, frames: Iterable[np.ndarray], num_frames: int, size: tuple[int, int], *,
-                  every: int = 1, batch_size: int = 1) -> Iterator[tuple[int, np.ndarray, Instances]]:
+def detect_stream(
+    model: nn.Module,
+    frames: Iterable[np.ndarray],
+    num_frames: int,
+    size: tuple[int, int],
+    *,
+    every: int = 1,
+    batch_size: int = 1,
+) -> Iterator[tuple[int, np.ndarray, Instances]]:
     """(k, frame k, its detections in pixels of the frame, on the CPU) for every frame, in order.
 
     frames: (h, w, 3) uint8 RGB, all of one size.  num_frames, size: of the model's clip.

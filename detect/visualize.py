@@ -26,8 +26,14 @@ def readable(image: np.ndarray, height: int = 360) -> tuple[np.ndarray, float]:
     return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), float(factor)
 
 
-def draw_boxes(image: np.ndarray, boxes: np.ndarray, labels: Sequence[int], class_names: Sequence[str],
-               scores: Sequence[float] | None = None, scale: float = 1.0) -> np.ndarray:
+def draw_boxes(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    labels: Sequence[int],
+    class_names: Sequence[str],
+    scores: Sequence[float] | None = None,
+    scale: float = 1.0,
+) -> np.ndarray:
     """Draw detections in class colours with their names and scores, in place; boxes (n, 4) in pixels times `scale`."""
     size = max(image.shape[0] / 720, 0.42)
     thickness = max(1, round(image.shape[0] / 180))
@@ -41,8 +47,9 @@ def draw_boxes(image: np.ndarray, boxes: np.ndarray, labels: Sequence[int], clas
     return image
 
 
-def draw_ground_truth(image: np.ndarray, boxes: np.ndarray, labels: Sequence[int], class_names: Sequence[str],
-                      scale: float = 1.0) -> np.ndarray:
+def draw_ground_truth(
+    image: np.ndarray, boxes: np.ndarray, labels: Sequence[int], class_names: Sequence[str], scale: float = 1.0
+) -> np.ndarray:
     """Draw annotated boxes in white, in place."""
     size = max(image.shape[0] / 720, 0.42)
     for box, label in zip(boxes, labels, strict=True):
@@ -88,7 +95,7 @@ def save_image(path: str | Path, image: np.ndarray) -> None:
 
 
 class VideoWriter:
-    """Writes RGB frames to `path` one by one (.mp4: MPEG-4, .avi: Motion JPEG); the file appears when it is complete."""
+    """Writes RGB frames one by one (.mp4: MPEG-4, .avi: Motion JPEG); the file appears when it is complete."""
 
     CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 

@@ -39,9 +39,7 @@ def test_configs_do_not_share_values():
 
 def test_file_over_bases_then_overrides(tmp_path):
     (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "a.yaml").write_text(
-        "SOLVER: {BASE_LR: 0.5, MAX_ITER: 10}\nINPUT: {SIZE: [64, 80]}\n"
-    )
+    (tmp_path / "base" / "a.yaml").write_text("SOLVER: {BASE_LR: 0.5, MAX_ITER: 10}\nINPUT: {SIZE: [64, 80]}\n")
     (tmp_path / "b.yaml").write_text("_BASE_: base/a.yaml\nSOLVER: {MAX_ITER: 20}\n")
     cfg = load_cfg(tmp_path / "b.yaml", ["MODEL.CONTEXT.NAME", "i2d"])
     assert (cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER, cfg.INPUT.SIZE) == (0.5, 20, (64, 80))
@@ -139,9 +137,7 @@ def test_overrides_come_in_pairs():
 
 def test_dump_and_pickle_round_trip(tmp_path):
     cfg = get_cfg()
-    cfg.merge_from_list(
-        ["MODEL.CONTEXT.OVERRIDES.gate_bias", 1.5, "SOLVER.STEPS", (3, 4), "INPUT.SIZE", (8, 9)]
-    )
+    cfg.merge_from_list(["MODEL.CONTEXT.OVERRIDES.gate_bias", 1.5, "SOLVER.STEPS", (3, 4), "INPUT.SIZE", (8, 9)])
     (tmp_path / "c.yaml").write_text(cfg.dump())
     again = get_cfg()
     again.merge_from_file(str(tmp_path / "c.yaml"))

@@ -112,12 +112,8 @@ def test_default_trainer_runs_our_config_and_gives_the_same_weights(tmp_path):
     from detectron2.engine import DefaultTrainer
 
     cfg = get_cfg()
-    cfg.merge_from_list(
-        ["MODEL.META_ARCHITECTURE", "SeamModel", "MODEL.DEVICE", "cpu", "SOLVER.MAX_ITER", 20]
-    )
-    cfg.merge_from_list(
-        ["SOLVER.WARMUP_ITERS", 5, "SOLVER.BASE_LR", 0.1, "SOLVER.CLIP_GRADIENTS.CLIP_VALUE", 0.5]
-    )
+    cfg.merge_from_list(["MODEL.META_ARCHITECTURE", "SeamModel", "MODEL.DEVICE", "cpu", "SOLVER.MAX_ITER", 20])
+    cfg.merge_from_list(["SOLVER.WARMUP_ITERS", 5, "SOLVER.BASE_LR", 0.1, "SOLVER.CLIP_GRADIENTS.CLIP_VALUE", 0.5])
     cfg.merge_from_list(["SOLVER.STEPS", (12,), "OUTPUT_DIR", str(tmp_path), "DATASETS.TEST", ()])
     numbers = torch.Generator().manual_seed(0)
     batches = [

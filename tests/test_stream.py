@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from detect.data.clip import clip_indices
 from detect.d2 import Boxes, Instances
+from detect.data.clip import clip_indices
 from detect.stream import clips_around, detect_stream
 from detect.visualize import save_video
 
@@ -45,9 +45,17 @@ class Recorder(torch.nn.Module):
     def forward(self, batch):
         values = [float(item["clip"][len(item["clip"]) // 2, 0, 0, 0]) for item in batch]
         self.keys += values
-        return [{"instances": Instances((item["height"], item["width"]), pred_boxes=Boxes(torch.tensor([[v, 0, v + 1, 1]])),
-                                        scores=torch.ones(1), pred_classes=torch.zeros(1, dtype=torch.int64))}
-                for v, item in zip(values, batch, strict=True)]
+        return [
+            {
+                "instances": Instances(
+                    (item["height"], item["width"]),
+                    pred_boxes=Boxes(torch.tensor([[v, 0, v + 1, 1]])),
+                    scores=torch.ones(1),
+                    pred_classes=torch.zeros(1, dtype=torch.int64),
+                )
+            }
+            for v, item in zip(values, batch, strict=True)
+        ]
 
 
 @pytest.mark.parametrize("every, batch", [(1, 1), (1, 4), (3, 2)])
@@ -79,15 +87,38 @@ def toy_detector(tmp_path_factory):
 
 
 def run(folder, *arguments):
-    command = [sys.executable, "tools/demo.py", "--config-file", folder / "toy.yaml", "--weights", folder / "model_final.pth"]
-    return subprocess.run([*map(str, command), *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
-                          env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"})
+    command = [
+        sys.executable,
+        "tools/demo.py",
+        "--config-file",
+        folder / "toy.yaml",
+        "--weights",
+        folder / "model_final.pth",
+    ]
+    return subprocess.run(
+        [*map(str, command), *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+    )
 
 
 def test_demo_draws_and_lists_every_frame(toy_detector, tmp_path):
     save_video(tmp_path / "in.avi", [np.full((60, 80, 3), 10 * i, np.uint8) for i in range(13)], fps=10)
-    out = run(toy_detector, "--input", tmp_path / "in.avi", "--output", tmp_path / "out.mp4", "--json", tmp_path / "out.json",
-              "--threshold", 0.0, "--batch-size", 4)
+    out = run(
+        toy_detector,
+        "--input",
+        tmp_path / "in.avi",
+        "--output",
+        tmp_path / "out.mp4",
+        "--json",
+        tmp_path / "out.json",
+        "--threshold",
+        0.0,
+        "--batch-size",
+        4,
+    )
     assert out.returncode == 0, out.stderr
     listing = json.loads((tmp_path / "out.json").read_text())
     assert listing["classes"] == ["a", "b", "c"] and listing["fps"] == 10.0

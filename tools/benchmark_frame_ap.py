@@ -45,9 +45,7 @@ def synthetic_tables(scale: float, same_class: float, seed: int = 0) -> tuple[Gr
     of_video = rng.random((frames, PER_FRAME), dtype=np.float32) < same_class
     of_video[:, :2] = True
     label = np.where(of_video, action[:, None], label)
-    score = rng.random(label.size, dtype=np.float32).astype(
-        np.float64
-    )  # float32, as networks give: some ties
+    score = rng.random(label.size, dtype=np.float32).astype(np.float64)  # float32, as networks give: some ties
     det = Detections(
         np.repeat(video, PER_FRAME), np.repeat(frame, PER_FRAME), label.ravel(), score, boxes.reshape(-1, 4)
     )
@@ -75,12 +73,8 @@ def check_against_naive(options, same_class: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--scale", type=float, default=0.05, help="1 is 17 million detections (default %(default)s)"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=float, default=0.05, help="1 is 17 million detections (default %(default)s)")
     parser.add_argument("--preset", choices=PRESETS, default="voc")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument(

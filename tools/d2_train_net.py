@@ -14,8 +14,7 @@ from detect.config import load_cfg
 from detect.data.catalog import set_datasets_root
 from detect.engine.checkpoint import ActionCheckpointer
 from detect.engine.defaults import tune_malloc
-from detect.engine.detection import build_evaluator, test_batches, training_batches, training_set
-from detect.engine.detection import get_dataset
+from detect.engine.detection import build_evaluator, get_dataset, test_batches, training_batches, training_set
 from detect.engine.errors import explain_errors
 from detect.engine.solver import build_lr_scheduler, build_optimizer, clip_before_step, clip_norm
 from detect.evaluation.report import summary_line

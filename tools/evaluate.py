@@ -21,9 +21,7 @@ from detect.evaluation.tables import TableError  # noqa: E402
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ground-truth", required=True, metavar="CSV")
     parser.add_argument("--detections", required=True, metavar="CSV")
     parser.add_argument("--preset", choices=PRESETS, default="voc", help="protocol (default %(default)s)")
@@ -97,8 +95,7 @@ def use_classes(gt, det, args: argparse.Namespace):
     for path, table in ((args.ground_truth, gt), (args.detections, det)):
         if len(table) and table.label.max() >= len(names):
             raise TableError(
-                f"{path}: label {table.label.max()}, but {args.classes} has {len(names)} classes, "
-                f"0 to {len(names) - 1}"
+                f"{path}: label {table.label.max()}, but {args.classes} has {len(names)} classes, 0 to {len(names) - 1}"
             )
     return gt, det, names
 
@@ -110,9 +107,7 @@ def print_left_out(result, strangers: int) -> None:
         print(f"{result.dropped_degenerate} detections dropped, with x2 <= x1 or y2 <= y1")
     if strangers:
         fate = "false positives" if result.options.frames == "all" else "dropped"
-        print(
-            f"note: {strangers} detections in videos without ground truth ({fate}); are the names the same?"
-        )
+        print(f"note: {strangers} detections in videos without ground truth ({fate}); are the names the same?")
 
 
 if __name__ == "__main__":

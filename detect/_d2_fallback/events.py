@@ -26,9 +26,7 @@ class EventStorage:
         self._hints: dict[str, bool] = {}
         self._prefix = ""
 
-    def put_scalar(
-        self, name: str, value: float, smoothing_hint: bool = True, cur_iter: int | None = None
-    ) -> None:
+    def put_scalar(self, name: str, value: float, smoothing_hint: bool = True, cur_iter: int | None = None) -> None:
         """Record `value`; `smoothing_hint` says that it is noisy and a median over some steps is shown."""
         name, value = self._prefix + name, float(value)
         known_hint = self._hints.setdefault(name, smoothing_hint)
@@ -37,9 +35,7 @@ class EventStorage:
         self._histories[name].update(value, iteration)
         self._latest[name] = (value, iteration)
 
-    def put_scalars(
-        self, *, smoothing_hint: bool = True, cur_iter: int | None = None, **kwargs: float
-    ) -> None:
+    def put_scalars(self, *, smoothing_hint: bool = True, cur_iter: int | None = None, **kwargs: float) -> None:
         for name, value in kwargs.items():
             self.put_scalar(name, value, smoothing_hint, cur_iter)
 

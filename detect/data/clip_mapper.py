@@ -38,17 +38,11 @@ class ClipMapper:
         if not 0 <= flip_prob <= 1:
             raise ValueError(f"flip_prob is {flip_prob}; legal values are 0 to 1 (INPUT.FLIP_PROB)")
         if not 0 <= color_jitter < 1:
-            raise ValueError(
-                f"color_jitter is {color_jitter}; legal values are 0 up to 1 (INPUT.COLOR_JITTER)"
-            )
+            raise ValueError(f"color_jitter is {color_jitter}; legal values are 0 up to 1 (INPUT.COLOR_JITTER)")
         if len(scale_jitter) != 2 or not 0 < scale_jitter[0] <= scale_jitter[1]:
-            raise ValueError(
-                f"scale_jitter is {scale_jitter}, not 0 < lowest <= highest (INPUT.SCALE_JITTER)"
-            )
+            raise ValueError(f"scale_jitter is {scale_jitter}, not 0 < lowest <= highest (INPUT.SCALE_JITTER)")
         if num_frames < 1 or len(size) != 2 or min(size) < 1:
-            raise ValueError(
-                f"a clip of {num_frames} frames, size {size}; expected 1 or more, (height, width)"
-            )
+            raise ValueError(f"a clip of {num_frames} frames, size {size}; expected 1 or more, (height, width)")
         self.num_frames, self.size, self.is_train = num_frames, (int(size[0]), int(size[1])), is_train
         self.flip_prob, self.color_jitter, self.scale_jitter = flip_prob, color_jitter, tuple(scale_jitter)
 

@@ -179,11 +179,7 @@ class TrainLoader:
 
     def _too_many(self) -> TooManyBadSamples:
         shown = list(self._bad_files.values())[:20]
-        more = (
-            [f"... and {len(self._bad_files) - len(shown)} more files"]
-            if len(self._bad_files) > len(shown)
-            else []
-        )
+        more = [f"... and {len(self._bad_files) - len(shown)} more files"] if len(self._bad_files) > len(shown) else []
         return TooManyBadSamples(
             "\n  ".join(
                 [
@@ -242,9 +238,7 @@ class TestLoader:
                     self.errors += 1
                     if sample["file_name"] not in reported:
                         reported.add(sample["file_name"])
-                        logger.warning(
-                            "%s: evaluated without detections: %s", sample["image_id"], sample["error"]
-                        )
+                        logger.warning("%s: evaluated without detections: %s", sample["image_id"], sample["error"])
                 decoded = sample.get("decoded_frames", sample["num_frames"])
                 if decoded != sample["num_frames"]:
                     self.lengths[sample["file_name"]] = (decoded, sample["num_frames"])

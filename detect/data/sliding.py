@@ -58,9 +58,7 @@ def _keyframe_clips(
         if frames.count - 1 >= pending[0] - length // 2:
             window.append(_prepared(mapper, sample, frame))
         while pending and pending[0] - length // 2 + length <= frames.count:
-            yield _packed(
-                mapper, dataset.sample(video_index, pending.popleft()), window, frames.count, annotated
-            )
+            yield _packed(mapper, dataset.sample(video_index, pending.popleft()), window, frames.count, annotated)
 
     readable = min(frames.count, annotated)
     for keyframe in pending:
@@ -72,9 +70,7 @@ def _keyframe_clips(
             yield _unread(sample, frames.failure or reason)
 
 
-def _prepared(
-    mapper: ClipMapper, sample: dict, frame: np.ndarray | FrameReadError
-) -> np.ndarray | FrameReadError:
+def _prepared(mapper: ClipMapper, sample: dict, frame: np.ndarray | FrameReadError) -> np.ndarray | FrameReadError:
     if isinstance(frame, FrameReadError):
         return frame
     try:

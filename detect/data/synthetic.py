@@ -128,7 +128,7 @@ def _background(rng: np.random.Generator, num_frames: int, size: tuple[int, int]
 
 
 def _path(rng: np.random.Generator, label: int, size: tuple[int, int], base: float) -> tuple[np.ndarray, ...]:
-    """Centres and sizes over NUM_FRAMES frames, symmetric about the middle one, so that reversing time gives the partner."""
+    """Centres and sizes over NUM_FRAMES frames, symmetric about the middle: time reversed gives the partner class."""
     dx, dy, growth = list(CLASSES.values())[label]
     t = np.arange(NUM_FRAMES) - (NUM_FRAMES - 1) / 2
     travel = np.array([dx * rng.uniform(*SPEED_X), dy * rng.uniform(*SPEED_Y)])
@@ -163,7 +163,9 @@ def make_actors(rng: np.random.Generator, first_label: int, size: tuple[int, int
     return actors
 
 
-def draw_video(rng: np.random.Generator, actors: list[Actor], size: tuple[int, int] = SIZE) -> tuple[np.ndarray, list[np.ndarray]]:
+def draw_video(
+    rng: np.random.Generator, actors: list[Actor], size: tuple[int, int] = SIZE
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """The frames, (T, H, W, 3) uint8 RGB, and for each actor its boxes [x, y, w, h] in frames start .. stop - 1."""
     h, w = size
     frames = np.empty((NUM_FRAMES, h, w, 3), np.uint8)

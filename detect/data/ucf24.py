@@ -82,9 +82,7 @@ def _class_names(folders) -> tuple[str, ...]:
 def _annotations(path: Path) -> dict:
     content = load_pickle(path)
     if not isinstance(content, dict) or not content:
-        raise AnnotationError(
-            f"{path}: expected a dict of videos as in pyannot.pkl, found {type(content).__name__}"
-        )
+        raise AnnotationError(f"{path}: expected a dict of videos as in pyannot.pkl, found {type(content).__name__}")
     return {str(video): entry for video, entry in content.items()}
 
 

@@ -6,8 +6,8 @@ import logging
 import os
 import pickle
 import random
-from collections.abc import Callable, Sequence
-from typing import IO, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from fvcore.common.checkpoint import Checkpointer
 from torch import nn
 
 from detect.engine.distributed import all_gather_object, barrier, get_rank, is_main_process
+from detect.files import atomic_file
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +32,7 @@ class ActionCheckpointer(Checkpointer):
     Call `save` and `load` on every rank; rank 0 writes.
     """
 
-    def __init__(
-        self, model: nn.Module, save_dir: str = "", *, tag: dict | None = None, **checkpointables: Any
-    ):
+    def __init__(self, model: nn.Module, save_dir: str = "", *, tag: dict | None = None, **checkpointables: Any):
         super().__init__(model, save_dir, save_to_disk=is_main_process(), **checkpointables)
         self.tag = {name: _as_list(value) for name, value in (tag or {}).items()}
 
@@ -48,21 +47,20 @@ class ActionCheckpointer(Checkpointer):
         data.update({key: obj.state_dict() for key, obj in self.checkpointables.items()})
         if self.save_to_disk:
             data["model"] = self.model.state_dict()
-            os.makedirs(self.save_dir, exist_ok=True)
             path = os.path.join(self.save_dir, f"{name}.pth")
             logger.info("Saving checkpoint to %s", path)
-            atomic_write(path, lambda file: torch.save(data, file))
+            with atomic_file(path) as file:
+                torch.save(data, file)
             self.tag_last_checkpoint(f"{name}.pth")
         barrier()
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Make this the checkpoint that `--resume` continues from."""
         path = os.path.join(self.save_dir, "last_checkpoint")
-        atomic_write(path, lambda file: file.write(last_filename_basename.encode()))
+        with atomic_file(path) as file:
+            file.write(last_filename_basename.encode())
 
-    def load(
-        self, path: str, checkpointables: Sequence[str] | None = None, *, strict: bool = True
-    ) -> dict[str, Any]:
+    def load(self, path: str, checkpointables: Sequence[str] | None = None, *, strict: bool = True) -> dict[str, Any]:
         """Load the model and the named `checkpointables`, by default all; returns the file's other entries.
 
         Random generators go on where they were if everything is loaded (`checkpointables` is None). An empty
@@ -122,20 +120,6 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     raise CheckpointError(f"{path}: has neither a 'model' entry nor is it a dict of tensors")
 
 
-def atomic_write(path: str | os.PathLike, write: Callable[[IO[bytes]], Any]) -> None:
-    """Call `write(file)` on a temporary file beside `path`, force it to the disk, rename it to `path`."""
-    temporary = f"{path}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-
-
 def random_state() -> dict[str, Any]:
     """State of Python's, NumPy's, PyTorch's and the current GPU's generators, as tensors and plain values."""
     numpy_state = np.random.get_state(legacy=False)
@@ -185,9 +169,7 @@ def _fit(model: nn.Module, state: dict[str, Any], path: str, strict: bool) -> di
     count = f"{len(fitting)} of the model's {len(wanted)} entries fit"
     if strict or not fitting:
         step = "check MODEL.* of the config against the one it was trained with (config.yaml beside it)"
-        raise CheckpointError(
-            f"{path}: a checkpoint of another architecture, {count}; {detail}. Next: {step}"
-        )
+        raise CheckpointError(f"{path}: a checkpoint of another architecture, {count}; {detail}. Next: {step}")
     logger.warning("%s: loaded in part, %s; %s", path, count, detail)
     return fitting
 
@@ -195,18 +177,14 @@ def _fit(model: nn.Module, state: dict[str, Any], path: str, strict: bool) -> di
 def _compare_tags(found: dict[str, Any], own: dict[str, Any], path: str) -> None:
     for name in sorted(found.keys() & own.keys()):
         if found[name] != own[name]:
-            raise CheckpointError(
-                f"{path}: was saved with {name} {found[name]}, but this model has {own[name]}"
-            )
+            raise CheckpointError(f"{path}: was saved with {name} {found[name]}, but this model has {own[name]}")
 
 
 def _load_part(obj: Any, state: Any, key: str, path: str) -> None:
     try:
         obj.load_state_dict(state)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path}: its {key} state does not fit this run: {_first_line(error)}"
-        ) from error
+        raise CheckpointError(f"{path}: its {key} state does not fit this run: {_first_line(error)}") from error
 
 
 def _as_list(value: Any) -> Any:

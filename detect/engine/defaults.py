@@ -18,8 +18,8 @@ import torchvision
 import yaml
 
 from detect.d2 import HAS_DETECTRON2, CfgNode
-from detect.engine.checkpoint import atomic_write
 from detect.engine.distributed import all_gather_object, get_rank, get_world_size, is_main_process
+from detect.files import atomic_file
 
 logger = logging.getLogger(__name__)
 
@@ -30,21 +30,13 @@ def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParse
     """Detectron2's command line: --config-file F --num-gpus N ... KEY VALUE KEY VALUE."""
     parser = argparse.ArgumentParser(epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config-file", default="", metavar="FILE", help="YAML config; see configs/")
-    parser.add_argument(
-        "--resume", action="store_true", help="continue from OUTPUT_DIR/last_checkpoint, if any"
-    )
+    parser.add_argument("--resume", action="store_true", help="continue from OUTPUT_DIR/last_checkpoint, if any")
     parser.add_argument("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS and stop")
-    parser.add_argument(
-        "--num-gpus", type=int, default=1, help="processes on this machine (CPU if it has no GPU)"
-    )
+    parser.add_argument("--num-gpus", type=int, default=1, help="processes on this machine (CPU if it has no GPU)")
     parser.add_argument("--num-machines", type=int, default=1, help="machines in all")
     parser.add_argument("--machine-rank", type=int, default=0, help="number of this machine, from 0")
-    parser.add_argument(
-        "--dist-url", default="auto", help="tcp://HOST:PORT of machine 0; auto on one machine"
-    )
-    parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, default=[], help="config overrides: KEY VALUE KEY VALUE ..."
-    )
+    parser.add_argument("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0; auto on one machine")
+    parser.add_argument("opts", nargs=argparse.REMAINDER, default=[], help="config overrides: KEY VALUE KEY VALUE ...")
     return parser
 
 
@@ -64,7 +56,8 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> int:
     seed_everything(seed)
     if is_main_process():
         text = _with_seed(cfg, seed).dump()
-        atomic_write(saved, lambda file: file.write(text.encode()))
+        with atomic_file(saved) as file:
+            file.write(text.encode())
         logger.info("Config, saved in %s:\n%s", saved, text)
     if not getattr(args, "eval_only", False):
         torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK

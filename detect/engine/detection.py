@@ -51,9 +51,7 @@ def train(cfg: CfgNode, seed: int, resume: bool) -> dict[str, Any]:
     """Train to SOLVER.MAX_ITER, evaluating as TEST.EVAL_PERIOD says; returns the last results by dataset."""
     dataset = training_set(cfg)
     model = build_model(cfg)
-    logger.info(
-        "%s with %.2f M parameters", type(model).__name__, sum(p.numel() for p in model.parameters()) / 1e6
-    )
+    logger.info("%s with %.2f M parameters", type(model).__name__, sum(p.numel() for p in model.parameters()) / 1e6)
     optimizer = build_optimizer(cfg, model)
     schedule = build_lr_scheduler(cfg, optimizer)
     checkpointer = ActionCheckpointer(

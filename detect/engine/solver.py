@@ -78,9 +78,7 @@ def lr_multiplier(cfg: CfgNode) -> Callable[[int], float]:
     solver = cfg.SOLVER
     decay, warmup, factor = _decay(solver), min(solver.WARMUP_ITERS, solver.MAX_ITER), solver.WARMUP_FACTOR
     if solver.WARMUP_METHOD not in ("linear", "constant"):
-        raise ValueError(
-            f"SOLVER.WARMUP_METHOD is {solver.WARMUP_METHOD!r}; it must be 'linear' or 'constant'"
-        )
+        raise ValueError(f"SOLVER.WARMUP_METHOD is {solver.WARMUP_METHOD!r}; it must be 'linear' or 'constant'")
 
     def multiplier(iteration: int) -> float:
         if iteration >= warmup:

@@ -66,9 +66,7 @@ class Trainer:
         write_period: int = 20,
     ):
         if amp_dtype not in (None, torch.bfloat16):
-            raise ValueError(
-                f"amp_dtype is {amp_dtype}; it must be None or torch.bfloat16, which needs no scaling"
-            )
+            raise ValueError(f"amp_dtype is {amp_dtype}; it must be None or torch.bfloat16, which needs no scaling")
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.data_iterable, self.checkpointer = data_iterable, checkpointer
         self.writers = list(writers) if is_main_process() else []
@@ -146,9 +144,7 @@ class Trainer:
 
     def _backward(self, batch: list[dict], last: bool) -> dict[str, float]:
         """Add the gradients of a batch; returns its losses, averaged over ranks."""
-        wait = last or not hasattr(
-            self.model, "no_sync"
-        )  # DistributedDataParallel sums gradients once a step
+        wait = last or not hasattr(self.model, "no_sync")  # DistributedDataParallel sums gradients once a step
         with nullcontext() if wait else self.model.no_sync():
             with torch.autocast(self.device.type, self.amp_dtype, enabled=self.amp_dtype is not None):
                 losses = self.model(batch)

@@ -33,9 +33,7 @@ def _voc_11_point(ranks: np.ndarray, npos: int) -> float:
 def _act_trapezoid(ranks: np.ndarray, npos: int) -> float:
     """Trapezoids under the raw curve from (recall 0, precision 1), without envelope (ACT's `pr_to_ap`)."""
     hits = np.arange(1, len(ranks) + 1)
-    before = np.divide(
-        hits - 1, ranks - 1, out=np.ones(len(ranks)), where=ranks > 1
-    )  # precision one rank earlier
+    before = np.divide(hits - 1, ranks - 1, out=np.ones(len(ranks)), where=ranks > 1)  # precision one rank earlier
     return float((0.5 * (hits / ranks + before)).sum() / npos)
 
 
@@ -64,9 +62,7 @@ def positive_ranks(
     slot = np.searchsorted(levels, scores)  # levels[slot - 1] < score <= levels[slot]
     at_most = np.cumsum(np.bincount(slot, minlength=len(levels) + 1))[:-1]
     first_rank = len(scores) - at_most + 1  # of the detections at each level
-    members = np.flatnonzero(
-        levels[np.minimum(slot, len(levels) - 1)] == scores
-    )  # ties, true positives included
+    members = np.flatnonzero(levels[np.minimum(slot, len(levels) - 1)] == scores)  # ties, true positives included
     if len(members) == len(levels):  # no level holds two detections
         return first_rank[::-1]
     level = slot[members]
@@ -103,9 +99,7 @@ def average_precision(
     if true_positive.dtype == bool:
         true_positive = np.flatnonzero(true_positive)
     if len(true_positive) > npos:
-        raise ValueError(
-            f"{len(true_positive)} true positives for {npos} truths: match each truth at most once"
-        )
+        raise ValueError(f"{len(true_positive)} true positives for {npos} truths: match each truth at most once")
     if npos == 0:
         return float("nan")
     if len(true_positive) == 0:

@@ -33,9 +33,7 @@ def coco_scores(gt: GroundTruth, det: Detections, frames: str = "all") -> dict[s
     # Ids from 1: pycocotools reads a match with annotation 0 as no match.
     annotations = [
         {"id": i, "image_id": image, "category_id": label, "bbox": box, "area": area, "iscrowd": 0}
-        for i, (image, label, box, area) in enumerate(
-            zip(*(c.tolist() for c in columns), strict=True), start=1
-        )
+        for i, (image, label, box, area) in enumerate(zip(*(c.tolist() for c in columns), strict=True), start=1)
     ]
     boxes = det.boxes[rows].astype(np.float64)
     found = np.column_stack(

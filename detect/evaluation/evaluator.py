@@ -102,9 +102,7 @@ class FrameAPEvaluator(DatasetEvaluator):
         protocols = []
         for options in self._protocols():
             result = evaluate_frame_ap(self._gt, det, len(self._dataset.classes), options)
-            per_class = {
-                f"AP-{name}": float(ap) for name, ap in zip(self._dataset.classes, result.ap, strict=True)
-            }
+            per_class = {f"AP-{name}": float(ap) for name, ap in zip(self._dataset.classes, result.ap, strict=True)}
             key = "frame_ap" if options == self._options else f"frame_ap_{options.frames}"
             results[key] = {"mAP": result.mean, **per_class}
             protocols.append(report.result_dict(result, self._dataset.classes))
@@ -118,9 +116,7 @@ class FrameAPEvaluator(DatasetEvaluator):
         if self._coco:
             results["coco"] = coco_scores(self._gt, det, self._options.frames)
         if overlaps:
-            every_truth = np.zeros(
-                (len(LIMITS), len(self._gt))
-            )  # those of frames without prediction are missed
+            every_truth = np.zeros((len(LIMITS), len(self._gt)))  # those of frames without prediction are missed
             paired = np.concatenate(overlaps, axis=1)
             every_truth[:, : paired.shape[1]] = paired
             results["proposals"] = proposal_recall(every_truth)
@@ -149,9 +145,7 @@ class FrameAPEvaluator(DatasetEvaluator):
             raise ValueError(f"{name}: a predicted box or score is not finite")
         classes = len(self._dataset.classes)
         if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-            raise ValueError(
-                f"{name}: predicted class {labels.min()} to {labels.max()}; expected 0 to {classes - 1}"
-            )
+            raise ValueError(f"{name}: predicted class {labels.min()} to {labels.max()}; expected 0 to {classes - 1}")
         return labels.astype(np.int64), scores, boxes
 
     def _proposal_overlaps(self, proposals, item: dict, name: str) -> np.ndarray:
@@ -181,14 +175,10 @@ class FrameAPEvaluator(DatasetEvaluator):
             (number, frame)
             for number, video in enumerate(self._videos)
             for frame in (
-                video.annotated_frames().tolist()
-                if self._options.frames == "annotated"
-                else range(video.num_frames)
+                video.annotated_frames().tolist() if self._options.frames == "annotated" else range(video.num_frames)
             )
         ]
-        missing = [
-            f"{self._videos[video].name}#{frame}" for video, frame in expected if (video, frame) not in seen
-        ]
+        missing = [f"{self._videos[video].name}#{frame}" for video, frame in expected if (video, frame) not in seen]
         if missing:
             self._logger.warning(
                 "%d of %d frames of %s got no prediction, such as %s; their ground truth counts as missed",

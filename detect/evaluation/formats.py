@@ -3,21 +3,20 @@ ground truth  video,frame,label,x1,y1,x2,y2
 detections    video,frame,label,score,x1,y1,x2,y2
 """
 
-import contextlib
 import csv
 import gzip
 import io
 import math
-import os
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 import numpy as np
 
 from detect.evaluation.tables import Detections, GroundTruth, TableError
+from detect.files import atomic_file
 
 GROUND_TRUTH_COLUMNS = ("video", "frame", "label", "x1", "y1", "x2", "y2")
 DETECTION_COLUMNS = ("video", "frame", "label", "score", "x1", "y1", "x2", "y2")
@@ -28,9 +27,7 @@ _CHUNK = 100_000  # rows parsed, or written, at a time
 # --- reading -----------------------------------------------------------------------------------------------
 
 
-def read_tables(
-    ground_truth: str | Path, detections: str | Path
-) -> tuple[GroundTruth, Detections, list[str]]:
+def read_tables(ground_truth: str | Path, detections: str | Path) -> tuple[GroundTruth, Detections, list[str]]:
     """Both tables and their common video names, sorted; `video` columns index that list.
 
     Raises:
@@ -69,9 +66,7 @@ def _read_columns(path: Path, names: Sequence[str], codes: dict[str, int]) -> di
                 for name in names:
                     column = rows[name]
                     if name == "video":
-                        column = np.fromiter(
-                            map(numbering.__getitem__, column.tolist()), np.int64, len(column)
-                        )
+                        column = np.fromiter(map(numbering.__getitem__, column.tolist()), np.int64, len(column))
                     parts[name].append(np.ascontiguousarray(column))
         columns = {name: np.concatenate(chunks) for name, chunks in parts.items()}
         if not _plausible(columns, numbering):
@@ -112,9 +107,7 @@ def _header(path: Path, stream: TextIO, names: Sequence[str]) -> list[str]:
         raise TableError(f"{path}: the file is empty; {expected}")
     missing = [name for name in names if name not in header]
     if missing:
-        raise TableError(
-            f"{path}: line 1: no column {', '.join(missing)} in {','.join(header)!r}; {expected}"
-        )
+        raise TableError(f"{path}: line 1: no column {', '.join(missing)} in {','.join(header)!r}; {expected}")
     twice = [name for name in names if header.count(name) > 1]
     if twice:
         raise TableError(f"{path}: line 1: column {twice[0]!r} occurs {header.count(twice[0])} times")
@@ -124,8 +117,7 @@ def _header(path: Path, stream: TextIO, names: Sequence[str]) -> list[str]:
 def _parse(stream: TextIO, header: list[str], names: Sequence[str]) -> Iterator[np.ndarray]:
     """Structured arrays of up to _CHUNK rows. numpy's C reader takes 1.2 us a row, the csv module several."""
     layout = [
-        (name if name in names else f"_{i}", _dtype(name) if name in names else object)
-        for i, name in enumerate(header)
+        (name if name in names else f"_{i}", _dtype(name) if name in names else object) for i, name in enumerate(header)
     ]
     lines = iter(stream)
     with warnings.catch_warnings():
@@ -208,23 +200,7 @@ def write_table(path: str | Path, table: GroundTruth | Detections, video_names: 
             _write_rows(raw, table, names, video_names)
 
 
-@contextlib.contextmanager
-def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of `path` when the block ends, and vanishes if the block fails."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            yield stream
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_rows(
-    binary, table: GroundTruth | Detections, names: Sequence[str], video_names: Sequence[str]
-) -> None:
+def _write_rows(binary, table: GroundTruth | Detections, names: Sequence[str], video_names: Sequence[str]) -> None:
     stream = io.TextIOWrapper(binary, encoding="utf-8", newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(names)

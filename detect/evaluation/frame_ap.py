@@ -64,9 +64,7 @@ class FrameAPOptions:
 PRESETS: dict[str, FrameAPOptions] = {
     "voc": FrameAPOptions(),
     "tfod": FrameAPOptions(tie_order="reversed_input", drop_degenerate=True),
-    "act": FrameAPOptions(
-        ap_rule="act_trapezoid", plus_one=True, matching="best_unmatched", tie_order="input"
-    ),
+    "act": FrameAPOptions(ap_rule="act_trapezoid", plus_one=True, matching="best_unmatched", tie_order="input"),
     "peng": FrameAPOptions(plus_one=True, matching="best_unmatched"),
     "gurkirt": FrameAPOptions(matching="best_unmatched", classes_without_gt="zero"),
     "yowo": FrameAPOptions(plus_one=True, frames="annotated", tie_order="input"),
@@ -154,18 +152,14 @@ class _FrameIndex:
         if span * videos >= 2**62:
             raise ValueError(f"frame number {span - 1} is too large to index with {videos} videos")
         annotated, self.of_gt = np.unique(_integer(gt.video) * span + _integer(gt.frame), return_inverse=True)
-        self.key = _integer(det.video) * span + _integer(
-            det.frame
-        )  # (n,) orders detections by video and frame
+        self.key = _integer(det.video) * span + _integer(det.frame)  # (n,) orders detections by video and frame
         start = np.flatnonzero(np.r_[True, self.key[1:] != self.key[:-1]][: len(det)])
         self.run_start = start
         number = np.full(len(start), -1, dtype=np.int64)
         if len(annotated):
             slot = np.minimum(np.searchsorted(annotated, self.key[start]), len(annotated) - 1)
             number = np.where(annotated[slot] == self.key[start], slot, -1)
-        self.of_det = np.repeat(
-            number, np.diff(np.r_[start, len(det)])
-        )  # (n,) frame number, -1: not annotated
+        self.of_det = np.repeat(number, np.diff(np.r_[start, len(det)]))  # (n,) frame number, -1: not annotated
 
 
 def _integer(column: np.ndarray) -> np.ndarray:
@@ -186,9 +180,7 @@ def _kept_rows(det: Detections, frames: _FrameIndex, options: FrameAPOptions) ->
 def _by_class(label: np.ndarray, rows: np.ndarray, num_classes: int) -> list[np.ndarray]:
     """For each class, its rows in increasing order."""
     label = label if len(rows) == len(label) else label[rows]
-    narrow = (
-        np.uint16 if num_classes <= 1 << 16 else np.int64
-    )  # numpy's stable sort of 16 bits is a radix sort
+    narrow = np.uint16 if num_classes <= 1 << 16 else np.int64  # numpy's stable sort of 16 bits is a radix sort
     order = np.argsort(label.astype(narrow), kind="stable")
     order = order if len(rows) == len(label) and _is_range(rows) else rows[order]
     return np.split(order, np.cumsum(np.bincount(label, minlength=num_classes))[:-1])
@@ -198,9 +190,7 @@ def _is_range(rows: np.ndarray) -> bool:
     return len(rows) == 0 or int(rows[-1]) == len(rows) - 1
 
 
-def _rank_tie_key(
-    members: np.ndarray, frames: _FrameIndex, order: str
-) -> Callable[[np.ndarray], np.ndarray] | None:
+def _rank_tie_key(members: np.ndarray, frames: _FrameIndex, order: str) -> Callable[[np.ndarray], np.ndarray] | None:
     if order == "frame":
         return lambda tied: frames.key[members[tied]]
     if order == "reversed_input":

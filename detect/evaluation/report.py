@@ -12,8 +12,8 @@ import numpy as np
 from tabulate import tabulate
 
 from detect import __version__
-from detect.evaluation.formats import atomic_file
 from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, FrameAPResult
+from detect.files import atomic_file
 
 
 def summary_line(mean: float, iou_threshold: float) -> str:
@@ -28,13 +28,9 @@ def class_table(result: FrameAPResult, class_names: Sequence[str]) -> str:
         (name, gt, det, tp, "-" if math.isnan(ap) else f"{ap:.4f}")
         for name, gt, det, tp, ap in zip(*columns, strict=True)
     ]
-    rows.append(
-        ("mean", result.num_gt.sum(), result.num_det.sum(), result.num_tp.sum(), f"{result.mean:.4f}")
-    )
+    rows.append(("mean", result.num_gt.sum(), result.num_det.sum(), result.num_tp.sum(), f"{result.mean:.4f}"))
     align = ("left", "right", "right", "right", "right")
-    return tabulate(
-        rows, ("class", "#gt", "#det", "#tp", "AP"), tablefmt="pipe", colalign=align, disable_numparse=True
-    )
+    return tabulate(rows, ("class", "#gt", "#det", "#tp", "AP"), tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
 def protocol_line(options: FrameAPOptions) -> str:
@@ -92,9 +88,7 @@ def code_version() -> dict[str, str | None]:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ("git", *arguments), cwd=folder, capture_output=True, text=True, timeout=10, check=True
-    )
+    done = subprocess.run(("git", *arguments), cwd=folder, capture_output=True, text=True, timeout=10, check=True)
     return done.stdout.strip()
 
 

@@ -31,10 +31,20 @@ class ActionRCNN(nn.Module):
     """Faster R-CNN whose region features come from the frames around the keyframe."""
 
     @configurable
-    def __init__(self, *, backbone: Backbone, context: Stages, proposal_generator: nn.Module, roi_heads: nn.Module,
-                 pixel_mean: tuple[float, ...], pixel_std: tuple[float, ...], context_pixel_mean: tuple[float, ...],
-                 context_pixel_std: tuple[float, ...], input_format: str = "RGB"):
-        """Pixel means and deviations are of 0..255 values: of the keyframe in `input_format` order, of the context RGB."""
+    def __init__(
+        self,
+        *,
+        backbone: Backbone,
+        context: Stages,
+        proposal_generator: nn.Module,
+        roi_heads: nn.Module,
+        pixel_mean: tuple[float, ...],
+        pixel_std: tuple[float, ...],
+        context_pixel_mean: tuple[float, ...],
+        context_pixel_std: tuple[float, ...],
+        input_format: str = "RGB",
+    ):
+        """Means and deviations are of 0..255 values; the keyframe's in `input_format` order, the context's in RGB."""
         super().__init__()
         self.backbone, self.context = backbone, context
         self.proposal_generator, self.roi_heads = proposal_generator, roi_heads
@@ -125,4 +135,5 @@ def _registered(registry, name: str):
     if name in registry:
         return registry.get(name)
     hint = "" if HAS_DETECTRON2 else " (Detectron2's own components need Detectron2, which is not installed)"
-    raise ValueError(f"the config names {name!r}, which is not registered as a {registry._name}{hint}; known: {[n for n, _ in registry]}")
+    known = ", ".join(known for known, _ in registry)
+    raise ValueError(f"the config names {name!r}, which is not registered{hint}; registered: {known}")

@@ -14,7 +14,7 @@ MAX_LOG_SCALE = math.log(1000.0 / 16)
 
 
 def encode(boxes: Tensor, targets: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """The deltas (dx, dy, dw, dh) that take `boxes` (R, 4) to `targets` (R, 4), times `weights` (Girshick et al. 2014)."""
+    """The deltas (dx, dy, dw, dh) from `boxes` (R, 4) to `targets` (R, 4), times `weights` (Girshick et al. 2014)."""
     size, centre = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
     target_size, target_centre = targets[:, 2:] - targets[:, :2], (targets[:, 2:] + targets[:, :2]) / 2
     deltas = torch.cat([(target_centre - centre) / size, torch.log(target_size / size)], 1)
@@ -51,7 +51,7 @@ def match(gt_boxes: Tensor, boxes: Tensor, low: float, high: float, keep_best: b
 
 
 def sample(labels: Tensor, count: int, positive_fraction: float) -> tuple[Tensor, Tensor]:
-    """Indices of at most `count * positive_fraction` random positives (label > 0) and of negatives (0) that fill `count`."""
+    """Indices of up to `count * positive_fraction` random positives (label > 0), and negatives (0) to fill `count`."""
     positive, negative = (labels > 0).nonzero()[:, 0], (labels == 0).nonzero()[:, 0]
     num_positive = min(len(positive), int(count * positive_fraction))
     num_negative = min(len(negative), count - num_positive)

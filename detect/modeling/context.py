@@ -28,8 +28,11 @@ def load_classifier_weights(net: backbones.InceptionNet, path: str) -> None:
     state = torch.load(path, map_location="cpu", weights_only=True)
     state = {k: v for k, v in state.get("model", state).items() if not k.startswith("logits.")}
     expected = {k: v for k, v in net.state_dict().items() if not k.startswith("logits.")}
-    wrong = [k for k in expected.keys() | state.keys()
-             if k not in state or k not in expected or state[k].shape != expected[k].shape]
+    wrong = [
+        k
+        for k in expected.keys() | state.keys()
+        if k not in state or k not in expected or state[k].shape != expected[k].shape
+    ]
     if wrong:
         raise ValueError(
             f"{path} is not a checkpoint of this context network: {len(wrong)} of {len(expected)} arrays are missing, "

@@ -19,11 +19,30 @@ class ActionROIHead(nn.Module):
     """Proposals of the keyframe and context features in; actions with boxes, or two losses, out."""
 
     @configurable
-    def __init__(self, *, tail: Stages, channels: int, stride: int, num_classes: int, pooler_resolution: int,
-                 sampling_ratio: int, max_pool: bool, dropout: float, batch_size_per_image: int,
-                 positive_fraction: float, iou_threshold: float, append_gt: bool, bbox_reg_weights: tuple[float, ...],
-                 smooth_l1_beta: float, cls_loss_weight: float, bbox_reg_loss_weight: float, score_thresh: float,
-                 nms_thresh: float, detections_per_class: int, detections_per_image: int):
+    def __init__(
+        self,
+        *,
+        tail: Stages,
+        channels: int,
+        stride: int,
+        num_classes: int,
+        pooler_resolution: int,
+        sampling_ratio: int,
+        max_pool: bool,
+        dropout: float,
+        batch_size_per_image: int,
+        positive_fraction: float,
+        iou_threshold: float,
+        append_gt: bool,
+        bbox_reg_weights: tuple[float, ...],
+        smooth_l1_beta: float,
+        cls_loss_weight: float,
+        bbox_reg_loss_weight: float,
+        score_thresh: float,
+        nms_thresh: float,
+        detections_per_class: int,
+        detections_per_image: int,
+    ):
         """channels: of the tail's output.  max_pool: pool to twice the resolution, then 2 x 2 max."""
         super().__init__()
         self.tail, self.num_classes = tail, num_classes
@@ -71,8 +90,13 @@ class ActionROIHead(nn.Module):
             "detections_per_image": cfg.TEST.DETECTIONS_PER_IMAGE,
         }
 
-    def forward(self, images: ImageList, context: Tensor, proposals: list[Instances],
-                gt_instances: list[Instances] | None = None) -> tuple[list[Instances], dict[str, Tensor]]:
+    def forward(
+        self,
+        images: ImageList,
+        context: Tensor,
+        proposals: list[Instances],
+        gt_instances: list[Instances] | None = None,
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
         """context: (N, C, T, H, W). Returns (detections, {}) in inference and ([], losses) in training."""
         if self.training:
             proposals = [self.sample_proposals(p, gt) for p, gt in zip(proposals, gt_instances, strict=True)]
@@ -111,8 +135,9 @@ class ActionROIHead(nn.Module):
         if len(positive):
             classes[: len(positive)] = gt.gt_classes[best[positive]]
             targets[: len(positive)] = gt_boxes[best[positive]]
-        return Instances(proposals.image_size, proposal_boxes=Boxes(boxes[chosen]), gt_classes=classes,
-                         gt_boxes=Boxes(targets))
+        return Instances(
+            proposals.image_size, proposal_boxes=Boxes(boxes[chosen]), gt_classes=classes, gt_boxes=Boxes(targets)
+        )
 
     def losses(self, logits: Tensor, deltas: Tensor, sampled: list[Instances]) -> dict[str, Tensor]:
         """Cross-entropy over the sampled regions, and the box loss of the positives over the same count."""
@@ -138,7 +163,9 @@ class ActionROIHead(nn.Module):
         keep = batched_nms(boxes, scores, classes, self.nms_thresh)
         rank = _rank_within_class(classes[keep], self.num_classes)
         keep = keep[rank < self.detections_per_class][: self.detections_per_image]
-        return Instances(tuple(image_size), pred_boxes=Boxes(boxes[keep]), scores=scores[keep], pred_classes=classes[keep])
+        return Instances(
+            tuple(image_size), pred_boxes=Boxes(boxes[keep]), scores=scores[keep], pred_classes=classes[keep]
+        )
 
 
 def _rank_within_class(classes: Tensor, num_classes: int) -> Tensor:

@@ -1,7 +1,7 @@
 """3D RoI pooling: every region is pooled at the same place over all time steps (paper, section 5.3).
 
-Equal to torchvision's `roi_align` (aligned) of each time step with the same box. The box's bilinear taps do not depend on
-time or channel, so they are worked out once and applied to whole rows: on a CPU as one `embedding_bag`, an order of
+Equal to torchvision's `roi_align` (aligned) of each time step with the same box. The box's bilinear taps do not depend
+on time or channel, so they are worked out once and applied to whole rows: on a CPU as one `embedding_bag`, an order of
 magnitude faster than `roi_align`; elsewhere as one `roi_align` with time folded into the channels.
 
 Naming: R regions, S output cells a side, P sampling points a cell and axis.

@@ -52,11 +52,26 @@ class KeyframeRPN(nn.Module):
     """Proposals for each keyframe, and the two losses that train them."""
 
     @configurable
-    def __init__(self, *, in_feature: str, channels: int, stride: int, sizes: list[float], aspect_ratios: list[float],
-                 iou_thresholds: tuple[float, float], batch_size_per_image: int, positive_fraction: float,
-                 bbox_reg_weights: tuple[float, ...], smooth_l1_beta: float, loss_weight: float,
-                 bbox_reg_loss_weight: float, pre_nms_topk: dict[bool, int], post_nms_topk: dict[bool, int],
-                 nms_thresh: float, min_size: float):
+    def __init__(
+        self,
+        *,
+        in_feature: str,
+        channels: int,
+        stride: int,
+        sizes: list[float],
+        aspect_ratios: list[float],
+        iou_thresholds: tuple[float, float],
+        batch_size_per_image: int,
+        positive_fraction: float,
+        bbox_reg_weights: tuple[float, ...],
+        smooth_l1_beta: float,
+        loss_weight: float,
+        bbox_reg_loss_weight: float,
+        pre_nms_topk: dict[bool, int],
+        post_nms_topk: dict[bool, int],
+        nms_thresh: float,
+        min_size: float,
+    ):
         """pre_nms_topk, post_nms_topk: {True: in training, False: in inference}."""
         super().__init__()
         self.in_feature, self.stride = in_feature, stride
@@ -73,7 +88,9 @@ class KeyframeRPN(nn.Module):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         rpn, anchors = cfg.MODEL.RPN, cfg.MODEL.ANCHOR_GENERATOR
         if len(rpn.IN_FEATURES) != 1 or rpn.IN_FEATURES[0] not in input_shape:
-            raise ValueError(f"MODEL.RPN.IN_FEATURES is {rpn.IN_FEATURES}; KeyframeRPN takes one of {list(input_shape)}")
+            raise ValueError(
+                f"MODEL.RPN.IN_FEATURES is {rpn.IN_FEATURES}; KeyframeRPN takes one of {list(input_shape)}"
+            )
         shape = input_shape[rpn.IN_FEATURES[0]]
         return {
             "in_feature": rpn.IN_FEATURES[0],
@@ -94,8 +111,9 @@ class KeyframeRPN(nn.Module):
             "min_size": cfg.MODEL.PROPOSAL_GENERATOR.MIN_SIZE,
         }
 
-    def forward(self, images: ImageList, features: dict[str, Tensor],
-                gt_instances: list[Instances] | None = None) -> tuple[list[Instances], dict[str, Tensor]]:
+    def forward(
+        self, images: ImageList, features: dict[str, Tensor], gt_instances: list[Instances] | None = None
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
         """Proposals: one Instances an image with `proposal_boxes` and `objectness_logits`, best first."""
         feature = features[self.in_feature]
         anchors = grid_anchors(self.cell_anchors, *feature.shape[2:], self.stride)  # (R, 4)
@@ -117,7 +135,9 @@ class KeyframeRPN(nn.Module):
         keep = nms(boxes, logits, self.nms_thresh)[: self.post_nms_topk[self.training]]
         return Instances(tuple(image_size), proposal_boxes=Boxes(boxes[keep]), objectness_logits=logits[keep])
 
-    def losses(self, anchors: Tensor, logits: Tensor, deltas: Tensor, gt_instances: list[Instances]) -> dict[str, Tensor]:
+    def losses(
+        self, anchors: Tensor, logits: Tensor, deltas: Tensor, gt_instances: list[Instances]
+    ) -> dict[str, Tensor]:
         """Objectness and box losses, each a sum over the sampled anchors over (anchors per image * N)."""
         low, high = self.iou_thresholds
         loss_cls, loss_box = logits.sum() * 0, deltas.sum() * 0

@@ -112,9 +112,7 @@ def _open(path: str | Path, threads: int = 1) -> cv2.VideoCapture:
     finally:
         cv2.utils.logging.setLogLevel(level)
     if not capture.isOpened():
-        raise FrameReadError(
-            f"{path}: does not open as a video; it is empty, cut off or of an unknown format"
-        )
+        raise FrameReadError(f"{path}: does not open as a video; it is empty, cut off or of an unknown format")
     return capture
 
 

@@ -68,8 +68,11 @@ def test_trunk_then_tail_is_the_network(endpoint):
 
 def conv3d_same(x, conv: nn.Conv3d):
     """The reference: explicit zero padding, then torch's conv3d."""
-    pads = [p for n, k, s in zip(x.shape[:1:-1], conv.kernel_size[::-1], conv.stride[::-1], strict=True)
-            for p in same_padding(n, k, s)]
+    pads = [
+        p
+        for n, k, s in zip(x.shape[:1:-1], conv.kernel_size[::-1], conv.stride[::-1], strict=True)
+        for p in same_padding(n, k, s)
+    ]
     return F.conv3d(F.pad(x, pads), conv.weight, conv.bias, conv.stride)
 
 
@@ -83,13 +86,23 @@ def test_convolution_equals_conv3d_in_value_and_gradient(kernel, stride, size):
     ours, reference = conv(x.contiguous(memory_format=torch.channels_last_3d)), conv3d_same(x, conv)
     torch.testing.assert_close(ours, reference)
     upstream = torch.randn_like(reference)
-    for a, b in zip(*(torch.autograd.grad((y * upstream).sum(), (x, conv.weight, conv.bias)) for y in (ours, reference)),
-                    strict=True):
+    for a, b in zip(
+        *(torch.autograd.grad((y * upstream).sum(), (x, conv.weight, conv.bias)) for y in (ours, reference)),
+        strict=True,
+    ):
         torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize("kernel, stride", [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 2)),
-                                            ((3, 3, 3), (1, 1, 1)), ((1, 3, 3), (1, 1, 1))])
+@pytest.mark.parametrize(
+    "kernel, stride",
+    [
+        ((1, 3, 3), (1, 2, 2)),
+        ((3, 3, 3), (2, 2, 2)),
+        ((2, 2, 2), (2, 2, 2)),
+        ((3, 3, 3), (1, 1, 1)),
+        ((1, 3, 3), (1, 1, 1)),
+    ],
+)
 @pytest.mark.parametrize("size", [(1, 1, 1), (2, 3, 4), (5, 7, 8), (4, 13, 6)])
 def test_max_pool_equals_padding_with_minus_infinity(kernel, stride, size):
     torch.manual_seed(0)

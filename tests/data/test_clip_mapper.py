@@ -44,9 +44,7 @@ def test_keyframe_is_at_its_position(make_set, length):
 
 def test_training_targets_are_in_pixels_of_the_clip(make_set):
     keyframes, _ = make_set({"Left/a": 4, "Left/b": 4})
-    output = mapper(is_train=True)(
-        keyframes[1], rng()
-    )  # frame 3 of the first video: box 2 2 12 14 of 24 x 32
+    output = mapper(is_train=True)(keyframes[1], rng())  # frame 3 of the first video: box 2 2 12 14 of 24 x 32
     instances = output["instances"]
     assert instances.image_size == (48, 96)
     assert instances.gt_boxes.tensor.tolist() == [[6, 4, 36, 28]]
@@ -70,9 +68,7 @@ def test_flip_mirrors_clip_and_boxes(make_set):
     assert flipped["instances"].gt_boxes.tensor.tolist() == [[96 - 36, 4, 96 - 6, 28]]
     share = np.mean(
         [
-            torch.equal(
-                mapper(is_train=True, flip_prob=0.3)(keyframes[1], rng(seed))["clip"], flipped["clip"]
-            )
+            torch.equal(mapper(is_train=True, flip_prob=0.3)(keyframes[1], rng(seed))["clip"], flipped["clip"])
             for seed in range(200)
         ]
     )
@@ -92,9 +88,7 @@ def test_one_augmentation_for_the_whole_clip(make_set):
         assert (boxes[:, 2:] > boxes[:, :2]).all() and (boxes >= 0).all()
         assert (boxes <= torch.tensor([96, 48, 96, 48])).all()
         again = augmented(sample, rng(seed))
-        assert torch.equal(output["clip"], again["clip"]) and torch.equal(
-            boxes, again["instances"].gt_boxes.tensor
-        )
+        assert torch.equal(output["clip"], again["clip"]) and torch.equal(boxes, again["instances"].gt_boxes.tensor)
     assert not torch.equal(augmented(sample, rng(0))["clip"], augmented(sample, rng(1))["clip"])
 
 
@@ -125,16 +119,12 @@ def test_short_video_ends_where_it_decodes(make_set):
 def test_frames_of_another_size_than_annotated(make_set):
     keyframes, _ = make_set({"Left/a": 4})
     for is_train in (False, True):
-        with pytest.raises(
-            FrameReadError, match="Left/a: frames are 32 x 24 pixels, the annotation is for 320 x 240"
-        ):
+        with pytest.raises(FrameReadError, match="Left/a: frames are 32 x 24 pixels, the annotation is for 320 x 240"):
             mapper(is_train)(keyframes[0] | {"height": 240, "width": 320}, rng())
 
 
 def test_from_config():
-    settings = SimpleNamespace(
-        NUM_FRAMES=20, SIZE=(320, 400), FLIP_PROB=0.5, COLOR_JITTER=0.2, SCALE_JITTER=(0.8, 1.2)
-    )
+    settings = SimpleNamespace(NUM_FRAMES=20, SIZE=(320, 400), FLIP_PROB=0.5, COLOR_JITTER=0.2, SCALE_JITTER=(0.8, 1.2))
     made = ClipMapper.from_config(SimpleNamespace(INPUT=settings), is_train=True)
     assert (made.num_frames, made.size, made.flip_prob, made.color_jitter) == (20, (320, 400), 0.5, 0.2)
     assert made.scale_jitter == (0.8, 1.2) and made.is_train

@@ -125,9 +125,7 @@ def test_without_video_the_masks_give_the_length(tmp_path):
 
 def test_damaged_mask_and_split_file_are_named(tmp_path):
     write_splits(tmp_path, ["wave/v"])
-    with pytest.raises(
-        MissingDataError, match="annotation of wave/v not found; (.|\n)*wave/v/puppet_mask.mat"
-    ):
+    with pytest.raises(MissingDataError, match="annotation of wave/v not found; (.|\n)*wave/v/puppet_mask.mat"):
         load_jhmdb(tmp_path, 1, "test")
     path = tmp_path / "puppet_mask" / "wave" / "v" / "puppet_mask.mat"
     path.parent.mkdir(parents=True)

@@ -88,9 +88,7 @@ def test_broken_samples_are_replaced_counted_and_logged_once(make_set, tmp_path,
     found = list(islice(loader, 12))
     assert all(len(batch) == 3 for batch in found)
     replaced = [(a, b) for a, b in zip(whole, ids(found), strict=True) if a != b]
-    assert {a.split("#")[0] for a, _ in replaced} == {"Left/b"} and len(
-        replaced
-    ) == 4  # 2 keyframes, 2 epochs
+    assert {a.split("#")[0] for a, _ in replaced} == {"Left/b"} and len(replaced) == 4  # 2 keyframes, 2 epochs
     assert not any(b.startswith("Left/b") for _, b in replaced)
     assert loader.bad >= 4 and loader.seen == 36 + loader.bad
     (line,) = log.read_text().splitlines()
@@ -124,10 +122,7 @@ def test_video_shorter_than_annotated_is_logged_in_training(make_set, caplog):
     dataset, _ = make_set({"Left/a": 9, "Left/b": 8})
     (Path(dataset.dataset.videos[0].path) / "00009.png").unlink()
     batches(dataset, 10, max_bad_share=1)
-    assert (
-        "8 frames decode, the annotation of Left/a says 9" in caplog.text
-        or "only 8 frames decode" in caplog.text
-    )
+    assert "8 frames decode, the annotation of Left/a says 9" in caplog.text or "only 8 frames decode" in caplog.text
 
 
 def test_programming_errors_are_not_taken_for_bad_input(make_set):

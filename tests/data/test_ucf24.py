@@ -93,9 +93,7 @@ def test_list_lines_of_other_copies(tmp_path):
     assert "1 listed videos skipped, they have no annotation: Left/gone" in notes
 
 
-@pytest.mark.parametrize(
-    "place", ["rgb-images/Left/v", "videos/Left/v.avi", "UCF-101/Left/v.avi", "Left/v.avi"]
-)
+@pytest.mark.parametrize("place", ["rgb-images/Left/v", "videos/Left/v.avi", "UCF-101/Left/v.avi", "Left/v.avi"])
 def test_places_of_media(tmp_path, place):
     root = write_ucf(tmp_path, {"Left/v": entry(4, tube(0, 0, [[1, 1, 5, 5]]))})
     path = root / place
@@ -123,9 +121,7 @@ def test_files_directly_in_the_root_and_the_hash(tmp_path):
 
 
 def test_missing_root_and_missing_files_say_what_was_looked_for(tmp_path):
-    with pytest.raises(
-        MissingDataError, match=f"{tmp_path}/nowhere\nSet the environment variable DETECT_DATASETS"
-    ):
+    with pytest.raises(MissingDataError, match=f"{tmp_path}/nowhere\nSet the environment variable DETECT_DATASETS"):
         load_ucf24(tmp_path / "nowhere", "train")
     with pytest.raises(MissingDataError) as error:
         load_ucf24(tmp_path, "train")

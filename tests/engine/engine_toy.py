@@ -15,9 +15,7 @@ class ToyModel(nn.Module):
     def __init__(self, width: int = 8, noise: bool = True):
         super().__init__()
         self.noise = noise
-        self.net = nn.Sequential(
-            nn.Linear(3, width), nn.BatchNorm1d(width) if noise else nn.Identity(), nn.Tanh()
-        )
+        self.net = nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width) if noise else nn.Identity(), nn.Tanh())
         self.drop = nn.Dropout(0.3 if noise else 0.0)
         self.out = nn.Linear(width, 1)
 
@@ -75,6 +73,4 @@ def toy_trainer(folder, cfg=None, *, seed=0, resume=False, batches=None, max_ite
         shift = start % len(batches)
         batches = batches[shift:] + batches[:shift]
     options = {"checkpoint_period": 5, "clip_norm": 1.0, **options}
-    return Trainer(
-        model, optimizer, schedule, batches, checkpointer, max_iter=max_iter, start_iter=start, **options
-    )
+    return Trainer(model, optimizer, schedule, batches, checkpointer, max_iter=max_iter, start_iter=start, **options)

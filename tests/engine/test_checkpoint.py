@@ -11,7 +11,8 @@ from engine_toy import ToyModel
 from torch import nn
 
 from detect.engine import ActionCheckpointer, CheckpointError, read_checkpoint
-from detect.engine.checkpoint import atomic_write, random_state, set_random_state
+from detect.engine.checkpoint import random_state, set_random_state
+from detect.files import atomic_file
 
 
 def weights(model):
@@ -35,9 +36,7 @@ def test_save_and_load_everything(tmp_path):
 
     other = ToyModel()
     other_optimizer = torch.optim.SGD(other.parameters(), lr=0.5, momentum=0.9)
-    loader = ActionCheckpointer(
-        other, str(tmp_path), optimizer=other_optimizer, tag={"classes": ["run", "jump"]}
-    )
+    loader = ActionCheckpointer(other, str(tmp_path), optimizer=other_optimizer, tag={"classes": ["run", "jump"]})
     extra = loader.resume_or_load("", resume=True)
     assert extra["iteration"] == 3 and extra["tag"] == {"classes": ["run", "jump"]}
     assert same(weights(model), weights(other))
@@ -95,9 +94,7 @@ def test_other_architecture_is_one_clear_error(tmp_path):
             saved.load(str(tmp_path / "seq.pth"), strict=strict)
         text = str(error.value)
         assert str(tmp_path / "seq.pth") in text and "0 of the model's 4 entries fit" in text
-        assert (
-            "4 only in the model: net.weight (5, 3)" in text and "4 only in the file: 0.weight (5, 3)" in text
-        )
+        assert "4 only in the model: net.weight (5, 3)" in text and "4 only in the file: 0.weight (5, 3)" in text
     assert same(before, weights(saved.model))
 
 
@@ -121,9 +118,7 @@ def test_same_shapes_but_other_classes_refused(tmp_path):
     ActionCheckpointer(ToyModel(), str(tmp_path), tag={"classes": ["run", "jump"]}).save("a")
     loader = ActionCheckpointer(ToyModel(), tag={"classes": ["jump", "run"]})
     before = weights(loader.model)
-    with pytest.raises(
-        CheckpointError, match=r"was saved with classes \['run', 'jump'\], but this model has"
-    ):
+    with pytest.raises(CheckpointError, match=r"was saved with classes \['run', 'jump'\], but this model has"):
         loader.load(str(tmp_path / "a.pth"))
     assert same(before, weights(loader.model))
     loader.load(str(tmp_path / "a.pth"), strict=False)
@@ -144,9 +139,7 @@ def test_detectron2_and_plain_files(tmp_path):
     """DefaultTrainer's files have "trainer" and "iteration" beside "model"; torchvision's are state dicts."""
     source, target = ToyModel(), ToyModel()
     state = source.state_dict()
-    torch.save(
-        {"model": state, "trainer": {"iteration": 7, "hooks": {}}, "iteration": 7}, tmp_path / "d2.pth"
-    )
+    torch.save({"model": state, "trainer": {"iteration": 7, "hooks": {}}, "iteration": 7}, tmp_path / "d2.pth")
     extra = ActionCheckpointer(target).load(str(tmp_path / "d2.pth"))
     assert same(weights(source), weights(target)) and extra["iteration"] == 7
     torch.save({f"module.{k}": v for k, v in state.items()}, tmp_path / "ddp.pth")
@@ -178,9 +171,7 @@ def test_hostile_pickle_is_refused_and_does_not_run(tmp_path, form):
     assert trap.exists()  # the trap works: it was the reader that did not step into it
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"hello, I am a text file\n", b"PK\x03\x04 truncated zip", b"\x80\x04K"]
-)
+@pytest.mark.parametrize("content", [b"", b"hello, I am a text file\n", b"PK\x03\x04 truncated zip", b"\x80\x04K"])
 def test_damaged_file_is_named(tmp_path, content):
     path = tmp_path / "bad.pth"
     path.write_bytes(content)
@@ -206,12 +197,9 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.pth"
     path.write_bytes(b"old")
 
-    def fail(file):
+    with pytest.raises(OSError, match="disk full"), atomic_file(path) as file:
         file.write(b"half of the new")
         raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        atomic_write(path, fail)
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.pth"]
 
 

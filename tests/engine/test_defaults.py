@@ -24,9 +24,7 @@ def restore_loggers():
 
 def test_command_line_of_detectron2():
     parse = default_argument_parser().parse_args
-    args = parse(
-        ["--config-file", "c.yaml", "--num-gpus", "2", "--resume", "SEED", "3", "SOLVER.BASE_LR", "-1"]
-    )
+    args = parse(["--config-file", "c.yaml", "--num-gpus", "2", "--resume", "SEED", "3", "SOLVER.BASE_LR", "-1"])
     assert (args.config_file, args.num_gpus, args.resume, args.eval_only) == ("c.yaml", 2, True, False)
     assert args.opts == ["SEED", "3", "SOLVER.BASE_LR", "-1"]
     args = parse([])

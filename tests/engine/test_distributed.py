@@ -74,9 +74,7 @@ def terminate_this_process_when(exists) -> None:
 
 def test_two_processes(tmp_path):
     """One launch for all: equal to one process, collectives, a poisoned batch, SIGTERM to the starter."""
-    threading.Thread(
-        target=terminate_this_process_when, args=(tmp_path / "report1.json",), daemon=True
-    ).start()
+    threading.Thread(target=terminate_this_process_when, args=(tmp_path / "report1.json",), daemon=True).start()
     with pytest.raises(SystemExit) as left:
         launch(train_and_report, 2, args=(str(tmp_path),))
     assert left.value.code == 143

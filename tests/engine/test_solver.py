@@ -24,9 +24,7 @@ def cfg_with(**solver):
 
 
 def test_warmup_then_steps_by_hand():
-    cfg = cfg_with(
-        MAX_ITER=100, STEPS=(40, 80), GAMMA=0.1, WARMUP_ITERS=10, WARMUP_FACTOR=0.2, WARMUP_METHOD="linear"
-    )
+    cfg = cfg_with(MAX_ITER=100, STEPS=(40, 80), GAMMA=0.1, WARMUP_ITERS=10, WARMUP_FACTOR=0.2, WARMUP_METHOD="linear")
     at = lr_multiplier(cfg)
     # linear: 0.2 (1 - i/10) + i/10, so 0.2, 0.28, ..., 0.6 in the middle, 0.92 last; then 1, 0.1, 0.01
     expected = {0: 0.2, 1: 0.28, 5: 0.6, 9: 0.92, 10: 1.0, 39: 1.0, 40: 0.1, 79: 0.1, 80: 0.01, 99: 0.01}
@@ -39,9 +37,7 @@ def test_constant_warmup_by_hand():
 
 
 def test_cosine_by_hand():
-    cfg = cfg_with(
-        LR_SCHEDULER_NAME="WarmupCosineLR", MAX_ITER=8, WARMUP_ITERS=0, BASE_LR=0.1, BASE_LR_END=0.02
-    )
+    cfg = cfg_with(LR_SCHEDULER_NAME="WarmupCosineLR", MAX_ITER=8, WARMUP_ITERS=0, BASE_LR=0.1, BASE_LR_END=0.02)
     at = lr_multiplier(cfg)
     # e = 0.2; at a quarter, half and end of 8: 0.2 + 0.8 (1 + cos)/2 with cos = sqrt(1/2), 0, -1
     assert [at(0), at(2), at(4), at(8)] == pytest.approx([1.0, 0.2 + 0.4 * (1 + math.sqrt(0.5)), 0.6, 0.2])
@@ -54,9 +50,7 @@ def test_warmup_ends_where_the_schedule_is():
 
 
 def test_scheduler_sets_the_rates_of_the_groups():
-    cfg = cfg_with(
-        BASE_LR=0.5, BIAS_LR_FACTOR=2.0, MAX_ITER=10, WARMUP_ITERS=2, WARMUP_FACTOR=0.5, STEPS=(3,)
-    )
+    cfg = cfg_with(BASE_LR=0.5, BIAS_LR_FACTOR=2.0, MAX_ITER=10, WARMUP_ITERS=2, WARMUP_FACTOR=0.5, STEPS=(3,))
     optimizer = build_optimizer(cfg, nn.Linear(2, 2))
     schedule = build_lr_scheduler(cfg, optimizer)
     rates = []
@@ -79,9 +73,7 @@ class Shared(nn.Module):
 
 def test_decay_of_weights_norms_and_biases():
     model = Shared()
-    cfg = cfg_with(
-        WEIGHT_DECAY=0.1, WEIGHT_DECAY_NORM=0.01, WEIGHT_DECAY_BIAS=0.001, BASE_LR=1.0, BIAS_LR_FACTOR=3.0
-    )
+    cfg = cfg_with(WEIGHT_DECAY=0.1, WEIGHT_DECAY_NORM=0.01, WEIGHT_DECAY_BIAS=0.001, BASE_LR=1.0, BIAS_LR_FACTOR=3.0)
     found = {id(p): (g["lr"], g["weight_decay"]) for g in parameter_groups(cfg, model) for p in g["params"]}
     expected = {
         id(model.conv.weight): (1.0, 0.1),

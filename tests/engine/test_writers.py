@@ -48,9 +48,7 @@ def test_log_line_by_hand():
             storage.put_scalar("lr", 0.003, smoothing_hint=False)
         line = log_line(storage, max_iter=100)
     # 80 iterations of 2 s are left
-    start = (
-        "eta: 0:02:40  iter: 19  total_loss: 1.5  a_loss: 1  loss_cls: 0.5  time: 2.0000  data_time: 0.2500"
-    )
+    start = "eta: 0:02:40  iter: 19  total_loss: 1.5  a_loss: 1  loss_cls: 0.5  time: 2.0000  data_time: 0.2500"
     assert line.startswith(start + "  lr: 0.003  max_mem: ")
 
 

@@ -81,9 +81,7 @@ def _average_precision(ranked, npos, rule):
     if rule == "voc_11_point":
         # i * (1 / 10), not i / 10: the steps of numpy.linspace, which the published script uses
         levels = [i * 0.1 for i in range(10)] + [1.0]
-        best = [
-            max((p for p, r in zip(precision, recall, strict=True) if r >= t), default=0.0) for t in levels
-        ]
+        best = [max((p for p, r in zip(precision, recall, strict=True) if r >= t), default=0.0) for t in levels]
         return sum(best) / 11
     total, previous = 0.0, 0.0
     for i, level in enumerate(recall):

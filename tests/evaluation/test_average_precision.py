@@ -30,12 +30,8 @@ from detect.evaluation.average_precision import AP_RULES, average_precision, mat
 )
 def test_golden_values(hits, npos, voc, voc11, act):
     scores = -np.arange(len(hits), dtype=float)
-    for rule, expected in zip(
-        ("voc_all_point", "voc_11_point", "act_trapezoid"), (voc, voc11, act), strict=True
-    ):
-        assert average_precision(scores, np.array(hits, dtype=bool), npos, rule) == pytest.approx(
-            expected, abs=1e-12
-        )
+    for rule, expected in zip(("voc_all_point", "voc_11_point", "act_trapezoid"), (voc, voc11, act), strict=True):
+        assert average_precision(scores, np.array(hits, dtype=bool), npos, rule) == pytest.approx(expected, abs=1e-12)
 
 
 def test_no_truth_is_not_a_number():
@@ -50,11 +46,7 @@ def test_bad_arguments_are_named():
         average_precision(np.zeros(2), np.ones(2, bool), 1)
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([-0.0, 0.0, 0.1, 0.5, 0.9]), st.booleans(), st.integers(0, 3)), max_size=30
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from([-0.0, 0.0, 0.1, 0.5, 0.9]), st.booleans(), st.integers(0, 3)), max_size=30))
 def test_ranks_equal_those_of_a_full_stable_sort(rows):
     scores = np.array([row[0] for row in rows], dtype=float)
     key = np.array([row[2] for row in rows], dtype=int)
@@ -99,9 +91,7 @@ def test_equal_overlaps_go_to_the_lower_truth():
 
 
 def test_groups_do_not_compete_and_empty_is_empty():
-    hits = match(
-        np.array([0, 1, 2]), np.array([0, 1, 1]), np.full(3, 0.6), np.array([0, 1, 1]), (np.array([0, 1, 2]),)
-    )
+    hits = match(np.array([0, 1, 2]), np.array([0, 1, 1]), np.full(3, 0.6), np.array([0, 1, 1]), (np.array([0, 1, 2]),))
     assert hits.tolist() == [0, 1]
     none = np.zeros(0, int)
     assert match(none, none, np.zeros(0), none, (none,)).tolist() == []

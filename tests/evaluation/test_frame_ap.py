@@ -189,9 +189,7 @@ def test_bad_input_is_named():
 # boxes without area are all common.
 CORNER, SIDE = st.integers(0, 1), st.sampled_from([4, 3, 2])
 GT_BOX = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), CORNER, CORNER, SIDE, SIDE | st.just(0))
-DET_BOX = st.builds(
-    lambda x, y, w, h: (x, y, x + w, y + h), CORNER, CORNER, SIDE | st.sampled_from([0, -1]), SIDE
-)
+DET_BOX = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), CORNER, CORNER, SIDE | st.sampled_from([0, -1]), SIDE)
 PLACE = (st.sampled_from([0, 0, 1]), st.sampled_from([0, 0, 1]), st.sampled_from([0, 0, 1]))
 GTS = st.lists(st.tuples(*PLACE, GT_BOX), max_size=8)
 DETS = st.lists(st.tuples(*PLACE, st.sampled_from([0.25, 0.5, 0.75]), DET_BOX), max_size=14)
@@ -247,9 +245,7 @@ def test_real_detections_of_multisports(real_data, reference):
 def test_jhmdb_split1(real_data, reference):
     folder = real_data / "evaluator"
     expected = json.loads((folder / "jhmdb_split1_expected.json").read_text())
-    gt, det, names = read_tables(
-        folder / "jhmdb_split1_groundtruth.csv.gz", folder / "jhmdb_split1_detections.csv.gz"
-    )
+    gt, det, names = read_tables(folder / "jhmdb_split1_groundtruth.csv.gz", folder / "jhmdb_split1_detections.csv.gz")
     assert (len(gt), len(det), len(names)) == (expected["n_gt"], expected["n_det"], 268)
     own, everything = (
         evaluate_frame_ap(gt, det, len(expected["labels"]), preset(PRESET_OF_REFERENCE[reference], **changes))

@@ -41,9 +41,7 @@ def found(*rows, size=SIZE, proposals=None):
     output = {"instances": instances}
     if proposals is not None:
         boxes = torch.tensor(np.array(proposals, np.float32).reshape(-1, 4))
-        output["proposals"] = Instances(
-            SIZE, proposal_boxes=Boxes(boxes), objectness_logits=torch.arange(len(boxes))
-        )
+        output["proposals"] = Instances(SIZE, proposal_boxes=Boxes(boxes), objectness_logits=torch.arange(len(boxes)))
     return output
 
 
@@ -111,9 +109,7 @@ def test_missing_frames_are_named_and_missed(caplog):
         results = evaluate(predictions=PREDICTIONS[:2] + PREDICTIONS[3:])
     assert results["coverage"] == {"frames_expected": 6, "frames_predicted": 5, "frames_missing": 1}
     assert "1 of 6 frames of tiny got no prediction, such as b#2" in caplog.text
-    assert results["frame_ap"]["AP-jump"] == pytest.approx(
-        1 / 4
-    )  # a stray, a hit, one truth missed: 1/2 * 1/2
+    assert results["frame_ap"]["AP-jump"] == pytest.approx(1 / 4)  # a stray, a hit, one truth missed: 1/2 * 1/2
     annotated = evaluate(predictions=PREDICTIONS[1:3] + PREDICTIONS[4:], options=preset("yowo"))
     assert annotated["coverage"]["frames_missing"] == 0  # frames without annotation are not expected then
 
@@ -149,9 +145,7 @@ def test_files_reproduce_the_number(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "detections.csv.gz", "ground_truth.csv.gz", "results.json",
     ]  # fmt: skip
-    gt, det, videos = read_tables(
-        tmp_path / "out" / "ground_truth.csv.gz", tmp_path / "out" / "detections.csv.gz"
-    )
+    gt, det, videos = read_tables(tmp_path / "out" / "ground_truth.csv.gz", tmp_path / "out" / "detections.csv.gz")
     assert (videos, len(gt), len(det)) == (["a", "b"], 4, 4)
     assert evaluate_frame_ap(gt, det, 2).mean == results["frame_ap"]["mAP"]
 

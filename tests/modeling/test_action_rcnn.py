@@ -126,13 +126,18 @@ def test_clips_of_different_sizes_are_refused():
 
 
 def test_frozen_statistics_and_frozen_stages():
-    cfg, model = built("MODEL.CONTEXT.NORM", "FrozenBN", "MODEL.CONTEXT.FREEZE_AT", "conv2d_2c_3x3", "MODEL.BACKBONE.FREEZE_AT", 2)
+    cfg, model = built(
+        "MODEL.CONTEXT.NORM", "FrozenBN", "MODEL.CONTEXT.FREEZE_AT", "conv2d_2c_3x3", "MODEL.BACKBONE.FREEZE_AT", 2
+    )
     before = {k: v.clone() for k, v in model.named_buffers() if "context" in k or "tail" in k}
     sum(model.train()([clip_item(cfg)]).values()).backward()
     assert all(torch.equal(v, before[k]) for k, v in model.named_buffers() if k in before)
     frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
     assert "context.conv2d_2c_3x3.spatial.conv.weight" in frozen and "backbone.trunk.layer1.0.conv1.weight" in frozen
-    assert "context.mixed_3b.branch_0.spatial.conv.weight" not in frozen and "backbone.trunk.layer2.0.conv1.weight" not in frozen
+    assert (
+        "context.mixed_3b.branch_0.spatial.conv.weight" not in frozen
+        and "backbone.trunk.layer2.0.conv1.weight" not in frozen
+    )
 
 
 def test_context_weights_come_from_a_classifier_of_other_classes(tmp_path):
@@ -140,11 +145,15 @@ def test_context_weights_come_from_a_classifier_of_other_classes(tmp_path):
     path = tmp_path / "kinetics.pth"
     torch.save({"model": classifier.state_dict()}, path)
     _, model = built("MODEL.CONTEXT.WEIGHTS", str(path))
-    torch.testing.assert_close(model.context.mixed_3b.branch_1[0].conv.weight,
-                               classifier.stages.mixed_3b.branch_1[0].conv.weight)
-    torch.testing.assert_close(model.roi_heads.tail.mixed_5c.branch_0.gate.fc.weight,
-                               classifier.stages.mixed_5c.branch_0.gate.fc.weight)
-    with pytest.raises(ValueError, match="kinetics.pth is not a checkpoint of this context network.*MODEL.CONTEXT.NAME"):
+    torch.testing.assert_close(
+        model.context.mixed_3b.branch_1[0].conv.weight, classifier.stages.mixed_3b.branch_1[0].conv.weight
+    )
+    torch.testing.assert_close(
+        model.roi_heads.tail.mixed_5c.branch_0.gate.fc.weight, classifier.stages.mixed_5c.branch_0.gate.fc.weight
+    )
+    with pytest.raises(
+        ValueError, match="kinetics.pth is not a checkpoint of this context network.*MODEL.CONTEXT.NAME"
+    ):
         built("MODEL.CONTEXT.WEIGHTS", str(path), "MODEL.CONTEXT.NAME", "i3d")
 
 
@@ -194,13 +203,18 @@ def head(**overrides) -> ActionROIHead:
 
 
 def test_sampled_regions_carry_class_and_target():
-    gt = Instances((100, 100), gt_boxes=Boxes(torch.tensor([[0.0, 0.0, 20.0, 20.0], [50.0, 50.0, 90.0, 90.0]])),
-                   gt_classes=torch.tensor([1, 0]))
+    gt = Instances(
+        (100, 100),
+        gt_boxes=Boxes(torch.tensor([[0.0, 0.0, 20.0, 20.0], [50.0, 50.0, 90.0, 90.0]])),
+        gt_classes=torch.tensor([1, 0]),
+    )
     boxes = torch.tensor([[0.0, 0.0, 20.0, 16.0], [60.0, 0.0, 80.0, 20.0], [50.0, 50.0, 90.0, 80.0]])
     proposals = Instances((100, 100), proposal_boxes=Boxes(boxes), objectness_logits=torch.zeros(3))
     sampled = head(positive_fraction=1.0, append_gt=False).sample_proposals(proposals, gt)
-    found = {tuple(b.tolist()): (int(c), t.tolist()) for b, c, t in
-             zip(sampled.proposal_boxes.tensor, sampled.gt_classes, sampled.gt_boxes.tensor, strict=True)}
+    found = {
+        tuple(b.tolist()): (int(c), t.tolist())
+        for b, c, t in zip(sampled.proposal_boxes.tensor, sampled.gt_classes, sampled.gt_boxes.tensor, strict=True)
+    }
     assert found == {
         (0.0, 0.0, 20.0, 16.0): (1, [0.0, 0.0, 20.0, 20.0]),  # IoU 0.8
         (50.0, 50.0, 90.0, 80.0): (0, [50.0, 50.0, 90.0, 90.0]),  # IoU 0.75
@@ -210,11 +224,14 @@ def test_sampled_regions_carry_class_and_target():
 
 
 def test_losses_by_hand():
-    # two regions, classes 0 and background (2); uniform logits: cross-entropy log 3 each; the positive's target is half
-    # its width further right: dx = 10 * 0.5 = 5, smooth L1 = 4.5, times 2 over 2 regions
-    sampled = Instances((100, 100), proposal_boxes=Boxes(torch.tensor([[0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]])),
-                        gt_boxes=Boxes(torch.tensor([[5.0, 0.0, 15.0, 10.0], [50.0, 50.0, 60.0, 60.0]])),
-                        gt_classes=torch.tensor([0, 2]))
+    # two regions, classes 0 and background (2); uniform logits: cross-entropy log 3 each; the positive's target
+    # is half its width further right: dx = 10 * 0.5 = 5, smooth L1 = 4.5, times 2 over 2 regions
+    sampled = Instances(
+        (100, 100),
+        proposal_boxes=Boxes(torch.tensor([[0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]])),
+        gt_boxes=Boxes(torch.tensor([[5.0, 0.0, 15.0, 10.0], [50.0, 50.0, 60.0, 60.0]])),
+        gt_classes=torch.tensor([0, 2]),
+    )
     losses = head().losses(torch.zeros(2, 3), torch.zeros(2, 8), [sampled])
     assert float(losses["loss_cls"]) == pytest.approx(1.098612)
     assert float(losses["loss_box_reg"]) == pytest.approx(4.5)
@@ -226,7 +243,11 @@ def test_suppression_is_by_class_and_capped():
     found = head(score_thresh=0.05).select(boxes, logits, torch.zeros(3, 8), (100, 100))
     # class 0: the second box (IoU 0.9) falls to the first; class 1: of both the better, and none of the rest above 0.05
     assert sorted(zip(found.pred_classes.tolist(), found.pred_boxes.tensor[:, 0].tolist(), strict=True)) == [
-        (0, 0.0), (0, 50.0), (1, 0.0), (1, 50.0)]
+        (0, 0.0),
+        (0, 50.0),
+        (1, 0.0),
+        (1, 50.0),
+    ]
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
     assert len(head(detections_per_class=1).select(boxes, logits, torch.zeros(3, 8), (100, 100))) == 2
     assert len(head(detections_per_image=1).select(boxes, logits, torch.zeros(3, 8), (100, 100))) == 1

@@ -21,7 +21,9 @@ def test_decode_inverts_encode():
     corners = torch.rand(2, 50, 2, generator=generator) * 100
     boxes, targets = (torch.cat([c, c + 1 + torch.rand(50, 2, generator=generator) * 80], 1) for c in corners)
     weights = (10.0, 10.0, 5.0, 5.0)
-    torch.testing.assert_close(decode(boxes, encode(boxes, targets, weights), weights)[:, 0], targets, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        decode(boxes, encode(boxes, targets, weights), weights)[:, 0], targets, rtol=1e-4, atol=1e-3
+    )
 
 
 def test_decode_gives_one_box_a_class_and_stays_finite():
@@ -35,8 +37,10 @@ GT = torch.tensor([[0.0, 0.0, 10.0, 10.0], [100.0, 100.0, 110.0, 110.0]])
 
 
 def test_match_labels_by_overlap():
-    # IoU with the first ground truth: 1, 0.5 (half of it), 0.1 (one row); the last box only touches the second's corner
-    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0], [0.0, 0.0, 10.0, 1.0], [109.0, 109.0, 119.0, 119.0]])
+    # IoU with the first ground truth: 1, 0.5 (half of it), 0.1 (one row); the last touches the second's corner
+    boxes = torch.tensor(
+        [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0], [0.0, 0.0, 10.0, 1.0], [109.0, 109.0, 119.0, 119.0]]
+    )
     best, labels = match(GT, boxes, 0.3, 0.7, keep_best=False)
     assert labels.tolist() == [1, -1, 0, 0] and best.tolist() == [0, 0, 0, 1]
     _, labels = match(GT, boxes, 0.3, 0.7, keep_best=True)
@@ -58,7 +62,9 @@ def test_boxes_that_touch_no_ground_truth_are_not_kept_as_best():
     assert labels.tolist() == [0]
 
 
-@pytest.mark.parametrize("positives, negatives, expected", [(100, 100, (8, 24)), (2, 100, (2, 30)), (100, 3, (8, 3)), (0, 0, (0, 0))])
+@pytest.mark.parametrize(
+    "positives, negatives, expected", [(100, 100, (8, 24)), (2, 100, (2, 30)), (100, 3, (8, 3)), (0, 0, (0, 0))]
+)
 def test_sample_fills_with_negatives(positives, negatives, expected):
     labels = torch.cat([torch.ones(positives), torch.zeros(negatives), -torch.ones(5)]).long()
     positive, negative = sample(labels, 32, 0.25)

@@ -37,12 +37,13 @@ def test_float32_agrees_to_1e_5():
     generator = torch.Generator().manual_seed(1)
     features = torch.randn(1, 16, 5, 20, 25, generator=generator)
     boxes = [random_boxes(300, generator).float()]
-    torch.testing.assert_close(roi_pool3d(features, boxes, 7, 1 / 16, 2), reference(features, boxes, 7, 1 / 16, 2),
-                               rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        roi_pool3d(features, boxes, 7, 1 / 16, 2), reference(features, boxes, 7, 1 / 16, 2), rtol=0, atol=1e-5
+    )
 
 
 def test_by_hand():
-    # one channel, one step, f(y, x) = x; a box of columns 1 .. 3 at scale 1; one sample in the middle of each of 2 cells:
+    # one channel, one step, f(y, x) = x; a box of columns 1 .. 3 at scale 1; one sample in the middle of 2 cells:
     # cell centres at 1.5 and 2.5, minus the half-pixel shift of `aligned`: 1 and 2
     features = torch.arange(4.0).expand(1, 1, 1, 4, 4)
     pooled = roi_pool3d(features, [torch.tensor([[1.0, 1.0, 3.0, 3.0]])], 2, 1.0, 1)

@@ -22,14 +22,18 @@ def images(count=1, height=48, width=64) -> ImageList:
 
 
 def truth(*boxes) -> Instances:
-    return Instances((48, 64), gt_boxes=Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)),
-                     gt_classes=torch.zeros(len(boxes), dtype=torch.int64))
+    return Instances(
+        (48, 64),
+        gt_boxes=Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)),
+        gt_classes=torch.zeros(len(boxes), dtype=torch.int64),
+    )
 
 
 def test_cell_anchors_by_hand():
     # size 32: aspect 1 is 32 x 32; aspect 4 (height / width) at the same area is 16 wide and 64 high
-    torch.testing.assert_close(cell_anchors([32.0], [1.0, 4.0]),
-                               torch.tensor([[-16.0, -16.0, 16.0, 16.0], [-8.0, -32.0, 8.0, 32.0]]))
+    torch.testing.assert_close(
+        cell_anchors([32.0], [1.0, 4.0]), torch.tensor([[-16.0, -16.0, 16.0, 16.0], [-8.0, -32.0, 8.0, 32.0]])
+    )
     anchors = cell_anchors([64.0, 128.0], [0.5, 1.0, 2.0])
     assert len(anchors) == 6 and float(anchors[0, 2] - anchors[0, 0]) == pytest.approx(64 * 2**0.5)
     areas = (anchors[:, 2] - anchors[:, 0]) * (anchors[:, 3] - anchors[:, 1])
@@ -37,7 +41,7 @@ def test_cell_anchors_by_hand():
 
 
 def test_grid_is_torchvisions_grid():
-    cells = AnchorGenerator.generate_anchors(None, [32, 64], [0.5, 1.0, 2.0])  # rounded, another order: only the grid counts
+    cells = AnchorGenerator.generate_anchors(None, [32, 64], [0.5, 1.0, 2.0])  # only the grid counts
     generator = AnchorGenerator(((32, 64),), ((0.5, 1.0, 2.0),))
     reference = generator(TorchvisionImageList(torch.zeros(1, 3, 48, 64), [(48, 64)]), [torch.zeros(1, 8, 3, 4)])[0]
     torch.testing.assert_close(grid_anchors(cells, 3, 4, 16), reference)
@@ -54,8 +58,8 @@ def test_losses_are_sums_over_the_sampling_size():
 
 
 def test_box_loss_by_hand():
-    # 3 x 4 cells, one 32-anchor each; the ground truth is the anchor at cell (1, 1) moved right by 3.2 pixels: dx = 0.1,
-    # IoU 0.82; the L1 loss 0.1, weight 2, over 32 samples
+    # 3 x 4 cells, one 32-anchor each; the ground truth is the anchor at cell (1, 1) moved right by 3.2 pixels:
+    # dx = 0.1, IoU 0.82; the L1 loss 0.1, weight 2, over 32 samples
     model = rpn("MODEL.ANCHOR_GENERATOR.SIZES", [[32]], "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", [[1.0]], training=True)
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
@@ -91,7 +95,10 @@ def test_detectron2s_rpn_with_our_weights_gives_our_proposals_and_losses():
     ours = rpn(*options, training=True)
     theirs = PROPOSAL_GENERATOR_REGISTRY.get("RPN")(tiny_cfg(*options), SHAPE).train()
     theirs.load_state_dict(ours.state_dict(), strict=True)
-    features, gt = {"res4": torch.randn(2, 8, 3, 4) * 10}, [truth([0, 0, 32, 32], [20, 10, 60, 44]), truth([5, 5, 30, 30])]
+    features, gt = (
+        {"res4": torch.randn(2, 8, 3, 4) * 10},
+        [truth([0, 0, 32, 32], [20, 10, 60, 44]), truth([5, 5, 30, 30])],
+    )
     (a, a_losses), (b, b_losses) = (m(images(2), features, gt) for m in (ours, theirs))
     for name in ("loss_rpn_cls", "loss_rpn_loc"):
         torch.testing.assert_close(a_losses[name], b_losses[name])

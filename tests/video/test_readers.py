@@ -54,9 +54,7 @@ def test_no_frames_asked_for(folder):
 @pytest.mark.parametrize("kind", ["folder", "video"])
 def test_frame_beyond_the_end(kind, request):
     path = request.getfixturevalue(kind)
-    with pytest.raises(
-        FrameReadError, match=f"{path}: frame 7 was asked for, but only 5 frames decode"
-    ) as error:
+    with pytest.raises(FrameReadError, match=f"{path}: frame 7 was asked for, but only 5 frames decode") as error:
         read_frames(path, [2, 7])
     assert error.value.decoded == 5
     with pytest.raises(FrameReadError, match="frame -1"):
@@ -79,17 +77,13 @@ def test_cut_off_video(video, tmp_path):
     path.write_bytes(data[: data.index(b"movi") + (len(data) - data.index(b"movi")) // 2])
     decoded = count_frames(path)
     assert 0 < decoded < 5 and len(list(iter_frames(path))) == decoded
-    with pytest.raises(
-        FrameReadError, match=f"cut.avi: frame 4 was asked for, but only {decoded} frames decode"
-    ):
+    with pytest.raises(FrameReadError, match=f"cut.avi: frame 4 was asked for, but only {decoded} frames decode"):
         read_frames(path, [0, 4])
 
 
 def test_nothing_there(tmp_path):
     for read in (count_frames, lambda p: read_frames(p, [0]), lambda p: list(iter_frames(p))):
-        with pytest.raises(
-            MissingMediaError, match="nothing: there is no such video file or folder of frames"
-        ):
+        with pytest.raises(MissingMediaError, match="nothing: there is no such video file or folder of frames"):
             read(tmp_path / "nothing")
 
 
@@ -187,7 +181,4 @@ def test_real_frame_folder_beside_flow(real_data):
     video = read_frames(real_data / "videos" / "ucf101_like" / "mmaction2_test.avi", range(1, 11))
     assert folder.shape == video.shape
     assert np.abs(folder.astype(float) - video).mean() < 3  # JPEG
-    assert (
-        np.abs(folder[:1].astype(float) - video[5:6]).mean()
-        > np.abs(folder[:1].astype(float) - video[:1]).mean()
-    )
+    assert np.abs(folder[:1].astype(float) - video[5:6]).mean() > np.abs(folder[:1].astype(float) - video[:1]).mean()

@@ -55,23 +55,15 @@ def test_zoom_moves_picture_and_boxes_together(zoom, seed):
     frame[40:80, 60:100] = 255
     window = Window.random(120, 160, zoom, np.random.default_rng(seed))
     assert (window.width, window.height) == (round(160 / zoom), round(120 / zoom))
-    inside = (
-        window.x >= 0 and window.y >= 0 and window.x + window.width <= 160 and window.y + window.height <= 120
-    )
-    around = (
-        window.x <= 0 and window.y <= 0 and window.x + window.width >= 160 and window.y + window.height >= 120
-    )
+    inside = window.x >= 0 and window.y >= 0 and window.x + window.width <= 160 and window.y + window.height <= 120
+    around = window.x <= 0 and window.y <= 0 and window.x + window.width >= 160 and window.y + window.height >= 120
     assert inside if zoom > 1 else around
     part = resize(window.cut(frame), (240, 320))
-    ((x0, y0, x1, y1),) = clip_boxes(
-        window.map_boxes(np.array([[60.0, 40, 100, 80]]), (240, 320)), (240, 320)
-    )[0]
+    ((x0, y0, x1, y1),) = clip_boxes(window.map_boxes(np.array([[60.0, 40, 100, 80]]), (240, 320)), (240, 320))[0]
     rows, columns = np.nonzero(part[..., 0] > 200)
     if x1 - x0 > 10 and y1 - y0 > 10:
         assert (
-            np.abs(
-                np.array([columns.min() - x0, rows.min() - y0, columns.max() + 1 - x1, rows.max() + 1 - y1])
-            ).max()
+            np.abs(np.array([columns.min() - x0, rows.min() - y0, columns.max() + 1 - x1, rows.max() + 1 - y1])).max()
             <= 2
         )
 

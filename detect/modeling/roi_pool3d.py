@@ -22,10 +22,8 @@ def roi_pool3d(features: Tensor, boxes: list[Tensor], size: int, scale: float, s
     if sampling_ratio < 1:
         raise ValueError(f"sampling_ratio is {sampling_ratio}; it must be at least 1")
     boxes = [b.to(features.dtype) for b in boxes]
-    if features.device.type == "cpu" and features.dtype in (torch.float32, torch.float64):
-        pairs = zip(features, boxes, strict=True)
-        return torch.cat([_embedding_bag_pool(f, b, size, scale, sampling_ratio) for f, b in pairs])
-    return _roi_align_pool(features, boxes, size, scale, sampling_ratio)
+    fast = features.device.type == "cpu" and features.dtype in (torch.float32, torch.float64)
+    return (_embedding_bag_pool if fast else _roi_align_pool)(features, boxes, size, scale, sampling_ratio)
 
 
 def _roi_align_pool(features: Tensor, boxes: list[Tensor], size: int, scale: float, sampling_ratio: int) -> Tensor:
@@ -37,34 +35,37 @@ def _roi_align_pool(features: Tensor, boxes: list[Tensor], size: int, scale: flo
     return pooled.contiguous(memory_format=torch.channels_last_3d)
 
 
-def _embedding_bag_pool(feature: Tensor, boxes: Tensor, size: int, scale: float, sampling_ratio: int) -> Tensor:
-    """One image: feature (C, T, H, W), boxes (R, 4) -> (R, C, T, S, S)."""
-    c, t, h, w = feature.shape
-    if len(boxes) == 0:
-        return feature.flatten()[:0].reshape(0, c, t, size, size)  # still a part of the graph
-    table = feature.permute(1, 2, 3, 0).reshape(t * h * w, c)  # a view of the NDHWC buffer
-    x_index, x_weight = _axis_taps(boxes[:, 0], boxes[:, 2], w, size, scale, sampling_ratio)  # (R, S, 2P)
-    y_index, y_weight = _axis_taps(boxes[:, 1], boxes[:, 3], h, size, scale, sampling_ratio)
+def _embedding_bag_pool(features: Tensor, boxes: list[Tensor], size: int, scale: float, sampling_ratio: int) -> Tensor:
+    """All images at once: one bag for each region, step and cell, its taps rows of the (N*T*H*W, C) buffer."""
+    n, c, t, h, w = features.shape
+    regions = torch.cat(boxes)
+    if len(regions) == 0:
+        return features.flatten()[:0].reshape(0, c, t, size, size)  # still a part of the graph
+    x_index, x_weight = _axis_taps(regions[:, 0], regions[:, 2], w, size, scale, sampling_ratio)  # (R, S, 2P)
+    y_index, y_weight = _axis_taps(regions[:, 1], regions[:, 3], h, size, scale, sampling_ratio)
     index = y_index[:, :, None, :, None] * w + x_index[:, None, :, None, :]  # (R, S, S, 2P, 2P)
     weight = y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]
-    index, weight = index.reshape(len(boxes), 1, size * size, -1), weight.reshape(len(boxes), 1, size * size, -1)
-    steps = torch.arange(t, device=index.device).reshape(1, t, 1, 1) * (h * w)
-    index = (index + steps).flatten(0, 2)  # (R*T*S*S, taps)
+    index, weight = (v.reshape(len(regions), 1, size * size, -1) for v in (index, weight))
+    image = torch.repeat_interleave(torch.arange(n), torch.tensor([len(b) for b in boxes]))
+    first_row = (image[:, None] * t + torch.arange(t)) * (h * w)  # (R, T): where each image and step starts
+    index = (index + first_row[:, :, None, None]).flatten(0, 2)  # (R*T*S*S, taps)
     weight = weight.expand(-1, t, -1, -1).flatten(0, 2)
+    table = features.permute(0, 2, 3, 4, 1).reshape(n * t * h * w, c)  # a view of the NDHWC buffer
     pooled = F.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
-    return pooled.reshape(len(boxes), t, size, size, c).permute(0, 4, 1, 2, 3)
+    return pooled.reshape(len(regions), t, size, size, c).permute(0, 4, 1, 2, 3)
 
 
 def _axis_taps(start: Tensor, stop: Tensor, cells: int, size: int, scale: float, points: int) -> tuple[Tensor, Tensor]:
     """Along one axis: the two cells next to every sampling point and their bilinear weights, each (R, S, 2P)."""
-    start, stop = start * scale - 0.5, stop * scale - 0.5
-    step = (stop - start) / (size * points)
-    offsets = torch.arange(size * points, device=start.device, dtype=start.dtype) + 0.5
-    position = (start[:, None] + offsets * step[:, None]).reshape(-1, size, points)
+    start, stop = (start * scale - 0.5)[:, None, None], (stop * scale - 0.5)[:, None, None]
+    cell = (stop - start) / size
+    # in roi_align's order of operations, so that both round alike
+    position = start + torch.arange(size, device=start.device, dtype=start.dtype)[:, None] * cell
+    position = position + (torch.arange(points, device=start.device, dtype=start.dtype) + 0.5) * cell / points  # (R, S, P)
     inside = (position >= -1) & (position <= cells)  # roi_align gives 0 beyond one cell outside
     position = position.clamp(0, cells - 1)
     low = position.floor().clamp(max=max(cells - 2, 0))
     upper = position - low
     weight = torch.stack([1 - upper, upper], -1) * (inside.to(position.dtype) / points)[..., None]
-    index = torch.stack([low, (low + 1).clamp(max=cells - 1)], -1).to(torch.int32)
+    index = torch.stack([low, (low + 1).clamp(max=cells - 1)], -1).long()
     return index.flatten(2), weight.flatten(2)

@@ -1,4 +1,4 @@
-"""Frame-AP as slow and plain as possible: the oracle of the tests and of tools/benchmark_frame_ap.py.
+"""Frame-AP as slow and plain as possible: the oracle of the tests and of tools/benchmark.py.
 
 Lists and loops only, nothing shared with detect/evaluation. It walks like the published scripts do: precision
 and recall after every detection, one box against another at a time.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Time the parts of the detector on this machine; prints, writes nothing, reads no data.
 
-  tools/benchmark.py roi-pool                3D RoI pooling against torchvision's roi_align
-  tools/benchmark.py frame-ap --scale 1      frame-mAP of 17 million detections
+tools/benchmark.py roi-pool                3D RoI pooling against torchvision's roi_align
+tools/benchmark.py frame-ap --scale 1      frame-mAP of 17 million detections
 """
 
 import argparse

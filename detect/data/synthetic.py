@@ -6,9 +6,10 @@ other reversed in time, so a single frame tells where an actor is but not what i
 Coordinates are pixels of the drawn frame, angles degrees (positive turns counter-clockwise on the screen).
 """
 
+import os
 import pickle
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,8 +199,8 @@ def write_dataset(root: Path, num_train: int = NUM_TRAIN, num_test: int = NUM_TE
     jobs = [(root, split, index, seed) for split, n in (("train", num_train), ("test", num_test)) for index in range(n)]
     lists: dict[str, list[str]] = {"train": [], "test": []}
     annotations = {}
-    with ProcessPoolExecutor() as pool:
-        drawn = tqdm(pool.map(_write_one, jobs, chunksize=4), "drawing the synthetic set", len(jobs), unit="video")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # not processes: a fork of a process with threads may hang
+        drawn = tqdm(pool.map(_write_one, jobs), "drawing the synthetic set", len(jobs), unit="video")
         for (_, split, _, _), (name, annotation) in zip(jobs, drawn, strict=True):
             annotations[name] = annotation
             lists[split].append(name)
@@ -216,7 +217,6 @@ def write_dataset(root: Path, num_train: int = NUM_TRAIN, num_test: int = NUM_TE
 def _write_one(job: tuple[Path, str, int, int]) -> tuple[str, dict]:
     """Draw one video; returns its name and its entry in pyannot.pkl. Depends on the job alone."""
     root, split, index, seed = job
-    cv2.setNumThreads(1)  # the processes are the parallelism
     rng = np.random.default_rng([seed, split == "test", index])
     label = index % len(CLASSES)
     name = list(CLASSES)[label]

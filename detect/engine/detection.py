@@ -22,6 +22,7 @@ from detect.data.records import KeyframeDataset
 from detect.engine.checkpoint import ActionCheckpointer
 from detect.engine.defaults import default_setup
 from detect.engine.distributed import barrier, get_rank, get_world_size, is_main_process, wrap_model
+from detect.engine.errors import explain_errors
 from detect.engine.solver import build_lr_scheduler, build_optimizer, clip_norm
 from detect.engine.trainer import Trainer
 from detect.engine.writers import default_writers
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 PROGRESS_SECONDS = 15.0  # between two progress lines of an evaluation
 
 
+@explain_errors()  # here too, so that it is one message in a process that `launch` started
 def main(args: argparse.Namespace) -> dict[str, Any]:
     """One process of `tools/train_net.py`; returns the last evaluation's results."""
     cfg = load_cfg(args.config_file, args.opts)

@@ -60,8 +60,8 @@ def _axis_taps(start: Tensor, stop: Tensor, cells: int, size: int, scale: float,
     start, stop = (start * scale - 0.5)[:, None, None], (stop * scale - 0.5)[:, None, None]
     cell = (stop - start) / size
     # in roi_align's order of operations, so that both round alike
-    position = start + torch.arange(size, device=start.device, dtype=start.dtype)[:, None] * cell
-    position = position + (torch.arange(points, device=start.device, dtype=start.dtype) + 0.5) * cell / points  # (R, S, P)
+    steps = torch.arange(max(size, points), device=start.device, dtype=start.dtype)
+    position = start + steps[:size, None] * cell + (steps[:points] + 0.5) * cell / points  # (R, S, P)
     inside = (position >= -1) & (position <= cells)  # roi_align gives 0 beyond one cell outside
     position = position.clamp(0, cells - 1)
     low = position.floor().clamp(max=max(cells - 2, 0))

@@ -184,3 +184,14 @@ def test_errors_name_the_legal_values():
         backbones.build("s3d", gate=True)
     with pytest.raises(ValueError, match="unknown endpoint 'mixed_4z'.*mixed_4e"):
         backbones.build("i2d", width=0.125).split("mixed_4z")
+
+
+@pytest.mark.parametrize("frames, equal", [(13, True), (29, True), (15, False), (16, False)])
+def test_i2d_is_blind_to_the_direction_of_time_where_its_strides_fall_alike_both_ways(frames, equal):
+    # 13 frames: the stem takes 0, 2 .. 12 (7), the pools 01 123 345 56 and then 01 23; with 16: 012 234 456 67
+    torch.manual_seed(0)
+    net = backbones.build("i2d", width=0.125, conv_std=0.0).eval()
+    x = torch.randn(1, 3, frames, 32, 32)
+    with torch.no_grad():
+        forward, backward = net(x), net(x.flip(2))
+    assert torch.allclose(forward, backward, rtol=1e-4, atol=1e-6) == equal

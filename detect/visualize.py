@@ -40,8 +40,8 @@ def draw_boxes(
     for i in range(len(boxes) - 1, -1, -1):  # the best last, on top
         colour = class_colour(int(labels[i]))
         x0, y0, x1, y1 = (int(round(v * scale)) for v in boxes[i])
-        cv2.rectangle(image, (x0, y0), (x1, y1), (0, 0, 0), thickness + 2, cv2.LINE_AA)
-        cv2.rectangle(image, (x0, y0), (x1, y1), colour, thickness, cv2.LINE_AA)
+        cv2.rectangle(image, (x0, y0), (x1, y1), (0, 0, 0), thickness + 2)
+        cv2.rectangle(image, (x0, y0), (x1, y1), colour, thickness)
         text = class_names[int(labels[i])] + ("" if scores is None else f" {scores[i]:.2f}")
         _draw_tag(image, text, x0, y0, colour, size)
     return image
@@ -54,7 +54,7 @@ def draw_ground_truth(
     size = max(image.shape[0] / 720, 0.42)
     for box, label in zip(boxes, labels, strict=True):
         x0, y0, x1, y1 = (int(round(v * scale)) for v in box)
-        cv2.rectangle(image, (x0, y0), (x1, y1), GROUND_TRUTH, max(1, round(image.shape[0] / 240)), cv2.LINE_AA)
+        cv2.rectangle(image, (x0, y0), (x1, y1), GROUND_TRUTH, max(1, round(image.shape[0] / 240)))
         _draw_tag(image, class_names[int(label)], x0, y0, GROUND_TRUTH, size)
     return image
 

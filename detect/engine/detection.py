@@ -1,6 +1,7 @@
 """Train and evaluate the detector from a config: what `tools/train_net.py` runs in every process."""
 
 import argparse
+import difflib
 import hashlib
 import logging
 import time
@@ -104,6 +105,9 @@ def checkpoint_tag(cfg: CfgNode, dataset: KeyframeDataset) -> dict[str, Any]:
 
 def get_dataset(name: str, cfg: CfgNode) -> KeyframeDataset:
     """A registered dataset; rank 0 first, because the synthetic one is drawn when it is first asked for."""
+    if name not in DatasetCatalog.list():
+        legal = difflib.get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
+        raise ValueError(f"the dataset {name!r} of DATASETS is not registered; did you mean {', '.join(legal)}?")
     if is_main_process():
         dataset = DatasetCatalog.get(name)
     barrier()

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import functools
 import hashlib
 import logging
 import time
@@ -55,6 +56,7 @@ def train(cfg: CfgNode, seed: int, resume: bool) -> dict[str, Any]:
     dataset = training_set(cfg)
     model = build_model(cfg)
     logger.info("%s with %.2f M parameters", type(model).__name__, sum(p.numel() for p in model.parameters()) / 1e6)
+    warn_of_frozen_random_statistics(cfg)
     optimizer = build_optimizer(cfg, model)
     schedule = build_lr_scheduler(cfg, optimizer)
     checkpointer = ActionCheckpointer(
@@ -119,6 +121,17 @@ def get_dataset(name: str, cfg: CfgNode) -> KeyframeDataset:
             f"{name} has {len(classes)} classes, MODEL.ROI_HEADS.NUM_CLASSES is {cfg.MODEL.ROI_HEADS.NUM_CLASSES}"
         )
     return dataset
+
+
+def warn_of_frozen_random_statistics(cfg: CfgNode) -> None:
+    """Frozen batch normalisation needs the statistics of pretrained weights; without them little is learned."""
+    if cfg.MODEL.WEIGHTS:
+        return
+    pairs = (("MODEL.CONTEXT.WEIGHTS", "MODEL.CONTEXT.NORM"), ("MODEL.BACKBONE.WEIGHTS", "MODEL.RESNETS.NORM"))
+    for weights, norm in pairs:
+        values = {name: functools.reduce(getattr, name.split("."), cfg) for name in (weights, norm)}
+        if values[norm] == "FrozenBN" and not values[weights]:
+            logger.warning("%s is empty and %s FrozenBN: give weights, or set BN to train from scratch", weights, norm)
 
 
 def training_set(cfg: CfgNode) -> KeyframeDataset:

@@ -21,9 +21,11 @@ def roi_pool3d(features: Tensor, boxes: list[Tensor], size: int, scale: float, s
     """
     if sampling_ratio < 1:
         raise ValueError(f"sampling_ratio is {sampling_ratio}; it must be at least 1")
+    if features.dtype in (torch.bfloat16, torch.float16):  # box corners need more than 8 or 11 bits
+        features = features.float()
     boxes = [b.to(features.dtype) for b in boxes]
-    fast = features.device.type == "cpu" and features.dtype in (torch.float32, torch.float64)
-    return (_embedding_bag_pool if fast else _roi_align_pool)(features, boxes, size, scale, sampling_ratio)
+    pool = _embedding_bag_pool if features.device.type == "cpu" else _roi_align_pool
+    return pool(features, boxes, size, scale, sampling_ratio)
 
 
 def _roi_align_pool(features: Tensor, boxes: list[Tensor], size: int, scale: float, sampling_ratio: int) -> Tensor:

@@ -75,6 +75,15 @@ def test_clips_without_ground_truth():
     assert float(model([clip_item(cfg, (), ())])["loss_rpn_loc"].detach()) == 0.0
 
 
+def test_bfloat16_autocast_trains_and_pools_with_exact_boxes():
+    cfg, model = built("MODEL.CONTEXT.NAME", "s3dg")
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = model([clip_item(cfg)])
+    assert all(torch.isfinite(v) for v in losses.values())
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
 def test_no_proposals():
     cfg, model = built("MODEL.PROPOSAL_GENERATOR.MIN_SIZE", 1000, "MODEL.ROI_HEADS.PROPOSAL_APPEND_GT", False)
     losses = model([clip_item(cfg)])

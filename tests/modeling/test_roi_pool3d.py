@@ -81,3 +81,9 @@ def test_output_is_channels_last_so_that_the_tail_needs_no_copy():
 def test_adaptive_sampling_is_refused():
     with pytest.raises(ValueError, match="sampling_ratio is 0"):
         roi_pool3d(torch.zeros(1, 1, 1, 2, 2), [torch.zeros(1, 4)], 7, 1.0, 0)
+
+
+def test_half_precision_features_are_pooled_in_single():
+    features, box = torch.randn(1, 4, 3, 20, 25).bfloat16(), [torch.tensor([[101.3, 77.7, 203.9, 188.1]])]
+    pooled = roi_pool3d(features, box, 7, 1 / 16, 2)
+    torch.testing.assert_close(pooled, reference(features.float(), box, 7, 1 / 16, 2), rtol=0, atol=1e-5)

@@ -7,7 +7,6 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["backbones", "backbones.*", "detect", "detect.*"]),
-    package_data={"backbones": ["weights/*"]},
     install_requires=[
         "torch>=2.6",
         "torchvision>=0.21",
@@ -20,6 +19,7 @@ setup(
         "iopath>=0.1.9",
         "yacs>=0.1.8",
         "tabulate>=0.9",
+        "PyYAML>=6.0",
         "tensorboard>=2.12",
         "tqdm>=4.60",
     ],

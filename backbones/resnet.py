@@ -34,9 +34,15 @@ class ResNetTrunk(nn.Module):
             for block in (self.layer2[0], self.layer3[0]):
                 block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
         stages = OrderedDict(stem=(self.conv1, self.bn1), res2=(self.layer1,), res3=(self.layer2,), res4=(self.layer3,))
-        for modules in list(stages.values())[:freeze_at]:
-            for module in modules:
-                module.requires_grad_(False)
+        self.frozen = [module for modules in list(stages.values())[:freeze_at] for module in modules]
+        for module in self.frozen:
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "ResNetTrunk":
+        super().train(mode)
+        for module in self.frozen:  # their batch statistics too
+            module.eval()
+        return self
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
         """Load a torchvision ResNet's state dict; its res5 and classifier are left out. KeyError or RuntimeError if

@@ -95,7 +95,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.ROI_BOX_HEAD.CLS_LOSS_WEIGHT", 1.0, "[O] weight of the classification loss"),
     ("MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_WEIGHT", 2.0, "[O] weight of the box loss"),
     ("MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 7, "[O] cells per side of a pooled region"),
-    ("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", 1, "[O] bilinear samples per side of a cell; 0 adapts"),
+    ("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", 1, "[O] bilinear samples per side of a cell, at least 1"),
     ("MODEL.ROI_BOX_HEAD.MAX_POOL", True, "[O] pool at twice the resolution, then 2x2 maximum"),
     ("MODEL.ROI_BOX_HEAD.DROPOUT", 0.0, "[O] share of pooled features dropped in training"),
 
@@ -142,7 +142,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("TEST.DETECTIONS_PER_IMAGE", 300, "[O] detections kept per keyframe"),
     ("TEST.DETECTIONS_PER_CLASS", 100, "[O] detections kept per keyframe and class"),
     ("TEST.PRESET", "voc", "[D] frame-mAP protocol: voc, tfod, act, peng, gurkirt or yowo"),
-    ("TEST.FRAMES", "all", "[D] frames that count: all or annotated"),
+    ("TEST.FRAMES", "", "[D] frames that count: all or annotated; empty: as the preset says"),
     ("TEST.IOU_THRESHOLD", 0.5, "[P] overlap from which a detection is right"),
     ("TEST.PICTURES", 0, "[D] videos drawn after an evaluation, to OUTPUT_DIR/pictures; 0 draws none"),
     ("TEST.COCO", False, "[D] add COCO-style AP and AR"),

@@ -12,11 +12,12 @@ from tqdm import tqdm
 
 from detect.config import load_cfg
 from detect.d2 import CfgNode, Instances
-from detect.engine.checkpoint import ActionCheckpointer, CheckpointError, read_checkpoint
+from detect.engine.checkpoint import ActionCheckpointer
 from detect.modeling import build_model
 from detect.stream import detect_stream
 from detect.video.readers import iter_frames
 from detect.visualize import VideoWriter, draw_boxes
+from detect.weights import CheckpointError, read_checkpoint
 
 DEFAULT_FPS = 25.0  # of a folder of frames, or a container that does not say
 
@@ -62,7 +63,7 @@ def load_detector(cfg: CfgNode, path: str) -> tuple:
             f"{path}: has {len(classes)} classes, the config's MODEL.ROI_HEADS.NUM_CLASSES is "
             f"{cfg.MODEL.ROI_HEADS.NUM_CLASSES}; give the config it was trained with (config.yaml beside it)"
         )
-    model = build_model(cfg).eval()
+    model = build_model(cfg, initial_weights=False).eval()
     ActionCheckpointer(model).load(path, checkpointables=[])
     return model, classes
 

@@ -1,31 +1,21 @@
 """Pictures of what a detector sees: a grid of keyframes and a short video, ground truth beside."""
 
-from collections.abc import Iterator
+import logging
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
 from detect.data.clip_mapper import ClipMapper
 from detect.data.records import KeyframeDataset
-from detect.data.sliding import slide
-from detect.video.readers import iter_frames
+from detect.stream import detect_stream
+from detect.video.readers import FrameReadError, iter_frames
 from detect.visualize import caption, draw_boxes, draw_ground_truth, grid, readable, save_image, save_video
 
+logger = logging.getLogger(__name__)
 SCORE_THRESHOLD = 0.4  # detections below it are not drawn
 BATCH = 8
-
-
-@torch.no_grad()
-def detect_video(model: nn.Module, dataset: KeyframeDataset, video: int, mapper: ClipMapper) -> Iterator[tuple]:
-    """Each keyframe of a video as (frame in its original size, sample, detections)."""
-    samples = [sample for sample in slide(dataset, video, mapper) if "clip" in sample]
-    frames = dict(enumerate(iter_frames(dataset.dataset.videos[video].path)))
-    for start in range(0, len(samples), BATCH):
-        batch = samples[start : start + BATCH]
-        for sample, output in zip(batch, model(batch), strict=True):
-            yield frames[sample["frame_index"]], sample, output["instances"].to("cpu")
+FILMED, MAX_FILM = 2, 300  # videos, and frames of them, in the film
 
 
 def side_by_side(frame: np.ndarray, detections, boxes: np.ndarray, labels: np.ndarray, classes) -> np.ndarray:
@@ -43,26 +33,27 @@ def side_by_side(frame: np.ndarray, detections, boxes: np.ndarray, labels: np.nd
 def draw_results(
     model: nn.Module, dataset: KeyframeDataset, mapper: ClipMapper, folder: Path, count: int
 ) -> dict[str, str]:
-    """Run `count` videos spread over the set; write `grid.png` (their middle keyframes) and `video.mp4` (two of them).
+    """Run `count` videos spread over the set; write `grid.png` (a middle frame of each) and `video.mp4` (two of them).
 
-    Returns {"grid": path, "video": path}.
+    Returns {"grid": path, "video": path}; {} if no video can be read, each such video a warning.
     """
-    model.eval()
-    classes = dataset.dataset.classes
-    chosen = np.unique(np.linspace(0, len(dataset.dataset.videos) - 1, count).astype(int)).tolist()
+    videos = dataset.dataset.videos
+    chosen = np.unique(np.linspace(0, len(videos) - 1, count).astype(int)).tolist()
     middle, film = [], []
-    for number, video in enumerate(chosen):
-        pictures = []
-        for frame, sample, detections in detect_video(model, dataset, video, mapper):
-            boxes, labels = dataset.dataset.videos[video].boxes_at(sample["frame_index"])
-            pictures.append(side_by_side(frame, detections, boxes, labels, classes))
-        if pictures:
-            middle.append(pictures[len(pictures) // 2])
-            film += pictures if number < 2 else []
+    for number, video in enumerate(videos[index] for index in chosen):
+        stream = detect_stream(model, iter_frames(video.path), mapper.num_frames, mapper.size, batch_size=BATCH)
+        try:
+            for k, frame, found in stream:
+                if k == video.num_frames // 2 or number < FILMED:
+                    picture = side_by_side(frame, found, *video.boxes_at(k), dataset.dataset.classes)
+                    middle += [picture] if k == video.num_frames // 2 else []
+                    film += [picture] if number < FILMED and len(film) < MAX_FILM else []
+        except FrameReadError as error:
+            logger.warning("not drawn to its end: %s", error)
     if not middle:
         return {}
     save_image(folder / "grid.png", grid([_fit(p, middle[0].shape) for p in middle], columns=2))
-    save_video(folder / "video.mp4", (_fit(p, film[0].shape) for p in film))
+    save_video(folder / "video.mp4", (_fit(p, middle[0].shape) for p in film or middle))
     return {"grid": str(folder / "grid.png"), "video": str(folder / "video.mp4")}
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,19 @@ def test_a_clip_comes_as_soon_as_its_last_frame_does():
     clips = clips_around(frames, 20)
     assert next(clips)[0] == 0 and len(seen) == 10  # frames -10 .. 9
     assert next(clips)[0] == 1 and len(seen) == 11
+
+
+def test_memory_is_one_clip_however_long_the_stream():
+    alive = weakref.WeakSet()
+
+    class Frame:
+        def __init__(self):
+            alive.add(self)
+
+    most = 0
+    for _ in clips_around((Frame() for _ in range(500)), 20):
+        most = max(most, len(alive))
+    assert 20 <= most <= 22  # the clip given out, and the next frame
 
 
 class Recorder(torch.nn.Module):
@@ -134,7 +148,7 @@ def test_demo_draws_and_lists_every_frame(toy_detector, tmp_path):
 
 @pytest.mark.parametrize("arguments, message", [
     (["--input", "absent.mp4", "--output", "o.mp4"], "absent.mp4: there is no such video"),
-    (["--input", "x", "--json", "o.json", "MODEL.CONTEXT.NAMES", "i3d"], "MODEL.CONTEXT.NAME"),
+    (["--input", "x", "--json", "o.json", "MODEL.CONTEXT.NAMES", "i3d"], "closest legal keys: MODEL.CONTEXT.NAME"),
     (["--input", "setup.py"], "--output VIDEO, --json FILE"),
     (["--input", "setup.py", "--json", "o.json"], "setup.py: does not open as a video"),
 ])  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -16,12 +15,9 @@ from torch import nn
 
 from detect.engine.distributed import all_gather_object, barrier, get_rank, is_main_process
 from detect.files import atomic_file
+from detect.weights import CheckpointError, first_line, read_checkpoint
 
 logger = logging.getLogger(__name__)
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be read or does not fit; nothing of it was loaded into the model."""
 
 
 class ActionCheckpointer(Checkpointer):
@@ -91,33 +87,17 @@ class ActionCheckpointer(Checkpointer):
         Returns the other entries of the file; `iteration` among them is the last finished one.
         """
         if resume and self.has_checkpoint():
-            return self.load(self.get_checkpoint_file())
+            path = self.get_checkpoint_file()
+            if missing := [name for name in self.checkpointables if name not in read_checkpoint(path)]:
+                raise CheckpointError(
+                    f"{path}: holds no state of {', '.join(missing)}, so training cannot go on from it (another engine "
+                    "saved it?); start from its weights instead: MODEL.WEIGHTS, without --resume"
+                )
+            return self.load(path)
         return self.load(path, checkpointables=[], strict=strict)
 
     def _load_file(self, f: str) -> dict[str, Any]:
         return read_checkpoint(f)
-
-
-def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
-    """The contents of a checkpoint, on the CPU, with "model" in it; a plain state dict becomes {"model": it}.
-
-    Read with `weights_only=True`: tensors and plain values only, so that a hostile file cannot run code.
-    CheckpointError if there is no such file or it is something else.
-    """
-    if not os.path.isfile(path):
-        raise CheckpointError(f"{path}: no such checkpoint file; see MODEL.WEIGHTS or --resume")
-    try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = "it is damaged or holds more than tensors and plain values, and was not read further"
-        raise CheckpointError(f"{path}: not a safe checkpoint: {reason} ({_first_line(error)})") from error
-    except Exception as error:  # a damaged file can raise anything
-        raise CheckpointError(f"{path}: not a checkpoint, or damaged: {_first_line(error)}") from error
-    if isinstance(data, dict) and isinstance(data.get("model"), dict):
-        return data
-    if isinstance(data, dict) and data and all(isinstance(v, torch.Tensor) for v in data.values()):
-        return {"model": data}
-    raise CheckpointError(f"{path}: has neither a 'model' entry nor is it a dict of tensors")
 
 
 def random_state() -> dict[str, Any]:
@@ -184,7 +164,7 @@ def _load_part(obj: Any, state: Any, key: str, path: str) -> None:
     try:
         obj.load_state_dict(state)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: its {key} state does not fit this run: {_first_line(error)}") from error
+        raise CheckpointError(f"{path}: its {key} state does not fit this run: {first_line(error)}") from error
 
 
 def _as_list(value: Any) -> Any:
@@ -193,7 +173,3 @@ def _as_list(value: Any) -> Any:
 
 def _few(names: list[str], count: int = 3) -> str:
     return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

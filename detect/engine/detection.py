@@ -54,7 +54,8 @@ def main(args: argparse.Namespace) -> dict[str, Any]:
 def train(cfg: CfgNode, seed: int, resume: bool) -> dict[str, Any]:
     """Train to SOLVER.MAX_ITER, evaluating as TEST.EVAL_PERIOD says; returns the last results by dataset."""
     dataset = training_set(cfg)
-    model = build_model(cfg)
+    resume = resume and (Path(cfg.OUTPUT_DIR) / "last_checkpoint").exists()
+    model = build_model(cfg, initial_weights=not resume)
     logger.info("%s with %.2f M parameters", type(model).__name__, sum(p.numel() for p in model.parameters()) / 1e6)
     warn_of_frozen_random_statistics(cfg)
     optimizer = build_optimizer(cfg, model)
@@ -62,7 +63,6 @@ def train(cfg: CfgNode, seed: int, resume: bool) -> dict[str, Any]:
     checkpointer = ActionCheckpointer(
         model, cfg.OUTPUT_DIR, tag=checkpoint_tag(cfg, dataset), optimizer=optimizer, schedule=schedule
     )
-    resume = resume and checkpointer.has_checkpoint()
     loaded = checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
     start = loaded.get("iteration", -1) + 1 if resume else 0
     trainer = Trainer(
@@ -90,7 +90,7 @@ def evaluate_checkpoint(cfg: CfgNode, seed: int) -> dict[str, Any]:
         raise ValueError("--eval-only needs a checkpoint: give MODEL.WEIGHTS <file>")
     if not cfg.DATASETS.TEST:
         raise ValueError("--eval-only needs DATASETS.TEST, the names of the sets to evaluate on")
-    model = build_model(cfg)
+    model = build_model(cfg, initial_weights=False)
     tag = checkpoint_tag(cfg, get_dataset(cfg.DATASETS.TEST[0], cfg))
     ActionCheckpointer(model, tag=tag).load(cfg.MODEL.WEIGHTS, checkpointables=[])
     return evaluate_all(cfg, model, seed)
@@ -179,7 +179,8 @@ def build_evaluator(
     cfg: CfgNode, name: str, model: nn.Module | None = None, seed: int | None = None
 ) -> FrameAPEvaluator:
     """The evaluator of a set, under the protocol TEST.PRESET, writing to OUTPUT_DIR/evaluation/<name>."""
-    options = preset(cfg.TEST.PRESET, frames=cfg.TEST.FRAMES, iou_threshold=cfg.TEST.IOU_THRESHOLD)
+    frames = {"frames": cfg.TEST.FRAMES} if cfg.TEST.FRAMES else {}
+    options = preset(cfg.TEST.PRESET, iou_threshold=cfg.TEST.IOU_THRESHOLD, **frames)
     provenance = {"seed": seed, "weights_hash": weights_hash(model) if model is not None else None}
     folder = Path(cfg.OUTPUT_DIR) / "evaluation" / name
     dataset = get_dataset(name, cfg).dataset
@@ -188,6 +189,9 @@ def build_evaluator(
 
 def evaluate_all(cfg: CfgNode, model: nn.Module, seed: int | None = None) -> dict[str, Any]:
     """Evaluate on every set of DATASETS.TEST: {set: results}, {} on ranks above 0."""
+    if get_world_size() > 1:  # running statistics differ between ranks; the checkpoint holds those of rank 0
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, 0)
     results: dict[str, Any] = OrderedDict()
     for name in cfg.DATASETS.TEST:
         dataset = get_dataset(name, cfg)

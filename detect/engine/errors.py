@@ -9,12 +9,12 @@ from detect.config_node import ConfigError
 from detect.data.checks import AnnotationError
 from detect.data.loader import TooManyBadSamples
 from detect.data.safe_pickle import UnsafePickleError
-from detect.engine.checkpoint import CheckpointError
 from detect.video.readers import FrameReadError
+from detect.weights import CheckpointError
 
 USER_ERRORS = (
     ConfigError, AnnotationError, TooManyBadSamples, UnsafePickleError, CheckpointError, FrameReadError,
-    FileNotFoundError, FloatingPointError, ValueError,
+    OSError, FloatingPointError, ValueError,
 )  # fmt: skip
 
 
@@ -29,6 +29,5 @@ def explain_errors() -> Iterator[None]:
     except USER_ERRORS as error:
         if os.environ.get("DETECT_TRACEBACK", "") not in ("", "0"):
             raise
-        message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        print(f"error: {message}\n(DETECT_TRACEBACK=1 shows where)", file=sys.stderr)
+        print(f"error: {error}\n(DETECT_TRACEBACK=1 shows where)", file=sys.stderr)
         raise SystemExit(2) from None

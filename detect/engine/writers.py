@@ -6,7 +6,6 @@ import json
 import logging
 import resource
 import sys
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -119,8 +118,3 @@ def max_memory_mib() -> float:
         return torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux KiB
-
-
-def write_all(writers: Sequence[Writer], storage: EventStorage) -> None:
-    for writer in writers:
-        writer.write(storage)

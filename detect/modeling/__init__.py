@@ -5,11 +5,20 @@ from torch import nn
 
 from detect.d2 import META_ARCH_REGISTRY, CfgNode
 from detect.modeling import keyframe, roi_head, rpn  # noqa: F401  (registers the components)
-from detect.modeling.action_rcnn import ActionRCNN
+from detect.modeling.action_rcnn import ActionRCNN, registered
 
 __all__ = ["ActionRCNN", "build_model"]
 
 
-def build_model(cfg: CfgNode) -> nn.Module:
-    """The model that `cfg.MODEL.META_ARCHITECTURE` names, on `cfg.MODEL.DEVICE`, with initial weights."""
-    return META_ARCH_REGISTRY.get(cfg.MODEL.META_ARCHITECTURE)(cfg).to(torch.device(cfg.MODEL.DEVICE))
+def build_model(cfg: CfgNode, initial_weights: bool = True) -> nn.Module:
+    """The model that `cfg.MODEL.META_ARCHITECTURE` names, on `cfg.MODEL.DEVICE`.
+
+    initial_weights: read MODEL.BACKBONE.WEIGHTS and MODEL.CONTEXT.WEIGHTS; False where a checkpoint of the whole
+    detector is loaded next, so that these files need not be at hand.
+    """
+    if not initial_weights:
+        cfg = cfg.clone()
+        cfg.defrost()
+        cfg.MODEL.BACKBONE.WEIGHTS = cfg.MODEL.CONTEXT.WEIGHTS = ""
+    build = registered(META_ARCH_REGISTRY, cfg.MODEL.META_ARCHITECTURE)
+    return build(cfg).to(torch.device(cfg.MODEL.DEVICE))

@@ -48,7 +48,9 @@ class ActionRCNN(nn.Module):
         super().__init__()
         self.backbone, self.context = backbone, context
         self.proposal_generator, self.roi_heads = proposal_generator, roi_heads
-        self.channel_order = {"RGB": [0, 1, 2], "BGR": [2, 1, 0]}[input_format]
+        if input_format not in ("RGB", "BGR"):
+            raise ValueError(f"INPUT.FORMAT is {input_format!r}; it must be 'RGB' or 'BGR'")
+        self.channel_order = [0, 1, 2] if input_format == "RGB" else [2, 1, 0]
         for name, values, shape in (
             ("pixel_mean", pixel_mean, (3, 1, 1)),
             ("pixel_std", pixel_std, (3, 1, 1)),
@@ -59,10 +61,15 @@ class ActionRCNN(nn.Module):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
+        if cfg.MODEL.BACKBONE.WEIGHTS and cfg.MODEL.BACKBONE.NAME != "build_keyframe_resnet":
+            raise ValueError(
+                f"MODEL.BACKBONE.WEIGHTS is for build_keyframe_resnet; {cfg.MODEL.BACKBONE.NAME} takes its weights with "
+                "the whole model's, through MODEL.WEIGHTS and tools/d2_train_net.py"
+            )
         context, tail = build_context_network(cfg)
-        backbone = _registered(BACKBONE_REGISTRY, cfg.MODEL.BACKBONE.NAME)(cfg, ShapeSpec(channels=3))
-        rpn = _registered(PROPOSAL_GENERATOR_REGISTRY, cfg.MODEL.PROPOSAL_GENERATOR.NAME)
-        head = _registered(ROI_HEADS_REGISTRY, cfg.MODEL.ROI_HEADS.NAME)
+        backbone = registered(BACKBONE_REGISTRY, cfg.MODEL.BACKBONE.NAME)(cfg, ShapeSpec(channels=3))
+        rpn = registered(PROPOSAL_GENERATOR_REGISTRY, cfg.MODEL.PROPOSAL_GENERATOR.NAME)
+        head = registered(ROI_HEADS_REGISTRY, cfg.MODEL.ROI_HEADS.NAME)
         return {
             "backbone": backbone,
             "context": context,
@@ -131,7 +138,8 @@ def to_original_frame(result: Instances, item: dict) -> Instances:
     return mapped
 
 
-def _registered(registry, name: str):
+def registered(registry, name: str):
+    """The component of that name; ValueError lists the registered ones."""
     if name in registry:
         return registry.get(name)
     hint = "" if HAS_DETECTRON2 else " (Detectron2's own components need Detectron2, which is not installed)"

@@ -1,15 +1,19 @@
 """The context branch: a 3D network over the frames around the keyframe, cut in two at the pooled feature map."""
 
-import torch
+from dataclasses import fields
 
 import backbones
 from backbones.inception import Stages, freeze_batch_norm
 from detect.d2 import CfgNode
+from detect.weights import read_checkpoint
 
 
 def build_context_network(cfg: CfgNode) -> tuple[Stages, Stages]:
     """The stages up to `MODEL.CONTEXT.TAP` (run once a clip) and those after it (run once a region)."""
     options = cfg.MODEL.CONTEXT
+    legal = [field.name for field in fields(backbones.VariantSpec)]
+    if unknown := sorted(set(options.OVERRIDES) - set(legal)):
+        raise ValueError(f"MODEL.CONTEXT.OVERRIDES has {', '.join(unknown)}; the fields are {', '.join(legal)}")
     net = backbones.build(options.NAME, width=options.WIDTH, num_classes=1, **options.OVERRIDES)
     if options.WEIGHTS:
         load_classifier_weights(net, options.WEIGHTS)
@@ -25,8 +29,7 @@ def build_context_network(cfg: CfgNode) -> tuple[Stages, Stages]:
 
 def load_classifier_weights(net: backbones.InceptionNet, path: str) -> None:
     """Load all of a classification checkpoint but its logits into `net`; ValueError names what does not fit."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    state = {k: v for k, v in state.get("model", state).items() if not k.startswith("logits.")}
+    state = {k: v for k, v in read_checkpoint(path)["model"].items() if not k.startswith("logits.")}
     expected = {k: v for k, v in net.state_dict().items() if not k.startswith("logits.")}
     wrong = [
         k

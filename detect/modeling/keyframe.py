@@ -1,10 +1,10 @@
 """The keyframe branch: a 2D ResNet that gives the region proposal network its feature map."""
 
-import torch
 from torch import Tensor
 
 from backbones.resnet import ResNetTrunk
 from detect.d2 import BACKBONE_REGISTRY, Backbone, CfgNode, ShapeSpec
+from detect.weights import read_checkpoint
 
 
 class KeyframeResNet(Backbone):
@@ -32,7 +32,7 @@ def build_keyframe_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> KeyframeResNe
 
 def load_imagenet_weights(trunk: ResNetTrunk, path: str) -> None:
     """Load a torchvision ResNet checkpoint file (a state dict); ValueError names what does not fit."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_checkpoint(path)["model"]
     try:
         trunk.load_imagenet(state)
     except (KeyError, RuntimeError) as error:

@@ -111,7 +111,9 @@ class ActionROIHead(nn.Module):
     def predict(self, context: Tensor, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Class logits (R, K+1) and class-specific box deltas (R, 4K) of all regions."""
         if sum(map(len, boxes)) == 0:
-            nothing = context.sum() * 0 + context.new_zeros(0, self.cls_score.in_features)
+            # every parameter stays in the graph: DistributedDataParallel waits for all their gradients
+            unused = context.sum() + sum(parameter.sum() for parameter in self.tail.parameters())
+            nothing = unused * 0 + context.new_zeros(0, self.cls_score.in_features)
             return self.cls_score(nothing), self.bbox_pred(nothing)
         if self.max_pool:
             pooled = roi_pool3d(context, boxes, 2 * self.pooler_resolution, self.scale, self.sampling_ratio)

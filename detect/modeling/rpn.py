@@ -91,6 +91,8 @@ class KeyframeRPN(nn.Module):
             raise ValueError(
                 f"MODEL.RPN.IN_FEATURES is {rpn.IN_FEATURES}; KeyframeRPN takes one of {list(input_shape)}"
             )
+        if len(anchors.SIZES) != 1 or len(anchors.ASPECT_RATIOS) != 1:
+            raise ValueError("MODEL.ANCHOR_GENERATOR.SIZES and ASPECT_RATIOS: one list each, for the one feature map")
         shape = input_shape[rpn.IN_FEATURES[0]]
         return {
             "in_feature": rpn.IN_FEATURES[0],

@@ -7,6 +7,7 @@ import backbones
 from detect.d2 import HAS_DETECTRON2, Boxes, Instances
 from detect.modeling import build_model
 from detect.modeling.roi_head import ActionROIHead, _rank_within_class
+from detect.weights import CheckpointError
 from tests.tiny import clip_item, tiny_cfg
 
 LOSSES = {"loss_rpn_cls", "loss_rpn_loc", "loss_cls", "loss_box_reg"}
@@ -89,6 +90,7 @@ def test_no_proposals():
     losses = model([clip_item(cfg)])
     assert all(torch.isfinite(v) for v in losses.values())
     sum(losses.values()).backward()
+    assert all(p.grad is not None for p in model.parameters())  # or several processes would wait for ever
     output = model.eval()([clip_item(cfg)])[0]["instances"]
     assert len(output) == 0 and output.pred_boxes.tensor.shape == (0, 4)
 
@@ -138,7 +140,8 @@ def test_frozen_statistics_and_frozen_stages():
     cfg, model = built(
         "MODEL.CONTEXT.NORM", "FrozenBN", "MODEL.CONTEXT.FREEZE_AT", "conv2d_2c_3x3", "MODEL.BACKBONE.FREEZE_AT", 2
     )
-    before = {k: v.clone() for k, v in model.named_buffers() if "context" in k or "tail" in k}
+    held = ("context", "tail", "trunk.bn1", "trunk.layer1")
+    before = {k: v.clone() for k, v in model.named_buffers() if any(name in k for name in held)}
     sum(model.train()([clip_item(cfg)]).values()).backward()
     assert all(torch.equal(v, before[k]) for k, v in model.named_buffers() if k in before)
     frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
@@ -180,6 +183,11 @@ def test_keyframe_weights_come_from_torchvision(tmp_path):
         torch.testing.assert_close(model.backbone(x)["res4"], expected, rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="resnet18.pth is not a torchvision checkpoint of this ResNet.*DEPTH"):
         built("MODEL.BACKBONE.WEIGHTS", str(path), "MODEL.RESNETS.DEPTH", 50)
+    path.write_bytes(path.read_bytes()[:1000])
+    for key in ("MODEL.BACKBONE.WEIGHTS", "MODEL.CONTEXT.WEIGHTS"):
+        with pytest.raises(CheckpointError, match="resnet18.pth: not a checkpoint, or damaged"):
+            built(key, str(path))
+    assert build_model(tiny_cfg("MODEL.BACKBONE.WEIGHTS", str(path)), initial_weights=False)
 
 
 def test_stride_in_1x1_moves_the_stride():

@@ -63,7 +63,7 @@ class ActionRCNN(nn.Module):
     def from_config(cls, cfg: CfgNode) -> dict:
         if cfg.MODEL.BACKBONE.WEIGHTS and cfg.MODEL.BACKBONE.NAME != "build_keyframe_resnet":
             raise ValueError(
-                f"MODEL.BACKBONE.WEIGHTS is for build_keyframe_resnet; {cfg.MODEL.BACKBONE.NAME} takes its weights with "
+                f"MODEL.BACKBONE.WEIGHTS is for build_keyframe_resnet; {cfg.MODEL.BACKBONE.NAME} takes weights with "
                 "the whole model's, through MODEL.WEIGHTS and tools/d2_train_net.py"
             )
         context, tail = build_context_network(cfg)

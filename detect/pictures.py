@@ -1,6 +1,7 @@
 """Pictures of what a detector sees: a grid of keyframes and a short video, ground truth beside."""
 
 import logging
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from detect.visualize import caption, draw_boxes, draw_ground_truth, grid, reada
 logger = logging.getLogger(__name__)
 SCORE_THRESHOLD = 0.4  # detections below it are not drawn
 BATCH = 8
-FILMED, MAX_FILM = 2, 300  # videos, and frames of them, in the film
+FILMED, FILM_FRAMES = 2, 150  # videos in the film, and frames of each
 
 
 def side_by_side(frame: np.ndarray, detections, boxes: np.ndarray, labels: np.ndarray, classes) -> np.ndarray:
@@ -37,17 +38,20 @@ def draw_results(
 
     Returns {"grid": path, "video": path}; {} if no video can be read, each such video a warning.
     """
-    videos = dataset.dataset.videos
+    videos, length = dataset.dataset.videos, mapper.num_frames
     chosen = np.unique(np.linspace(0, len(videos) - 1, count).astype(int)).tolist()
     middle, film = [], []
     for number, video in enumerate(videos[index] for index in chosen):
-        stream = detect_stream(model, iter_frames(video.path), mapper.num_frames, mapper.size, batch_size=BATCH)
+        centre = video.num_frames // 2
+        span = FILM_FRAMES // 2 if number < FILMED else 0
+        first = max(centre - span - length, 0)  # as many frames more as the clips of the drawn ones need
+        frames = islice(iter_frames(video.path), first, centre + span + length)
         try:
-            for k, frame, found in stream:
-                if k == video.num_frames // 2 or number < FILMED:
-                    picture = side_by_side(frame, found, *video.boxes_at(k), dataset.dataset.classes)
-                    middle += [picture] if k == video.num_frames // 2 else []
-                    film += [picture] if number < FILMED and len(film) < MAX_FILM else []
+            for k, frame, found in detect_stream(model, frames, length, mapper.size, batch_size=BATCH):
+                if abs(first + k - centre) <= span:
+                    picture = side_by_side(frame, found, *video.boxes_at(first + k), dataset.dataset.classes)
+                    middle += [picture] if first + k == centre else []
+                    film += [picture] if span else []
         except FrameReadError as error:
             logger.warning("not drawn to its end: %s", error)
     if not middle:

@@ -105,12 +105,13 @@ def _is_folder(path: str | Path) -> bool:
 
 def _open(path: str | Path, threads: int = 1) -> cv2.VideoCapture:
     # FFmpeg is named so that OpenCV does not take 00001.png for a sequence of images, nor try cameras
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    log = getattr(cv2.utils, "logging", cv2)  # the functions moved in OpenCV 5
+    level = log.getLogLevel()
+    log.setLogLevel(0)  # silent
     try:
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log.setLogLevel(level)
     if not capture.isOpened():
         raise FrameReadError(f"{path}: does not open as a video; it is empty, cut off or of an unknown format")
     return capture

@@ -34,7 +34,7 @@ def test_command_line_of_detectron2():
     assert args.eval_only and (args.num_machines, args.machine_rank, args.dist_url) == (2, 1, "tcp://a:1")
 
 
-def setup(tmp_path, *options, seed=-1):
+def run_setup(tmp_path, *options, seed=-1):
     cfg = get_cfg()
     cfg.merge_from_list(["OUTPUT_DIR", str(tmp_path / "out"), "SEED", seed])
     cfg.freeze()
@@ -46,7 +46,7 @@ def draws():
 
 
 def test_setup_writes_config_and_log_and_seeds(tmp_path, capsys):
-    assert setup(tmp_path, seed=5) == 5
+    assert run_setup(tmp_path, seed=5) == 5
     first = draws()
     config = get_cfg()
     config.merge_from_file(str(tmp_path / "out" / "config.yaml"))
@@ -55,19 +55,19 @@ def test_setup_writes_config_and_log_and_seeds(tmp_path, capsys):
     log = (tmp_path / "out" / "log.txt").read_text()
     assert "hello from a module" in log and "torch: " + torch.__version__ in log
     assert "hello from a module" in capsys.readouterr().out
-    setup(tmp_path, seed=5)
+    run_setup(tmp_path, seed=5)
     assert draws() == first
     logging.getLogger("detect").info("only once")  # a second set-up does not double the lines
     assert (tmp_path / "out" / "log.txt").read_text().count("only once") == 1
 
 
 def test_a_drawn_seed_is_found_again_on_resume(tmp_path):
-    drawn = setup(tmp_path)
+    drawn = run_setup(tmp_path)
     numbers = draws()
     assert drawn >= 0
-    assert setup(tmp_path, "--resume") == drawn and draws() == numbers
-    assert setup(tmp_path, "--resume", seed=7) == 7
-    assert setup(tmp_path) != 7  # without --resume a new one (equal once in 16 million)
+    assert run_setup(tmp_path, "--resume") == drawn and draws() == numbers
+    assert run_setup(tmp_path, "--resume", seed=7) == 7
+    assert run_setup(tmp_path) != 7  # without --resume a new one (equal once in 16 million)
 
 
 def test_log_without_file(capsys):

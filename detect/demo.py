@@ -3,8 +3,8 @@
 import argparse
 import json
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
@@ -13,6 +13,7 @@ from tqdm import tqdm
 from detect.config import load_cfg
 from detect.d2 import CfgNode, Instances
 from detect.engine.checkpoint import ActionCheckpointer
+from detect.files import atomic_file
 from detect.modeling import build_model
 from detect.stream import detect_stream
 from detect.video.readers import iter_frames
@@ -37,11 +38,11 @@ def run_demo(args: argparse.Namespace) -> None:
     )
     with ExitStack() as stack:
         video = stack.enter_context(VideoWriter(args.output, fps)) if args.output else None
-        listing = stack.enter_context(JsonListing(args.json, args.input, fps, classes)) if args.json else None
+        listing = stack.enter_context(json_listing(args.json, args.input, fps, classes)) if args.json else None
         for k, frame, found in detections:
             found = found[found.scores >= args.threshold]
             if listing:
-                listing.add(k, found)
+                listing(k, found)
             if video:
                 boxes, labels, scores = (
                     found.pred_boxes.tensor.numpy(),
@@ -77,35 +78,26 @@ def container_facts(path: str) -> tuple[float, int | None]:
     return (fps if 0 < fps < 1000 else DEFAULT_FPS), (count if count > 0 else None)
 
 
-class JsonListing:
-    """Writes the detections of frame after frame; the file appears when it is complete."""
+@contextmanager
+def json_listing(
+    path: str, video: str, fps: float, classes: Sequence[str]
+) -> Iterator[Callable[[int, Instances], None]]:
+    """Gives `add(frame, detections)`, called once a frame in order; the file appears when the block ends."""
+    with atomic_file(path) as file:
+        head = json.dumps({"video": str(video), "fps": fps, "classes": list(classes)})
+        file.write(f'{head[:-1]}, "frames": ['.encode())
+        separator = "\n"
 
-    def __init__(self, path: str, video: str, fps: float, classes: Sequence[str]):
-        self.path, self.fps, self.classes, self.first = Path(path), fps, list(classes), True
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.temporary = self.path.with_name(f".{self.path.name}.part")
-        self.file = open(self.temporary, "w")  # noqa: SIM115
-        head = json.dumps({"video": str(video), "fps": fps, "classes": self.classes})
-        self.file.write(f'{head[:-1]}, "frames": [')
+        def add(frame: int, found: Instances) -> None:
+            nonlocal separator
+            columns = (found.pred_boxes.tensor.tolist(), found.pred_classes.tolist(), found.scores.tolist())
+            detections = [
+                {"box": [round(v, 2) for v in box], "label": classes[label], "score": round(score, 4)}
+                for box, label, score in zip(*columns, strict=True)
+            ]
+            item = {"frame": frame, "time": round(frame / fps, 3), "detections": detections}
+            file.write((separator + json.dumps(item)).encode())
+            separator = ",\n"
 
-    def add(self, frame: int, found: Instances) -> None:
-        detections = [
-            {"box": [round(v, 2) for v in box], "label": self.classes[label], "score": round(score, 4)}
-            for box, label, score in zip(
-                found.pred_boxes.tensor.tolist(), found.pred_classes.tolist(), found.scores.tolist(), strict=True
-            )
-        ]
-        item = {"frame": frame, "time": round(frame / self.fps, 3), "detections": detections}
-        self.file.write(("" if self.first else ",") + "\n" + json.dumps(item))
-        self.first = False
-
-    def __enter__(self) -> "JsonListing":
-        return self
-
-    def __exit__(self, kind, error, trace) -> None:
-        self.file.write("\n]}\n")
-        self.file.close()
-        if kind is None:
-            os.replace(self.temporary, self.path)
-        else:
-            self.temporary.unlink(missing_ok=True)
+        yield add
+        file.write(b"\n]}\n")

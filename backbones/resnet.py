@@ -1,7 +1,5 @@
 """The keyframe's network: torchvision's ResNet up to res4 (stride 16)."""
 
-from collections import OrderedDict
-
 import torchvision
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
@@ -33,8 +31,8 @@ class ResNetTrunk(nn.Module):
         if stride_in_1x1 and depth >= 50:
             for block in (self.layer2[0], self.layer3[0]):
                 block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
-        stages = OrderedDict(stem=(self.conv1, self.bn1), res2=(self.layer1,), res3=(self.layer2,), res4=(self.layer3,))
-        self.frozen = [module for modules in list(stages.values())[:freeze_at] for module in modules]
+        stages = ((self.conv1, self.bn1), (self.layer1,), (self.layer2,), (self.layer3,))  # stem, res2, res3, res4
+        self.frozen = [module for modules in stages[:freeze_at] for module in modules]
         for module in self.frozen:
             module.requires_grad_(False)
 

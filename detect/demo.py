@@ -17,7 +17,7 @@ from detect.files import atomic_file
 from detect.modeling import build_model
 from detect.stream import detect_stream
 from detect.video.readers import iter_frames
-from detect.visualize import VideoWriter, draw_boxes
+from detect.visualize import VideoWriter, draw_instances
 from detect.weights import CheckpointError, read_checkpoint
 
 DEFAULT_FPS = 25.0  # of a folder of frames, or a container that does not say
@@ -44,12 +44,7 @@ def run_demo(args: argparse.Namespace) -> None:
             if listing:
                 listing(k, found)
             if video:
-                boxes, labels, scores = (
-                    found.pred_boxes.tensor.numpy(),
-                    found.pred_classes.tolist(),
-                    found.scores.tolist(),
-                )
-                video.write(draw_boxes(frame.copy(), boxes, labels, classes, scores))
+                video.write(draw_instances(frame.copy(), found, classes))
     for path in filter(None, (args.output, args.json)):
         print(path)
 

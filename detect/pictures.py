@@ -11,7 +11,7 @@ from detect.data.clip_mapper import ClipMapper
 from detect.data.records import KeyframeDataset
 from detect.stream import detect_stream
 from detect.video.readers import FrameReadError, iter_frames
-from detect.visualize import caption, draw_boxes, draw_ground_truth, grid, readable, save_image, save_video
+from detect.visualize import caption, draw_ground_truth, draw_instances, grid, readable, save_image, save_video
 
 logger = logging.getLogger(__name__)
 SCORE_THRESHOLD = 0.4  # detections below it are not drawn
@@ -24,9 +24,7 @@ def side_by_side(frame: np.ndarray, detections, boxes: np.ndarray, labels: np.nd
     strong = detections[detections.scores >= SCORE_THRESHOLD]
     left, scale = readable(frame)
     right = left.copy()
-    draw_boxes(
-        left, strong.pred_boxes.tensor.numpy(), strong.pred_classes.tolist(), classes, strong.scores.tolist(), scale
-    )
+    draw_instances(left, strong, classes, scale)
     draw_ground_truth(right, boxes, labels, classes, scale)
     return np.hstack([caption(left, "detected"), caption(right, "ground truth")])
 

@@ -47,6 +47,12 @@ def draw_boxes(
     return image
 
 
+def draw_instances(image: np.ndarray, found, class_names: Sequence[str], scale: float = 1.0) -> np.ndarray:
+    """`draw_boxes` of an Instances on the CPU with pred_boxes, pred_classes and scores, in place."""
+    boxes, labels, scores = found.pred_boxes.tensor.numpy(), found.pred_classes.tolist(), found.scores.tolist()
+    return draw_boxes(image, boxes, labels, class_names, scores, scale)
+
+
 def draw_ground_truth(
     image: np.ndarray, boxes: np.ndarray, labels: Sequence[int], class_names: Sequence[str], scale: float = 1.0
 ) -> np.ndarray:

@@ -27,7 +27,7 @@ from detect.config import load_cfg
 from detect.data.catalog import set_datasets_root
 from detect.engine.checkpoint import ActionCheckpointer
 from detect.engine.defaults import tune_malloc
-from detect.engine.detection import build_evaluator, get_dataset, test_batches, training_batches, training_set
+from detect.engine.detection import build_evaluator, evaluation_batches, get_dataset, training_batches, training_set
 from detect.engine.errors import explain_errors
 from detect.engine.solver import build_lr_scheduler, build_optimizer, clip_before_step, clip_norm
 from detect.evaluation.report import summary_line
@@ -42,11 +42,11 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_test_loader(cls, cfg, dataset_name):
-        return test_batches(cfg, get_dataset(dataset_name, cfg))
+        return evaluation_batches(cfg, get_dataset(dataset_name, cfg))
 
     @classmethod
     def build_evaluator(cls, cfg, dataset_name):
-        return build_evaluator(cfg, dataset_name)
+        return build_evaluator(cfg, get_dataset(dataset_name, cfg).dataset)
 
     @classmethod
     def build_optimizer(cls, cfg, model):

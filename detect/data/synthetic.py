@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from detect.data.records import ActionDataset
 from detect.data.ucf24 import load_ucf24
+from detect.visualize import save_video
 
 VERSION = 1  # of the drawing: to be raised with every change below, so that nobody trains on an older set
 NUM_TRAIN, NUM_TEST = 320, 48
@@ -183,17 +184,6 @@ def draw_video(
     return frames, [np.array(track, np.uint8) for track in boxes]  # 8 bits as in the real file: no side exceeds 255
 
 
-def write_video(path: Path, frames: np.ndarray, fps: float = 16.0) -> None:
-    """Write (T, H, W, 3) RGB frames as a Motion-JPEG .avi, which every OpenCV build can write and read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), fps, frames.shape[2:0:-1])
-    if not writer.isOpened():
-        raise OSError(f"OpenCV cannot write {path}")
-    for frame in frames:
-        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    writer.release()
-
-
 def write_dataset(root: Path, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0) -> None:
     """Draw the set into `root`: videos/<Class>/<video>.avi and splitfiles/ with the lists, classes and pyannot.pkl."""
     jobs = [(root, split, index, seed) for split, n in (("train", num_train), ("test", num_test)) for index in range(n)]
@@ -223,7 +213,7 @@ def _write_one(job: tuple[Path, str, int, int]) -> tuple[str, dict]:
     name = f"{name}/v_{name}_{split}_{index:04d}"
     actors = make_actors(rng, label)
     frames, boxes = draw_video(rng, actors)
-    write_video(root / "videos" / f"{name}.avi", frames)
+    save_video(root / "videos" / f"{name}.avi", frames)  # Motion JPEG: every OpenCV build writes and reads it
     tubes = [{"label": a.label, "sf": a.start, "ef": a.stop, "boxes": b} for a, b in zip(actors, boxes, strict=True)]
     return name, {"annotations": tubes, "numf": np.uint8(NUM_FRAMES), "label": label, "size": SIZE}
 

@@ -56,12 +56,15 @@ class ActionCheckpointer(Checkpointer):
         with atomic_file(path) as file:
             file.write(last_filename_basename.encode())
 
-    def load(self, path: str, checkpointables: Sequence[str] | None = None, *, strict: bool = True) -> dict[str, Any]:
+    def load(
+        self, path: str, checkpointables: Sequence[str] | None = None, *, strict: bool = True, complete: bool = False
+    ) -> dict[str, Any]:
         """Load the model and the named `checkpointables`, by default all; returns the file's other entries.
 
         Random generators go on where they were if everything is loaded (`checkpointables` is None). An empty
         `path` loads nothing and returns {}. With `strict` the file must have the model's keys and shapes and
         no others; without it what fits is loaded and the rest is logged, as for a head of other classes.
+        With `complete` the file must have a state for every checkpointable.
         CheckpointError, with the model untouched, if the file cannot be read or does not fit.
         """
         if not path:
@@ -69,6 +72,11 @@ class ActionCheckpointer(Checkpointer):
             return {}
         logger.info("Loading checkpoint %s", path)
         data = self._load_file(self.path_manager.get_local_path(path))
+        if complete and (missing := [name for name in self.checkpointables if name not in data]):
+            raise CheckpointError(
+                f"{path}: holds no state of {', '.join(missing)}, so training cannot go on from it (another engine "
+                "saved it?); start from its weights instead: MODEL.WEIGHTS, without --resume"
+            )
         state = _without_prefix(data.pop("model"))
         fitting = _fit(self.model, state, path, strict)
         if strict:
@@ -87,13 +95,7 @@ class ActionCheckpointer(Checkpointer):
         Returns the other entries of the file; `iteration` among them is the last finished one.
         """
         if resume and self.has_checkpoint():
-            path = self.get_checkpoint_file()
-            if missing := [name for name in self.checkpointables if name not in read_checkpoint(path)]:
-                raise CheckpointError(
-                    f"{path}: holds no state of {', '.join(missing)}, so training cannot go on from it (another engine "
-                    "saved it?); start from its weights instead: MODEL.WEIGHTS, without --resume"
-                )
-            return self.load(path)
+            return self.load(self.get_checkpoint_file(), complete=True)
         return self.load(path, checkpointables=[], strict=strict)
 
     def _load_file(self, f: str) -> dict[str, Any]:

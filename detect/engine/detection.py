@@ -20,7 +20,7 @@ from detect.data import catalog  # noqa: F401  (registers the datasets)
 from detect.data.catalog import set_datasets_root
 from detect.data.clip_mapper import ClipMapper
 from detect.data.loader import build_test_loader, build_train_loader
-from detect.data.records import KeyframeDataset
+from detect.data.records import ActionDataset, KeyframeDataset
 from detect.engine.checkpoint import ActionCheckpointer
 from detect.engine.defaults import default_setup
 from detect.engine.distributed import barrier, get_rank, get_world_size, is_main_process, wrap_model
@@ -159,7 +159,7 @@ def training_batches(cfg: CfgNode, dataset: KeyframeDataset, seed: int, start_it
     )
 
 
-def test_batches(cfg: CfgNode, dataset: KeyframeDataset):
+def evaluation_batches(cfg: CfgNode, dataset: KeyframeDataset):
     """This process's share of the keyframes of a set."""
     return build_test_loader(
         dataset,
@@ -172,18 +172,14 @@ def test_batches(cfg: CfgNode, dataset: KeyframeDataset):
     )
 
 
-test_batches.__test__ = False  # not a test of pytest
-
-
 def build_evaluator(
-    cfg: CfgNode, name: str, model: nn.Module | None = None, seed: int | None = None
+    cfg: CfgNode, dataset: ActionDataset, model: nn.Module | None = None, seed: int | None = None
 ) -> FrameAPEvaluator:
-    """The evaluator of a set, under the protocol TEST.PRESET, writing to OUTPUT_DIR/evaluation/<name>."""
+    """The evaluator of a set, under the protocol TEST.PRESET, writing to OUTPUT_DIR/evaluation/<its name>."""
     frames = {"frames": cfg.TEST.FRAMES} if cfg.TEST.FRAMES else {}
     options = preset(cfg.TEST.PRESET, iou_threshold=cfg.TEST.IOU_THRESHOLD, **frames)
     provenance = {"seed": seed, "weights_hash": weights_hash(model) if model is not None else None}
-    folder = Path(cfg.OUTPUT_DIR) / "evaluation" / name
-    dataset = get_dataset(name, cfg).dataset
+    folder = Path(cfg.OUTPUT_DIR) / "evaluation" / dataset.name
     return FrameAPEvaluator(dataset, options, folder, coco=cfg.TEST.COCO, provenance=provenance)
 
 
@@ -195,8 +191,8 @@ def evaluate_all(cfg: CfgNode, model: nn.Module, seed: int | None = None) -> dic
     results: dict[str, Any] = OrderedDict()
     for name in cfg.DATASETS.TEST:
         dataset = get_dataset(name, cfg)
-        evaluator = build_evaluator(cfg, name, model, seed)
-        run_inference(model, test_batches(cfg, dataset), evaluator)
+        evaluator = build_evaluator(cfg, dataset.dataset, model, seed)
+        run_inference(model, evaluation_batches(cfg, dataset), evaluator)
         result = evaluator.evaluate()
         if is_main_process():
             if cfg.TEST.PICTURES:

@@ -8,9 +8,20 @@
 import difflib
 from dataclasses import fields, replace
 
-from .inception import ENDPOINTS, VARIANTS, InceptionNet, VariantSpec, freeze_batch_norm
+from .inception import InceptionNet, fold_batch_norm, freeze_batch_norm
+from .preprocessing import Preprocessing
+from .variants import ENDPOINTS, VARIANTS, VariantSpec
 
-__all__ = ["ENDPOINTS", "InceptionNet", "VariantSpec", "build", "freeze_batch_norm", "names"]
+__all__ = [
+    "ENDPOINTS",
+    "InceptionNet",
+    "Preprocessing",
+    "VariantSpec",
+    "build",
+    "fold_batch_norm",
+    "freeze_batch_norm",
+    "names",
+]
 
 
 def names() -> tuple[str, ...]:
@@ -24,7 +35,7 @@ def build(
     """A network of the family with random weights.
 
     name: one of `names()`.  in_channels: 3 for RGB, 2 for flow.  width: multiplies every layer's channels.
-    overrides: fields of `VariantSpec`.  Raises ValueError for an unknown name or field.
+    overrides: fields of `VariantSpec`.  Raises ValueError for an unknown name, field or value.
     """
     if name not in VARIANTS:
         close = difflib.get_close_matches(name, VARIANTS, n=3) or list(VARIANTS)[:5]

@@ -6,8 +6,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import backbones
-from backbones.inception import ENDPOINTS, scale_channels
-from backbones.layers import Conv, Gate, MaxPool, fold_time, same_padding, unfold_time
+from backbones import ENDPOINTS
+from backbones.inception import scale_channels
+from backbones.layers import Conv, Gate, MaxPool, fold_time, unfold_time
+from backbones.padding import same
 
 
 def parameters(name: str, **overrides) -> int:
@@ -44,12 +46,14 @@ def test_gates_add_a_square_matrix_and_a_bias_for_every_temporal_convolution():
 def test_endpoints_have_the_channels_and_strides_that_feature_info_says(name):
     net = backbones.build(name, width=0.25, num_classes=5).eval()
     x = torch.randn(1, 3, 16, 64, 96)
-    for endpoint, value in net.endpoints(x).items():
+    found = net.endpoints(x)
+    assert tuple(found) == (*ENDPOINTS, "logits") and found["logits"].shape == (1, 5, 1, 1, 1)
+    for endpoint in ENDPOINTS:
+        value = found[endpoint]
         info = net.stages.feature_info[endpoint]
         t, s = info["stride"]
         assert value.shape == (1, info["channels"], 16 // t, 64 // s, 96 // s), endpoint
-    assert tuple(net.endpoints(x)) == ENDPOINTS
-    assert net(x).shape == (1, 5)
+    assert torch.equal(found["logits"][:, :, 0, 0, 0], net(x))
 
 
 def test_mixed_4e_is_what_the_detector_expects():
@@ -71,7 +75,7 @@ def conv3d_same(x, conv: nn.Conv3d):
     pads = [
         p
         for n, k, s in zip(x.shape[:1:-1], conv.kernel_size[::-1], conv.stride[::-1], strict=True)
-        for p in same_padding(n, k, s)
+        for p in same(n, k, s)
     ]
     return F.conv3d(F.pad(x, pads), conv.weight, conv.bias, conv.stride)
 
@@ -107,7 +111,7 @@ def test_convolution_equals_conv3d_in_value_and_gradient(kernel, stride, size):
 def test_max_pool_equals_padding_with_minus_infinity(kernel, stride, size):
     torch.manual_seed(0)
     x = torch.randn(2, 3, *size).contiguous(memory_format=torch.channels_last_3d)
-    pads = [p for n, k, s in zip(size[::-1], kernel[::-1], stride[::-1], strict=True) for p in same_padding(n, k, s)]
+    pads = [p for n, k, s in zip(size[::-1], kernel[::-1], stride[::-1], strict=True) for p in same(n, k, s)]
     reference = F.max_pool3d(F.pad(x, pads, value=float("-inf")), kernel, stride)
     pool = MaxPool(kernel, stride)
     assert torch.equal(pool(x), reference)
@@ -116,10 +120,10 @@ def test_max_pool_equals_padding_with_minus_infinity(kernel, stride, size):
 
 def test_same_padding_by_hand():
     # TensorFlow: 7 wide, stride 2, 400 inputs, 200 outputs: 199 * 2 + 7 - 400 = 5 zeros, 2 before and 3 behind
-    assert same_padding(400, 7, 2) == (2, 3)
-    assert same_padding(13, 3, 2) == (1, 1)
-    assert same_padding(14, 3, 2) == (0, 1)
-    assert same_padding(5, 1, 2) == (0, 0)
+    assert same(400, 7, 2) == (2, 3)
+    assert same(13, 3, 2) == (1, 1)
+    assert same(14, 3, 2) == (0, 1)
+    assert same(5, 1, 2) == (0, 0)
 
 
 def test_folding_time_is_a_view_and_unfolds():
@@ -180,7 +184,7 @@ def test_flow_input_width_and_frozen_statistics():
 def test_errors_name_the_legal_values():
     with pytest.raises(ValueError, match="unknown network 's3dgg'.*s3dg"):
         backbones.build("s3dgg")
-    with pytest.raises(ValueError, match="unknown field 'gate'.*gating"):
+    with pytest.raises(ValueError, match="unknown field 'gate'.*gated_units"):
         backbones.build("s3d", gate=True)
     with pytest.raises(ValueError, match="unknown endpoint 'mixed_4z'.*mixed_4e"):
         backbones.build("i2d", width=0.125).split("mixed_4z")

@@ -8,6 +8,7 @@
 import difflib
 from dataclasses import fields, replace
 
+from .checkpoint import load_network, network_facts, network_from, network_state
 from .inception import InceptionNet, fold_batch_norm, freeze_batch_norm
 from .preprocessing import Preprocessing
 from .variants import ENDPOINTS, VARIANTS, VariantSpec
@@ -20,7 +21,11 @@ __all__ = [
     "build",
     "fold_batch_norm",
     "freeze_batch_norm",
+    "load_network",
     "names",
+    "network_facts",
+    "network_from",
+    "network_state",
 ]
 
 

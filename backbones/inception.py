@@ -188,7 +188,7 @@ class InceptionNet(nn.Module):
         dropout: float = 0.2,
     ):
         super().__init__()
-        self.spec, self.width = spec, width
+        self.spec, self.width, self.in_channels = spec, width, in_channels
         self.preprocessing = Preprocessing.default(in_channels)
         self.stages = _build_stages(spec, in_channels, width)
         channels = self.stages.feature_info[ENDPOINTS[-1]]["channels"]

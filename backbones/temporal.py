@@ -1,7 +1,7 @@
 """The k x 1 x 1 convolution over time.
 
 Forward it is a `conv2d` on a view, everywhere. Its backward pass in oneDNN runs at a quarter of a CPU's speed, so on a
-CPU the gradients are products of matrices instead, one for each pair of an output step and a kernel offset.
+CPU the gradients are products of matrices instead, a few for each kernel offset.
 
 Naming: P = H*W places, S output steps, k kernel offsets; "flat" is (N, C, T, P) in channels-last memory.
 """
@@ -52,31 +52,31 @@ class _TemporalConv(torch.autograd.Function):
         need_x, need_weight, need_bias, *_ = ctx.needs_input_grad
         x, g = (v.permute(0, 2, 3, 1).contiguous() for v in (flat, upstream))  # (N, T, P, C), (N, S, P, O)
         kernel = weight[..., 0].permute(2, 0, 1).contiguous()  # (k, O, C)
-        grad_x = torch.empty_like(x) if need_x else None
+        grad_x = torch.zeros_like(x) if need_x else None
         grad_kernel = torch.zeros_like(kernel) if need_weight else None
-        reached = set()
-        for step, offset, source in _taps(g.shape[1], x.shape[1], len(kernel), ctx.stride, ctx.before):
+        for steps, offset, sources in _products(g.shape[1], x.shape[1], len(kernel), ctx.stride, ctx.before):
             for clip in range(len(x)):
+                g_rows, x_rows = g[clip, steps].flatten(0, 1), x[clip, sources].flatten(0, 1)  # views
                 if need_weight:
-                    grad_kernel[offset].addmm_(g[clip, step].t(), x[clip, source])
-                if need_x and source in reached:
-                    grad_x[clip, source].addmm_(g[clip, step], kernel[offset])
-                elif need_x:
-                    torch.mm(g[clip, step], kernel[offset], out=grad_x[clip, source])
-            reached.add(source)
+                    grad_kernel[offset].addmm_(g_rows.t(), x_rows)
+                if need_x:
+                    grad_x[clip, sources].flatten(0, 1).addmm_(g_rows, kernel[offset])
         if need_x:
-            for source in set(range(x.shape[1])) - reached:
-                grad_x[:, source] = 0
             grad_x = grad_x.permute(0, 3, 1, 2)
         if need_weight:
             grad_kernel = grad_kernel.permute(1, 2, 0)[..., None]
         return grad_x, grad_kernel, g.sum(dim=(0, 1, 2)) if need_bias else None, None, None
 
 
-def _taps(outputs: int, inputs: int, kernel: int, stride: int, before: int) -> Iterator[tuple[int, int, int]]:
-    """(output step, kernel offset, input step) of every product that is not with padding."""
-    for step in range(outputs):
-        for offset in range(kernel):
+def _products(outputs: int, inputs: int, kernel: int, stride: int, before: int) -> Iterator[tuple[slice, int, slice]]:
+    """(output steps, kernel offset, input steps), runs of steps that meet under an offset, without the padding.
+
+    A run is all the steps where the stride is 1, so that one product of matrices does them; otherwise one step.
+    """
+    for offset in range(kernel):
+        first = max(0, -(-(before - offset) // stride))
+        last = min(outputs - 1, (inputs - 1 + before - offset) // stride)
+        length = max(last - first + 1, 1) if stride == 1 else 1
+        for step in range(first, last + 1, length):
             source = step * stride + offset - before
-            if 0 <= source < inputs:
-                yield step, offset, source
+            yield slice(step, step + length), offset, slice(source, source + length)

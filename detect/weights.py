@@ -12,7 +12,8 @@ class CheckpointError(RuntimeError):
 
 
 def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
-    """The contents of a checkpoint, on the CPU, with "model" in it; a plain state dict becomes {"model": it}.
+    """The contents of a checkpoint, on the CPU, with "model" in it; a plain state dict becomes {"model": it}, and
+    "state_dict", as others call it, becomes "model".
 
     Read with `weights_only=True`: tensors and plain values only, so that a hostile file cannot run code.
     CheckpointError if there is no such file or it is something else.
@@ -26,6 +27,8 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         raise CheckpointError(f"{path}: not a safe checkpoint: {reason} ({first_line(error)})") from error
     except Exception as error:  # a damaged file can raise anything
         raise CheckpointError(f"{path}: not a checkpoint, or damaged: {first_line(error)}") from error
+    if isinstance(data, dict) and isinstance(data.get("state_dict"), dict):
+        data["model"] = data.pop("state_dict")
     if isinstance(data, dict) and isinstance(data.get("model"), dict):
         return data
     if isinstance(data, dict) and data and all(isinstance(v, torch.Tensor) for v in data.values()):

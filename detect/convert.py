@@ -1,0 +1,98 @@
+"""What `tools/convert_weights.py` does: weights of other code in, a checkpoint of ours out."""
+
+import argparse
+import ast
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import backbones
+from backbones.checkpoint import describe, network_from
+from backbones.importers import SOURCES, WeightsError, import_weights
+from detect.data.safe_pickle import load_pickle
+from detect.files import atomic_file
+from detect.weights import CheckpointError, read_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+def convert(args: argparse.Namespace) -> None:
+    """See the docstring of tools/convert_weights.py. CheckpointError or ValueError for bad input; then nothing is
+    written."""
+    arrays = read_arrays(args.input)
+    try:
+        net, report = import_weights(args.source, arrays, network=args.network, **parse_fields(args.fields))
+    except WeightsError as error:
+        raise CheckpointError(f"{args.input}: {error}\nthe sources are {', '.join(SOURCES)}") from None
+    sizes = {"num_classes": args.num_classes, "in_channels": args.in_channels}
+    if any(sizes.values()):
+        net = network_from(backbones.network_state(net), **sizes)
+    with atomic_file(args.output) as file:
+        torch.save({**backbones.network_state(net), "source": {"format": args.source, "file": str(args.input)}}, file)
+    print(report.text())
+    print(f"written: {args.output}, for the detector with\n  {config_lines(net, args.output)}")
+
+
+def config_lines(net: backbones.InceptionNet, path: str | Path) -> str:
+    """The overrides with which a config's context network is this one."""
+    name, fields = describe(net.spec)
+    lines = {"WEIGHTS": path, "NAME": name, **{f"OVERRIDES.{key}": value for key, value in fields.items()}}
+    default = backbones.Preprocessing.default(net.in_channels)
+    if net.width != 1.0:
+        lines["WIDTH"] = net.width
+    if (net.preprocessing.mean, net.preprocessing.std) != (default.mean, default.std):
+        lines["PIXEL_MEAN"], lines["PIXEL_STD"] = list(net.preprocessing.mean), list(net.preprocessing.std)
+    return " ".join(f"MODEL.CONTEXT.{key} {_quoted(value)}" for key, value in lines.items())
+
+
+def _quoted(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, (tuple, list)) else str(value)
+
+
+def parse_fields(words: list[str]) -> dict[str, Any]:
+    """["stem_kernel=3", "padding=symmetric"] -> {"stem_kernel": 3, "padding": "symmetric"}."""
+    fields = {}
+    for word in words:
+        key, sign, text = word.partition("=")
+        if not sign:
+            raise ValueError(f"--set {word}: write FIELD=VALUE; the fields are those of backbones.VariantSpec")
+        try:
+            fields[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            fields[key] = text
+    return fields
+
+
+def read_arrays(path: str | Path) -> dict[str, Any]:
+    """The arrays of a weights file by name, without running code of it.
+
+    .npz, .pkl of numpy arrays (at top or below "model", "blobs"), a TensorFlow checkpoint (the common prefix of its
+    .index and .data files; needs tensorflow), or else a PyTorch file. CheckpointError if it is something else.
+    """
+    path = Path(path)
+    if path.with_name(path.name + ".index").exists():
+        return _read_tensorflow(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file, nor {path.name}.index of a TensorFlow checkpoint")
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    if path.suffix == ".pkl":
+        data = load_pickle(path, encoding="latin1")
+        return data.get("model", data.get("blobs", data))
+    return read_checkpoint(path)["model"]
+
+
+def _read_tensorflow(path: Path) -> dict[str, np.ndarray]:
+    try:
+        from tensorflow import train
+    except ImportError:
+        raise CheckpointError(
+            f"{path}: a TensorFlow checkpoint is read by tensorflow (pip install tensorflow), which is not installed; "
+            "or write its variables into an .npz where it is"
+        ) from None
+    reader = train.load_checkpoint(str(path))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}

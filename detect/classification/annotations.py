@@ -4,7 +4,7 @@ import csv
 import difflib
 import gzip
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from detect.data.checks import AnnotationError
@@ -31,24 +31,26 @@ def read_lines(path: str | Path) -> list[tuple[int, str]]:
     return lines
 
 
-def read_rows(path: str | Path, delimiter: str) -> list[tuple[int, list[str]]]:
+def read_rows(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """(line number, stripped fields) of each row that is not blank. AnnotationError if there is none."""
-    reader = csv.reader(read_text(path).split("\n"), delimiter=delimiter, strict=True)
+    reader, number = csv.reader(read_text(path).split("\n"), delimiter=delimiter, strict=True), None
     try:
-        rows = [(reader.line_num, [field.strip() for field in row]) for row in reader]
+        for row in reader:
+            if any(fields := [field.strip() for field in row]):
+                number = reader.line_num
+                yield number, fields
     except csv.Error as error:
         raise AnnotationError(f"{path} line {reader.line_num}: not a CSV row ({error})") from error
-    rows = [(number, row) for number, row in rows if any(row)]
-    if not rows:
+    if number is None:
         raise AnnotationError(f"{path}: the file is empty")
-    return rows
 
 
-def read_table(path: str | Path, required: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+def read_table(path: str | Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, {column: value}) of a comma-separated file with a header. AnnotationError if a required column
     is missing or a row has not as many fields as the header.
     """
-    (_, header), *rows = read_rows(path, ",")
+    rows = read_rows(path, ",")
+    _, header = next(rows)
     if absent := [column for column in required if column not in header]:
         raise AnnotationError(
             f"{path}: no column {', '.join(absent)}; the first line must name the columns, found {','.join(header)!r}"
@@ -59,7 +61,7 @@ def read_table(path: str | Path, required: Sequence[str]) -> list[tuple[int, dic
                 f"{path} line {number}: {len(row)} columns, expected {len(header)} as in the header "
                 f"{','.join(header)!r}; found {','.join(row)!r}"
             )
-    return [(number, dict(zip(header, row, strict=True))) for number, row in rows]
+        yield number, dict(zip(header, row, strict=True))
 
 
 def unknown_class(label: str, classes: Sequence[str]) -> str:

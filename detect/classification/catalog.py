@@ -1,15 +1,20 @@
 """Classification sets by name, below the datasets' folder (DETECT_DATASETS, DATASETS.ROOT, by default ./datasets).
 
-| names                            | annotation                                         | videos or folders of frames   |
-|----------------------------------|----------------------------------------------------|-------------------------------|
-| kinetics400_{train,val,test}     | kinetics400/{train,val,test}.csv                   | kinetics400/videos_{train,..} |
-| mini_kinetics200_{train,val}     | mini_kinetics200/{train,val}_k200.csv[.gz], or     | mini_kinetics200/videos_{..}, |
-|                                  | .._ytid_list.txt with kinetics400/{train,val}.csv  | kinetics400/videos_{..}       |
-| ssv1[_sorted]_{train,val}        | ssv1/something-something-v1-{labels,train,..}.csv  | ssv1/20bn-something-something-v1 |
-| ssv2_{train,val}                 | ssv2/something-something-v2-{labels,train,..}.json | ssv2/20bn-something-something-v2 |
-| ucf101_split{1,2,3}_{train,test} | ucf101/ucfTrainTestlist/*.txt                      | ucf101/UCF-101                |
-| hmdb51_split{1,2,3}_{train,test} | hmdb51/testTrainMulti_7030_splits/*.txt            | hmdb51/<class>, hmdb51/videos |
-| list:PATH                        | the text file PATH, lines `path label`             | as listed                     |
+    names                              annotation, and videos or folders of frames
+    kinetics400_{train,val,test}       kinetics400/{train,val,test}.csv
+                                       kinetics400/videos_{train,val,test}/
+    mini_kinetics200_{train,val}       mini_kinetics200/{train,val}_k200.csv[.gz],
+                                       or {train,val}_ytid_list.txt there with kinetics400/{train,val}.csv
+                                       mini_kinetics200/videos_{train,val}/, kinetics400/videos_{train,val}/
+    ssv1_{train,val}                   ssv1/something-something-v1-{labels,train,validation}.csv
+    ssv1_sorted_{train,val}            ssv1/20bn-something-something-v1/
+    ssv2_{train,val}                   ssv2/something-something-v2-{labels,train,validation}.json
+                                       ssv2/20bn-something-something-v2/
+    ucf101_split{1,2,3}_{train,test}   ucf101/ucfTrainTestlist/{classInd,trainlist01,testlist01,...}.txt
+                                       ucf101/UCF-101/
+    hmdb51_split{1,2,3}_{train,test}   hmdb51/testTrainMulti_7030_splits/<class>_test_split{1,2,3}.txt
+                                       hmdb51/<class>/, hmdb51/videos/<class>/
+    list:PATH                          the text file PATH with lines `path label`
 
 Each reader's module names the other places and spellings that it takes, and an annotation that is not there gives an
 error with all that were tried. Optical flow (modality "flow") is a folder of images per video,

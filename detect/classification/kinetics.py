@@ -94,9 +94,10 @@ def read_segments(path: Path, labelled: bool = True) -> list[Segment]:
     `labelled` is False.
     """
     table = read_table(path, ["youtube_id", "label"] if labelled else ["youtube_id"])
-    if not table:
+    segments = [_segment(path, line, row) for line, row in table]
+    if not segments:
         raise AnnotationError(f"{path}: a header, but no video")
-    return [_segment(path, line, row) for line, row in table]
+    return segments
 
 
 def _segment(path: Path, line: int, row: dict[str, str]) -> Segment:

@@ -102,4 +102,4 @@ def make_set(
 
 def under(folders: Sequence[Path], places: Sequence[str]) -> str:
     """Where media were looked for, for a message."""
-    return f"under {' and '.join(map(str, folders))} in {', '.join(places)}"
+    return f"in {' and '.join(map(str, folders))} under {', '.join(places)}"

@@ -33,7 +33,7 @@ def load_hmdb51(root: Path, subset: str, split: int, *, name: str, modality: str
     lists = _lists_folder(folder, split, name)
     classes = sorted({file.name.split("_test_split")[0] for file in lists.glob(LISTS)})
     if len(classes) != NUM_CLASSES:
-        notes.add(f"classes have split files, HMDB-51 has {NUM_CLASSES}", ", ".join(classes[:3]))
+        notes.add(f"set of split files is of {len(classes)} classes, HMDB-51 has {NUM_CLASSES}", ", ".join(classes))
     files = [lists / f"{label}_test_split{split}.txt" for label in classes]
     listing = Listing(classes)
     for label, path in zip(classes, files, strict=True):

@@ -52,11 +52,11 @@ class Segment(NamedTuple):
 def load_kinetics400(root: Path, subset: str, *, name: str, modality: str = "rgb") -> VideoSet:
     """The "train", "val" or "test" videos of `root`/kinetics400. Raises MissingDataError, AnnotationError."""
     folder = root / "kinetics400"
-    path = _csv(folder, (subset,), name)
+    path = _csv(folder, (subset,), f"{name}: the annotation")
     segments = read_segments(path, labelled=subset != "test")
     files, labelled = [path], segments
     if segments[0].label is None and not (folder / "classes.txt").exists():
-        files.append(_csv(folder, ("train", "val"), f"{name}, whose list has no labels; for its classes,"))
+        files.append(_csv(folder, ("train", "val"), f"{name}: a CSV with labels, for the classes of the test list,"))
         labelled = read_segments(files[-1])
     return _build([folder], subset, path, segments, labelled, files, name=name, modality=modality)
 
@@ -73,8 +73,8 @@ def load_mini_kinetics200(root: Path, subset: str, *, name: str, modality: str =
     path = require([folder / file for file in names], f"{name}: the annotation", HOW_TO_GET)
     files, notes, unlabelled = [path], Notes(), []
     if path.suffix == ".txt":
-        files.append(_csv(kinetics400, (subset,), f"{name}, a list without labels; for those,"))
-        segments, unlabelled = _join(path, read_segments(files[-1]))
+        files.append(_csv(kinetics400, (subset,), f"{name}: the CSV with the labels of {path}"))
+        segments, unlabelled = _join(path, files[-1])
         for video in unlabelled:
             notes.add(f"videos listed without a label in {files[-1]}", video)
     else:
@@ -83,10 +83,10 @@ def load_mini_kinetics200(root: Path, subset: str, *, name: str, modality: str =
     return _build([folder, kinetics400], subset, path, segments, segments, files, **common)
 
 
-def _csv(folder: Path, subsets: Sequence[str], name: str) -> Path:
+def _csv(folder: Path, subsets: Sequence[str], what: str) -> Path:
     names = [file for subset in subsets for file in CSV_NAMES[subset]]
     candidates = [folder / place / file for file in names for place in (".", "annotations")]
-    return require(candidates, f"{name}: the annotation", HOW_TO_GET)
+    return require(candidates, what, HOW_TO_GET)
 
 
 def read_segments(path: Path, labelled: bool = True) -> list[Segment]:
@@ -120,11 +120,14 @@ def _seconds(path: Path, line: int, text: str) -> int:
         raise AnnotationError(f"{path} line {line}: the time {text!r} is not a number of seconds") from None
 
 
-def _join(path: Path, labelled: Sequence[Segment]) -> tuple[list[Segment], list[str]]:
+def _join(path: Path, labels_file: Path) -> tuple[list[Segment], list[str]]:
     """The listed ids that have a label, with their line in the list; and those that have none."""
-    by_id = {segment.id: segment for segment in labelled}
+    by_id = {segment.id: segment for segment in read_segments(labels_file)}
     listed = [(line, _checked_id(path, line, text)) for line, text in read_lines(path)]
     segments = [by_id[video]._replace(line=line) for line, video in listed if video in by_id]
+    if not segments:
+        hint = f"none of its {len(listed)} ids has a label in {labels_file}; are they of the same subset?"
+        raise AnnotationError(f"{path}: {hint}")
     return segments, [video for _, video in listed if video not in by_id]
 
 

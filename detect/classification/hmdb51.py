@@ -9,7 +9,7 @@ Classes are the names before `_test_split` in order; sorting the files instead w
 from pathlib import Path
 
 from detect.classification.annotations import Listing, read_lines
-from detect.classification.media import finder, make_set, stem_of, under
+from detect.classification.locate import finder, make_set, stem_of, under
 from detect.classification.records import VideoSet
 from detect.data.checks import AnnotationError, Notes
 from detect.data.media import require

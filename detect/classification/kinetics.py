@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from detect.classification.annotations import Listing, read_lines, read_table
 from detect.classification.labels import read_label_map
-from detect.classification.media import make_set, scan_media, under
+from detect.classification.locate import make_set, scan_media, under
 from detect.classification.records import VideoSet
 from detect.data.checks import AnnotationError, Notes
 from detect.data.media import require

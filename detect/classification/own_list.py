@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 from detect.classification.annotations import Listing, read_lines, unknown_class
 from detect.classification.labels import read_label_map
-from detect.classification.media import make_set, stem_of
+from detect.classification.locate import make_set, stem_of
 from detect.classification.records import VideoSet
 from detect.data.checks import AnnotationError
 from detect.data.media import require
@@ -90,8 +90,7 @@ def _rgb_finder(bases: tuple[Path, ...]) -> Callable[[str], str | None]:
 
 def _flow_finder(bases: tuple[Path, ...]) -> Callable[[str], str | None]:
     def find(video: str) -> str | None:
-        relative = PurePath(video).relative_to(PurePath(video).anchor)
-        parts = relative.with_name(stem_of(relative.name)).parts
+        parts = PurePath(stem_of(video)).relative_to(PurePath(video).anchor).parts
         endings = dict.fromkeys((parts, parts[-2:], parts[-1:]))
         options = [base.joinpath("flow", *ending) for base in bases for ending in endings]
         options += [base / video for base in bases]

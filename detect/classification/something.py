@@ -14,7 +14,7 @@ from pathlib import Path
 
 from detect.classification.annotations import Listing, read_rows, read_text
 from detect.classification.labels import read_label_map
-from detect.classification.media import finder, make_set, under
+from detect.classification.locate import finder, make_set, under
 from detect.classification.records import VideoSet
 from detect.data.checks import AnnotationError
 from detect.data.media import require

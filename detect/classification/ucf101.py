@@ -11,7 +11,7 @@ v_HandStandPushups_*.
 from pathlib import Path
 
 from detect.classification.annotations import Listing, read_lines
-from detect.classification.media import finder, make_set, stem_of, under
+from detect.classification.locate import finder, make_set, stem_of, under
 from detect.classification.records import VideoSet
 from detect.data.checks import AnnotationError
 from detect.data.media import require

@@ -52,7 +52,7 @@ CAFFE2_STATISTICS = {  # folded or FAIR's, then MSRA's
 IGNORED = {
     "torchvision": r"(layer4|fc)\.|.*num_batches_tracked$|pixel_(mean|std)$",
     "detectron2": r"(backbone\.)?(bottom_up\.)?(res5|linear|fc|stem\.fc)\.|backbone\.(fpn|top_block)|"
-                  r"(proposal_generator|roi_heads)\.|.*num_batches_tracked$|pixel_(mean|std)$",
+                  r"(proposal_generator|roi_heads|head|sem_seg_head)\.|.*num_batches_tracked$|pixel_(mean|std)$",
     "caffe2": r"res5_|fc\d+_|pred_|conv1_b$|.*_momentum$|lr$|conv_rpn|rpn_|fpn_|bbox_pred_|cls_score_|"
               r"mask_|_\[mask\]_|conv5_mask|conv_fcn|kps_|pixel_(mean|std)$",
 }

@@ -70,8 +70,9 @@ def read_arrays(path: str | os.PathLike) -> tuple[dict[str, np.ndarray | Tensor]
     if not isinstance(arrays, dict) or not arrays:
         raise CheckpointError(f"{path}: neither arrays by name nor a dict with them as 'model' or 'blobs'")
     for name, array in arrays.items():
-        if not (isinstance(array, Tensor) or isinstance(array, np.ndarray) and array.dtype.kind in "fiub"):
-            raise CheckpointError(f"{path}: {name!r} is not an array of numbers but {type(array).__name__}")
+        is_numbers = isinstance(array, Tensor) or (isinstance(array, np.ndarray) and array.dtype.kind in "fiub")
+        if not isinstance(name, str) or not is_numbers:
+            raise CheckpointError(f"{path}: {name!r} is no name of an array of numbers ({type(array).__name__})")
     return arrays, str(content.get("__author__", ""))
 
 

@@ -14,7 +14,6 @@ from backbones.resnet import ResNetTrunk
 from backbones.resnet_importers import CONVENTIONS
 from detect.config_node import ConfigError
 from detect.d2 import HAS_DETECTRON2, ImageList, ShapeSpec
-from detect.data.safe_pickle import UnsafePickleError
 from detect.engine.errors import explain_errors
 from detect.modeling import build_model
 from detect.modeling.keyframe import KeyframeResNet
@@ -24,7 +23,6 @@ from detect.modeling.keyframe_weights import (
     check_convention,
     import_rpn_head,
     load_keyframe_weights,
-    read_arrays,
 )
 from detect.modeling.rpn import KeyframeRPN, RPNHead, cell_anchors
 from detect.weights import CheckpointError
@@ -38,7 +36,7 @@ MSRA = [
 C4 = [*MSRA, "MODEL.RESNETS.DEPTH", 50, "MODEL.RESNETS.NORM", "FrozenBN", "MODEL.ANCHOR_GENERATOR.SIZES", [[64, 256]]]
 
 
-def write(path, content, protocol=2):
+def write(path, content, protocol=pickle.HIGHEST_PROTOCOL):
     path.write_bytes(pickle.dumps(content, protocol))
     return str(path)
 
@@ -69,7 +67,7 @@ def detector() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def c4_file(tmp_path_factory, detector) -> str:
     path = tmp_path_factory.mktemp("weights") / "c4.pkl"
-    return write(path, {"model": detector, "__author__": "Detectron2 Model Zoo"}, pickle.HIGHEST_PROTOCOL)
+    return write(path, {"model": detector, "__author__": "Detectron2 Model Zoo"})
 
 
 def parts(cfg) -> tuple[ResNetTrunk, KeyframeRPN]:
@@ -82,36 +80,6 @@ def loaded(path, *overrides) -> tuple[ResNetTrunk, KeyframeRPN]:
     trunk, rpn = parts(cfg)
     load_keyframe_weights(cfg, trunk, rpn)
     return trunk, rpn
-
-
-class Python2Pickler(pickle._Pickler):
-    """Byte strings as Python 2 wrote them: protocol 2, one kind of string for names and for the arrays' data."""
-
-    def save_string(self, value):
-        data = value.encode("latin1") if isinstance(value, str) else value
-        self.write(pickle.BINSTRING + len(data).to_bytes(4, "little") + data)
-
-    dispatch = {**pickle._Pickler.dispatch, str: save_string, bytes: save_string}
-
-
-def test_layouts_of_pickles(tmp_path):
-    arrays = {"conv1_w": np.arange(-300, 300, dtype=np.float32).reshape(2, 300), "lr": np.float32([[0.1]])}
-    layouts = {
-        "detectron2": {"model": arrays, "__author__": "Detectron2 Model Zoo"},
-        "detectron": {"blobs": arrays, "cfg": "MODEL: {}"},
-        "bare": arrays,
-    }
-    for name, content in layouts.items():
-        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-            read, author = read_arrays(write(tmp_path / "a.pkl", content, protocol))
-            assert list(read) == list(arrays) and author == content.get("__author__", "")
-            for key in arrays:
-                np.testing.assert_array_equal(read[key], arrays[key])
-        with (tmp_path / f"{name}.pkl").open("wb") as file:
-            Python2Pickler(file, 2).dump(content)
-        python2 = (tmp_path / f"{name}.pkl").read_bytes()
-        assert b"T\x07\x00\x00\x00conv1_w" in python2 and b"_codecs" not in python2  # strings of Python 2
-        np.testing.assert_array_equal(read_arrays(tmp_path / f"{name}.pkl")[0]["conv1_w"], arrays["conv1_w"])
 
 
 def test_imagenet_pickle_fills_the_trunk(tmp_path):
@@ -278,33 +246,9 @@ def test_nothing_is_loaded_by_halves(tmp_path, detector, capsys):
     assert stop.value.code == 2 and f"1 missing: {lacking}" in capsys.readouterr().err
 
 
-def test_files_that_are_no_weights(tmp_path):
-    with pytest.raises(CheckpointError, match="gone.pkl: no such file"):
-        read_arrays(tmp_path / "gone.pkl")
-    for content in ([1], {}, {"model": {}}, {"model": [np.zeros(1)]}):
-        with pytest.raises(CheckpointError, match="a.pkl: neither arrays by name"):
-            read_arrays(write(tmp_path / "a.pkl", content))
-    with pytest.raises(CheckpointError, match="a.pkl: 'conv1_w' is not an array of numbers but str"):
-        read_arrays(write(tmp_path / "a.pkl", {"conv1_w": "text"}))
+def test_another_networks_file_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="a.pkl: no ResNet: none of conv1.weight"):
         loaded(write(tmp_path / "a.pkl", {"w": np.zeros(1)}))
-
-
-class Hostile:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, "w")
-
-
-@pytest.mark.parametrize("protocol", [2, pickle.HIGHEST_PROTOCOL])
-def test_a_hostile_pickle_runs_nothing(tmp_path, protocol):
-    target = tmp_path / "created"
-    path = write(tmp_path / "hostile.pkl", {"model": {"conv1_w": Hostile(str(target))}}, protocol)
-    with pytest.raises(UnsafePickleError, match=r"hostile.pkl: refused to load the global \w+.open"):
-        loaded(path)
-    assert not target.exists()
 
 
 @pytest.mark.skipif(not HAS_DETECTRON2, reason="Detectron2 is not installed")

@@ -43,7 +43,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
 
     ("MODEL.BACKBONE.NAME", "build_keyframe_resnet", "[P] the trunk; Detectron2's: build_resnet_backbone"),
     ("MODEL.BACKBONE.FREEZE_AT", 0, "[O] freeze the stem and the stages up to this number; 0 trains all"),
-    ("MODEL.BACKBONE.WEIGHTS", "", "[P] ImageNet weights of the keyframe trunk (a file); empty for random"),
+    ("MODEL.BACKBONE.WEIGHTS", "", "[P] file of the trunk's weights, maybe the RPN's too; empty for random"),
     ("MODEL.RESNETS.DEPTH", 50, "[P] ResNet-50"),
     ("MODEL.RESNETS.NORM", "FrozenBN", "[O] batch norm keeps its ImageNet statistics; BN trains it"),
     ("MODEL.RESNETS.STRIDE_IN_1X1", False, "[D] stride in the 3x3 convolution as torchvision's weights want"),

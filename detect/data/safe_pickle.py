@@ -1,4 +1,4 @@
-"""Read annotation pickles from strangers: numpy arrays and plain Python values, nothing that can run code."""
+"""Read pickles from strangers (annotations, weights): arrays and plain Python values, nothing that can run code."""
 
 import collections
 import pickle
@@ -53,8 +53,8 @@ class _ArrayUnpickler(pickle.Unpickler):
             return self.allowed[module, name]
         except KeyError:
             raise UnsafePickleError(
-                f"{self.path}: refused to load the global {module}.{name}. Annotations are numpy arrays and "
-                "plain Python values; this one could run code. Get it from its original source."
+                f"{self.path}: refused to load the global {module}.{name}. Annotations and weights are numpy "
+                "arrays and plain Python values; this one could run code. Get it from its original source."
             ) from None
 
 

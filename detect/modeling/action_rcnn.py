@@ -24,6 +24,7 @@ from detect.d2 import (
     configurable,
 )
 from detect.modeling.context import build_context_network
+from detect.modeling.keyframe_weights import load_keyframe_weights
 
 
 @META_ARCH_REGISTRY.register()
@@ -68,12 +69,15 @@ class ActionRCNN(nn.Module):
             )
         context, tail = build_context_network(cfg)
         backbone = registered(BACKBONE_REGISTRY, cfg.MODEL.BACKBONE.NAME)(cfg, ShapeSpec(channels=3))
-        rpn = registered(PROPOSAL_GENERATOR_REGISTRY, cfg.MODEL.PROPOSAL_GENERATOR.NAME)
+        build_rpn = registered(PROPOSAL_GENERATOR_REGISTRY, cfg.MODEL.PROPOSAL_GENERATOR.NAME)
+        rpn = build_rpn(cfg, backbone.output_shape())
+        if cfg.MODEL.BACKBONE.WEIGHTS:
+            load_keyframe_weights(cfg, backbone.trunk, rpn)
         head = registered(ROI_HEADS_REGISTRY, cfg.MODEL.ROI_HEADS.NAME)
         return {
             "backbone": backbone,
             "context": context,
-            "proposal_generator": rpn(cfg, backbone.output_shape()),
+            "proposal_generator": rpn,
             "roi_heads": head(cfg, context.feature_info[cfg.MODEL.CONTEXT.TAP], tail),
             "pixel_mean": tuple(cfg.MODEL.PIXEL_MEAN),
             "pixel_std": tuple(cfg.MODEL.PIXEL_STD),

@@ -4,7 +4,6 @@ from torch import Tensor
 
 from backbones.resnet import ResNetTrunk
 from detect.d2 import BACKBONE_REGISTRY, Backbone, CfgNode, ShapeSpec
-from detect.weights import read_checkpoint
 
 
 class KeyframeResNet(Backbone):
@@ -23,20 +22,7 @@ class KeyframeResNet(Backbone):
 
 @BACKBONE_REGISTRY.register()
 def build_keyframe_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> KeyframeResNet:
+    """With random weights; `ActionRCNN` loads MODEL.BACKBONE.WEIGHTS, which may be the proposal generator's too."""
     options = cfg.MODEL.RESNETS
     trunk = ResNetTrunk(options.DEPTH, options.NORM, options.STRIDE_IN_1X1, freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT)
-    if cfg.MODEL.BACKBONE.WEIGHTS:
-        load_imagenet_weights(trunk, cfg.MODEL.BACKBONE.WEIGHTS)
     return KeyframeResNet(trunk)
-
-
-def load_imagenet_weights(trunk: ResNetTrunk, path: str) -> None:
-    """Load a torchvision ResNet checkpoint file (a state dict); ValueError names what does not fit."""
-    state = read_checkpoint(path)["model"]
-    try:
-        trunk.load_imagenet(state)
-    except (KeyError, RuntimeError) as error:
-        raise ValueError(
-            f"{path} is not a torchvision checkpoint of this ResNet ({str(error).splitlines()[0]}); "
-            "check MODEL.BACKBONE.WEIGHTS and MODEL.RESNETS.DEPTH"
-        ) from None

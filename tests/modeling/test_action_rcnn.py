@@ -181,7 +181,9 @@ def test_keyframe_weights_come_from_torchvision(tmp_path):
         resnet.eval(), model.eval()
         expected = resnet.layer3(resnet.layer2(resnet.layer1(resnet.maxpool(resnet.relu(resnet.bn1(resnet.conv1(x)))))))
         torch.testing.assert_close(model.backbone(x)["res4"], expected, rtol=1e-4, atol=1e-4)
-    with pytest.raises(ValueError, match="resnet18.pth is not a torchvision checkpoint of this ResNet.*DEPTH"):
+    with pytest.raises(
+        CheckpointError, match=r"resnet18.pth does not fit the keyframe network(.|\n)*MODEL.RESNETS.DEPTH"
+    ):
         built("MODEL.BACKBONE.WEIGHTS", str(path), "MODEL.RESNETS.DEPTH", 50)
     path.write_bytes(path.read_bytes()[:1000])
     for key in ("MODEL.BACKBONE.WEIGHTS", "MODEL.CONTEXT.WEIGHTS"):

@@ -159,7 +159,8 @@ class MaxPool(nn.Module):
         self.kernel, self.stride, self.rules = kernel, stride, rules
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride == (1, 1, 1) and max(self.kernel) == 3 and x.device.type == "cpu" and not x.requires_grad:
+        eager = x.device.type == "cpu" and not x.requires_grad and not torch.compiler.is_compiling()
+        if eager and self.stride == (1, 1, 1) and max(self.kernel) == 3:
             return _max_pool_stride_1(x, self.kernel)
         pads = paddings(x, self.kernel, self.stride, self.rules)
         for ceil in (False, True):

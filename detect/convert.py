@@ -6,15 +6,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import backbones
 from backbones.checkpoint import describe, network_from
 from backbones.importers import SOURCES, WeightsError, import_weights
-from detect.data.safe_pickle import load_pickle
 from detect.files import atomic_file
-from detect.weights import CheckpointError, read_checkpoint
+from detect.weights import CheckpointError, read_arrays
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +20,7 @@ logger = logging.getLogger(__name__)
 def convert(args: argparse.Namespace) -> None:
     """See the docstring of tools/convert_weights.py. CheckpointError or ValueError for bad input; then nothing is
     written."""
-    arrays = read_arrays(args.input)
+    arrays, _ = read_arrays(args.input)
     try:
         net, report = import_weights(args.source, arrays, network=args.network, **parse_fields(args.fields))
     except WeightsError as error:
@@ -64,35 +62,3 @@ def parse_fields(words: list[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             fields[key] = text
     return fields
-
-
-def read_arrays(path: str | Path) -> dict[str, Any]:
-    """The arrays of a weights file by name, without running code of it.
-
-    .npz, .pkl of numpy arrays (at top or below "model", "blobs"), a TensorFlow checkpoint (the common prefix of its
-    .index and .data files; needs tensorflow), or else a PyTorch file. CheckpointError if it is something else.
-    """
-    path = Path(path)
-    if path.with_name(path.name + ".index").exists():
-        return _read_tensorflow(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file, nor {path.name}.index of a TensorFlow checkpoint")
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    if path.suffix == ".pkl":
-        data = load_pickle(path, encoding="latin1")
-        return data.get("model", data.get("blobs", data))
-    return read_checkpoint(path)["model"]
-
-
-def _read_tensorflow(path: Path) -> dict[str, np.ndarray]:
-    try:
-        from tensorflow import train
-    except ImportError:
-        raise CheckpointError(
-            f"{path}: a TensorFlow checkpoint is read by tensorflow (pip install tensorflow), which is not installed; "
-            "or write its variables into an .npz where it is"
-        ) from None
-    reader = train.load_checkpoint(str(path))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}

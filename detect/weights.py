@@ -1,10 +1,15 @@
-"""Checkpoint files, read without running their code."""
+"""Checkpoint files, ours and foreign, read without running their code."""
 
 import os
 import pickle
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
+
+from detect.data.safe_pickle import load_pickle
 
 
 class CheckpointError(RuntimeError):
@@ -34,6 +39,48 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     if isinstance(data, dict) and data and all(isinstance(v, torch.Tensor) for v in data.values()):
         return {"model": data}
     raise CheckpointError(f"{path}: has neither a 'model' entry nor is it a dict of tensors")
+
+
+def read_arrays(path: str | os.PathLike) -> tuple[dict[str, np.ndarray | Tensor], str]:
+    """(the arrays of a weights file by name, the file's `__author__` or "").
+
+    An .npz; a .pkl of numpy arrays, below "model" (Detectron2) or "blobs" (Detectron) or bare; the common prefix of a
+    TensorFlow checkpoint's files (needs tensorflow); or else a PyTorch file. CheckpointError if it is something else.
+    """
+    path = Path(path)
+    if path.with_name(path.name + ".index").exists():
+        return _read_tensorflow(path), ""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file, nor {path.name}.index of a TensorFlow checkpoint")
+    content: Any
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            content = dict(arrays)
+    elif path.suffix == ".pkl":
+        content = load_pickle(path, encoding="latin1")  # Detectron's were written by Python 2
+    else:
+        content = read_checkpoint(path)
+    content = content if isinstance(content, dict) else {}
+    arrays = content.get("model", content.get("blobs", content))
+    if not isinstance(arrays, dict) or not arrays:
+        raise CheckpointError(f"{path}: neither arrays by name nor a dict with them as 'model' or 'blobs'")
+    for name, array in arrays.items():
+        is_array = isinstance(array, Tensor) or isinstance(array, np.ndarray) and array.dtype.kind in "fiub"
+        if not isinstance(name, str) or not is_array:
+            raise CheckpointError(f"{path}: {name!r} is no name of an array of numbers ({type(array).__name__})")
+    return arrays, str(content.get("__author__", ""))
+
+
+def _read_tensorflow(path: Path) -> dict[str, np.ndarray]:
+    try:
+        from tensorflow import train
+    except ImportError:
+        raise CheckpointError(
+            f"{path}: a TensorFlow checkpoint is read by tensorflow (pip install tensorflow), which is not installed; "
+            "or write its variables into an .npz where it is"
+        ) from None
+    reader = train.load_checkpoint(str(path))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 def first_line(error: BaseException) -> str:

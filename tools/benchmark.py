@@ -3,6 +3,7 @@
 
 tools/benchmark.py roi-pool                3D RoI pooling against torchvision's roi_align
 tools/benchmark.py frame-ap --scale 1      frame-mAP of 17 million detections
+tools/benchmark.py networks                the networks against torchvision's s3d
 """
 
 import argparse
@@ -15,6 +16,13 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("roi-pool", help="3D RoI pooling, 10 to 300 boxes")
+    networks = commands.add_parser("networks", help="the networks against torchvision's s3d")
+    networks.add_argument("--size", type=int, nargs=3, default=(20, 320, 400), metavar=("T", "H", "W"))
+    networks.add_argument("--names", nargs="*", default=("s3d", "s3dg", "i3d"), help="rows of the family to add")
+    networks.add_argument("--train", action="store_true", help="a training step instead of inference")
+    networks.add_argument("--as-met", action="store_true", help="a process for each, torchvision's with plain malloc")
+    networks.add_argument("--default-malloc", action="store_true", help="leave malloc as it is for all")
+    networks.add_argument("--rounds", type=int, default=7)
     frame_ap = commands.add_parser("frame-ap", help="the evaluator")
     frame_ap.add_argument("--scale", type=float, default=0.05, help="1 is 17 million detections (default 0.05)")
     frame_ap.add_argument("--preset", choices=PRESETS, default="voc")
@@ -28,11 +36,17 @@ def parse_args() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = parse_args()
-    tune_malloc()
+    if not getattr(args, "default_malloc", False):
+        tune_malloc()
     if args.command == "roi-pool":
         from detect.benchmarks.roi_pool import benchmark_roi_pool
 
         benchmark_roi_pool()
+    elif args.command == "networks":
+        from detect.benchmarks.networks import benchmark_as_met, benchmark_networks
+
+        run = benchmark_as_met if args.as_met else benchmark_networks
+        run(tuple(args.size), tuple(args.names), args.train, args.rounds)
     else:
         from detect.benchmarks.frame_ap import benchmark_frame_ap
 

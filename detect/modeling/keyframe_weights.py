@@ -2,8 +2,6 @@
 
 import functools
 import logging
-import os
-from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -13,9 +11,8 @@ from backbones.resnet import ResNetTrunk
 from backbones.resnet_importers import Convention, import_resnet, to_tensor
 from detect.config_node import ConfigError
 from detect.d2 import CfgNode
-from detect.data.safe_pickle import load_pickle
 from detect.modeling.rpn import cell_anchors
-from detect.weights import CheckpointError, read_checkpoint
+from detect.weights import CheckpointError, read_arrays
 
 RPN = "proposal_generator.rpn_head."
 CELL_ANCHORS = "proposal_generator.anchor_generator.cell_anchors.0"  # in Detectron2's files of 2019
@@ -54,26 +51,6 @@ def load_keyframe_weights(cfg: CfgNode, trunk: ResNetTrunk, proposal_generator: 
     if rpn_state:
         proposal_generator.rpn_head.load_state_dict(rpn_state)
     logger.info("keyframe weights of %s:\n%s", path, report.text())
-
-
-def read_arrays(path: str | os.PathLike) -> tuple[dict[str, np.ndarray | Tensor], str]:
-    """(the arrays by name, the file's `__author__` or ""). A .pkl holds numpy arrays, below "model" (Detectron2) or
-    "blobs" (Detectron) or bare; any other file is a checkpoint of tensors."""
-    if not str(path).endswith(".pkl"):
-        content: Any = read_checkpoint(path)
-    elif os.path.isfile(path):
-        content = load_pickle(path, encoding="latin1")  # Detectron's were written by Python 2
-    else:
-        raise CheckpointError(f"{path}: no such file; see MODEL.BACKBONE.WEIGHTS")
-    content = content if isinstance(content, dict) else {}
-    arrays = content.get("model", content.get("blobs", content))
-    if not isinstance(arrays, dict) or not arrays:
-        raise CheckpointError(f"{path}: neither arrays by name nor a dict with them as 'model' or 'blobs'")
-    for name, array in arrays.items():
-        is_numbers = isinstance(array, Tensor) or (isinstance(array, np.ndarray) and array.dtype.kind in "fiub")
-        if not isinstance(name, str) or not is_numbers:
-            raise CheckpointError(f"{path}: {name!r} is no name of an array of numbers ({type(array).__name__})")
-    return arrays, str(content.get("__author__", ""))
 
 
 def import_rpn_head(

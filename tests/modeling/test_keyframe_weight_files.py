@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from detect.data.safe_pickle import UnsafePickleError
-from detect.modeling.keyframe_weights import read_arrays
-from detect.weights import CheckpointError
+from detect.weights import CheckpointError, read_arrays
 
 
 def write(path, content, protocol=2):

@@ -93,22 +93,26 @@ def read_flow(path: str | Path, indices: Sequence[int] | np.ndarray) -> np.ndarr
 def write_flow(path: str | Path, flows: Iterable[np.ndarray], meta: Mapping[str, Any], quality: int = 95) -> int:
     """Write a video's flows, each (height, width, 2) float in pixels, as flow_x_00001.jpg, flow_y_00001.jpg, ...
 
-    The folder appears whole, with `meta` and the number of flows in meta.json, or not at all: it is filled as
-    `temporary_folder(path)` and renamed. Returns the number of flows. ValueError if there are none.
+    The folder appears whole, with `meta` and the format's facts (frames, flows, height, width, bound, jpeg_quality) in
+    meta.json, or not at all: it is filled as `temporary_folder(path)` and renamed. Returns the number of flows.
+    ValueError if there are none.
     """
     path, temporary = Path(path), temporary_folder(path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    count = 0
+    count, size = 0, (0, 0)
     try:
-        for count, flow in enumerate(flows, 1):  # noqa: B007
+        for count, flow in enumerate(flows, 1):
+            size = flow.shape[:2]
             for component, image in zip("xy", np.moveaxis(encode_flow(flow), -1, 0), strict=True):
                 _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
                 (temporary / f"flow_{component}_{count:05d}.jpg").write_bytes(data)
         if count == 0:
             raise ValueError(f"{path}: no flow to write")
+        facts = {"frames": count + 1, "flows": count, "height": size[0], "width": size[1]}
+        facts |= {"bound": BOUND, "jpeg_quality": quality}
         with atomic_file(temporary / META) as file:
-            file.write(json.dumps({**meta, "flows": count}, indent=1).encode())
+            file.write(json.dumps({**meta, **facts}, indent=1).encode())
         os.rename(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

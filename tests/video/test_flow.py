@@ -170,7 +170,9 @@ def test_written_and_read_again(tmp_path):
     assert write_flow(tmp_path / "a" / "v", iter(flows), {"method": "toy"}) == flow_length(tmp_path / "a" / "v") == 3
     stored = read_flow(tmp_path / "a" / "v", range(3)).astype(int)
     assert np.abs(stored - encode_flow(flows)).max() <= 1  # JPEG of a plain image
-    assert json.loads((tmp_path / "a" / "v" / "meta.json").read_text()) == {"method": "toy", "flows": 3}
+    meta = json.loads((tmp_path / "a" / "v" / "meta.json").read_text())
+    size = {"frames": 4, "flows": 3, "height": 24, "width": 32}
+    assert meta == {"method": "toy", **size, "bound": 20, "jpeg_quality": 95}
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["v"]
 
 

@@ -7,7 +7,7 @@ frames for a JHMDB clip of 40). A folder's images are numbered from 0 or 1; the 
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are raised here, once, with the file's name
@@ -17,6 +17,7 @@ import numpy as np
 
 IMAGE_NAME = re.compile(r"(?P<prefix>|[^.\d]|[^.].*\D)(?P<number>\d+)\.(jpe?g|png)", re.IGNORECASE)
 RGB_PREFIXES = ("", "img_", "image_", "frame_", "frame", "img", "image")  # where flow images lie beside them
+MAX_SAID_FRAMES = 10**7  # four days of video: a container that says more is wrong
 END_MARKERS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
 
 
@@ -33,11 +34,16 @@ class MissingMediaError(FrameReadError):
     """There is no such video file or frame folder."""
 
 
-def read_frames(path: str | Path, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+def read_frames(
+    path: str | Path,
+    indices: Sequence[int] | np.ndarray,
+    prepare: Callable[[np.ndarray], np.ndarray] = lambda frame: frame,
+) -> np.ndarray:
     """The frames with these numbers, (n, height, width, 3) uint8 RGB, in the order asked for; repeats are
     allowed.
 
-    A video file is decoded from its start up to the last frame wanted. Raises FrameReadError.
+    A video file is decoded from its start up to the last frame wanted. `prepare` is applied to each distinct frame
+    as it is decoded: a resize there keeps the full-size frames from piling up. Raises FrameReadError.
     """
     wanted, rows = np.unique(np.asarray(indices, np.int64), return_inverse=True)
     if len(wanted) == 0:
@@ -45,15 +51,14 @@ def read_frames(path: str | Path, indices: Sequence[int] | np.ndarray) -> np.nda
     if wanted[0] < 0:
         raise FrameReadError(f"{path}: frame {wanted[0]} was asked for; frames are numbered from 0")
     read = _read_images if _is_folder(path) else _read_video
-    frames = np.empty((0, 0, 0, 3), np.uint8)
-    for row, image in enumerate(read(Path(path), wanted)):
+    for row, frame in enumerate(map(prepare, read(Path(path), wanted))):
         if row == 0:
-            frames = np.empty((len(wanted), *image.shape), np.uint8)
-        elif image.shape != frames.shape[1:]:
-            sizes = sorted({frames.shape[1:], image.shape})
+            frames = np.empty((len(wanted), *frame.shape), frame.dtype)
+        elif frame.shape != frames.shape[1:]:
+            sizes = sorted({frames.shape[1:], frame.shape})
             raise FrameReadError(f"{path}: frames {wanted[0]} to {wanted[-1]} differ in size: {sizes}")
-        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=frames[row])  # the one copy of a frame
-    return frames if np.array_equal(rows, np.arange(len(wanted))) else frames[rows]
+        frames[row] = frame  # one buffer: a list of frames, stacked and indexed, costs a third of the decoding again
+    return frames if len(rows) == len(wanted) and (np.diff(rows) > 0).all() else frames[rows]
 
 
 def count_frames(path: str | Path) -> int:
@@ -66,6 +71,16 @@ def count_frames(path: str | Path) -> int:
     if count == 0:
         raise FrameReadError(f"{path}: no frame decodes; the file is empty or damaged")
     return count
+
+
+def expected_length(path: str | Path) -> int:
+    """How many frames a container says it has, without decoding; may be wrong by a few. A folder's, and where the
+    container says nothing, are counted.
+    """
+    if _is_folder(path):
+        return count_frames(path)
+    said = int(_open(path).get(cv2.CAP_PROP_FRAME_COUNT))
+    return said if 0 < said < MAX_SAID_FRAMES else count_frames(path)
 
 
 def iter_frames(path: str | Path, threads: int = 1) -> Iterator[np.ndarray]:
@@ -86,14 +101,14 @@ def iter_frames_or_errors(path: str | Path, threads: int = 1) -> Iterator[np.nda
     if _is_folder(path):
         for file in _image_files(Path(path)):
             try:
-                yield cv2.cvtColor(decode_image(Path(path) / file), cv2.COLOR_BGR2RGB)
+                yield _read_image(Path(path) / file)
             except FrameReadError as error:
                 yield error
         return
     capture, count = _open(path, threads), 0
     while capture.grab():
         try:
-            yield cv2.cvtColor(_retrieve(capture, path, count), cv2.COLOR_BGR2RGB)
+            yield _retrieve(capture, path, count)
         except FrameReadError as error:
             yield error
         count += 1
@@ -102,7 +117,7 @@ def iter_frames_or_errors(path: str | Path, threads: int = 1) -> Iterator[np.nda
 
 
 def decode_image(path: Path, mode: int = cv2.IMREAD_COLOR) -> np.ndarray:
-    """A JPEG or PNG file as OpenCV gives it (colour: BGR) in one of its reading modes. Raises FrameReadError."""
+    """A JPEG or PNG file as OpenCV gives it (colour is BGR) in one of its reading modes. Raises FrameReadError."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -141,11 +156,10 @@ def _open(path: str | Path, threads: int = 1) -> cv2.VideoCapture:
 
 
 def _retrieve(capture: cv2.VideoCapture, path: str | Path, index: int) -> np.ndarray:
-    """The frame that was grabbed last, BGR."""
     ok, frame = capture.retrieve()
     if not ok or frame is None:
         raise FrameReadError(f"{path}: frame {index} does not decode")
-    return frame
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
 def _too_short(path: str | Path, wanted: int, decoded: int) -> FrameReadError:
@@ -169,7 +183,7 @@ def _read_images(folder: Path, wanted: np.ndarray) -> Iterator[np.ndarray]:
     if wanted[-1] >= len(files):
         raise _too_short(folder, int(wanted[-1]), len(files))
     for index in wanted.tolist():
-        yield decode_image(folder / files[index])
+        yield _read_image(folder / files[index])
 
 
 def _image_files(folder: Path) -> list[str]:
@@ -194,3 +208,7 @@ def _image_files(folder: Path) -> list[str]:
         raise FrameReadError(f"{folder}: the first image is {images[first]}; frames are numbered from 0 or 1")
     number, suffix = images[first][len(prefix) :].split(".")
     return [images.get(i, f"{prefix}{i:0{len(number)}d}.{suffix}") for i in range(first, last + 1)]
+
+
+def _read_image(path: Path) -> np.ndarray:
+    return cv2.cvtColor(decode_image(path), cv2.COLOR_BGR2RGB)

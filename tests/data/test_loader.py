@@ -183,8 +183,8 @@ def test_sliding_equals_the_mapper(make_set, frames, num_frames):
 def test_each_frame_is_read_once_and_few_are_held(make_set, monkeypatch):
     dataset, _ = make_set({"Left/a": 13, "Left/b": 7}, "all")
     reads = []
-    decode = readers.decode_image
-    monkeypatch.setattr(readers, "decode_image", lambda path: reads.append(path) or decode(path))
+    read_image = readers._read_image
+    monkeypatch.setattr(readers, "_read_image", lambda path: reads.append(path) or read_image(path))
     consumed = 0
     for sample in slide(dataset, 0, sliding_mapper(4)):
         consumed += 1

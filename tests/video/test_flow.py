@@ -218,7 +218,7 @@ def test_range_of_other_images(tmp_path, kind, measure):
 
 
 def test_real_flow(real_data):
-    """TV-L1 of mmaction2: x is near rest in flows 1 and 3, and the camera moves by 3.7 pixels to the left in 4."""
+    """Of mmaction2. (They are of other frames than the images beside them: flow 4 pans by 3.7 pixels, those do not.)"""
     folder = real_data / "rawframes_flow" / "mmaction2_imgs"
     assert flow_length(folder) == 5
     check_flow_range(folder)

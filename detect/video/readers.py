@@ -4,8 +4,8 @@ Frame numbers are 0-based, counted in decoding order; a container's header is ne
 frames for a JHMDB clip of 40). A folder's images are numbered from 0 or 1; the lowest number there is frame
 0.
 
-OpenCV counts frames as they are decoded. PyAV, torchcodec and decord look them up by time stamp: up to twice as fast or
-more where a file has many keyframes, and one frame off in the DivX files of HMDB-51 (`tools/benchmark.py data`).
+OpenCV counts frames as they are decoded. PyAV, torchcodec and decord look them up by time stamp: at best 2.7 x as fast,
+where a file has many keyframes, and one frame off in the DivX files of HMDB-51 (`tools/benchmark.py data`).
 """
 
 import os

@@ -1,14 +1,16 @@
 #!/usr/bin/env python
-"""Time the parts of the detector on this machine; prints, writes nothing, reads no data.
+"""Time the parts of the detector on this machine; prints, writes nothing.
 
 tools/benchmark.py roi-pool                3D RoI pooling against torchvision's roi_align
 tools/benchmark.py frame-ap --scale 1      frame-mAP of 17 million detections
 tools/benchmark.py networks                the networks against torchvision's s3d
+tools/benchmark.py data                    clips per second and worker, from a video file and from a folder of frames
 """
 
 import argparse
 
 from detect.engine.defaults import tune_malloc
+from detect.engine.errors import explain_errors
 from detect.evaluation import PRESETS
 
 
@@ -31,13 +33,17 @@ def parse_args() -> argparse.Namespace:
         "--same-class", type=float, default=0.0, metavar="SHARE",
         help="share of detections forced to the video's class; 1 is the worst case (default 0)",
     )  # fmt: skip
+    data = commands.add_parser("data", help="reading clips: our readers and others, where installed")
+    data.add_argument("--video", metavar="FILE", help="video to read (default: one is made)")
+    data.add_argument("--frames", metavar="FOLDER", help="folder of JPEG frames to read (default: one is made)")
+    data.add_argument("--length", type=int, default=20, help="frames of a clip (default 20)")
+    data.add_argument("--size", type=int, nargs=2, default=(320, 400), metavar=("H", "W"), help="default 320 400")
+    data.add_argument("--rounds", type=int, default=15)
+    data.add_argument("--metrics", metavar="FILE", help="metrics.json of a run: the share of time it waited for data")
     return parser.parse_args()
 
 
-if __name__ == "__main__":
-    args = parse_args()
-    if not getattr(args, "default_malloc", False):
-        tune_malloc()
+def main(args: argparse.Namespace) -> None:
     if args.command == "roi-pool":
         from detect.benchmarks.roi_pool import benchmark_roi_pool
 
@@ -47,7 +53,23 @@ if __name__ == "__main__":
 
         run = benchmark_as_met if args.as_met else benchmark_networks
         run(tuple(args.size), tuple(args.names), args.train, args.rounds)
+    elif args.command == "data" and args.metrics:
+        from detect.benchmarks.data import waiting_share
+
+        print(f"{args.metrics}: waited for data {waiting_share(args.metrics):.1%} of the time")
+    elif args.command == "data":
+        from detect.benchmarks.data import benchmark_data
+
+        benchmark_data(args.video, args.frames, args.length, tuple(args.size), args.rounds)
     else:
         from detect.benchmarks.frame_ap import benchmark_frame_ap
 
         benchmark_frame_ap(args.scale, args.preset, args.repeat, args.same_class)
+
+
+if __name__ == "__main__":
+    args = parse_args()
+    if not getattr(args, "default_malloc", False):
+        tune_malloc()
+    with explain_errors():
+        main(args)

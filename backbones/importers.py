@@ -20,7 +20,7 @@ from . import build
 from .inception import InceptionNet
 from .inflate import load_inflated
 from .preprocessing import Preprocessing
-from .report import LoadReport
+from .report import LoadReport, first_names
 from .variants import STAGES
 
 _KEY = re.compile(
@@ -175,36 +175,34 @@ def _googlenet(key: Key) -> str:
 def _slim_row(arrays: Arrays) -> tuple[str, dict[str, Any]]:
     """S3D, S3D-G or I3D, its stem, first temporal and first gated unit, from the shapes."""
 
-    def unit_scope(stage: str, kind: str) -> str:
-        return f"InceptionV1/{stage.capitalize()}" + ("/Branch_1/Conv2d_0b_3x3" if kind == "block" else "")
-
-    temporal, gated, full = [], [], False
+    temporal, gated, full, extents = [], [], False, {}
     for stage, kind, unit, _ in STAGES:
-        scope = unit_scope(stage, kind)
-        if unit is None or f"{scope}/weights" not in arrays:
+        if unit is None:
             continue
-        kt = np.shape(arrays[f"{scope}/weights"])[0]
-        full = full or (unit > 0 and kt > 1)
-        if kt > 1 or f"{scope}/temporal/weights" in arrays:
+        scope = f"InceptionV1/{stage.capitalize()}"
+        inside = [name for name in arrays if name.startswith(f"{scope}/")]
+        kernel = arrays.get(f"{scope}/Branch_1/Conv2d_0b_3x3/weights" if kind == "block" else f"{scope}/weights")
+        extents[unit] = kernel.shape[0] if kernel is not None and kernel.ndim == 5 else 1
+        full = full or (unit > 0 and extents[unit] > 1)
+        if extents[unit] > 1 or any("/temporal/" in name for name in inside):
             temporal.append(unit)
-        if f"{scope}/self_gating/transformer_W/weights" in arrays:
+        if any("/self_gating/" in name for name in inside):
             gated.append(unit)
-    stem = np.shape(arrays.get("InceptionV1/Conv2d_1a_7x7/weights", np.empty((1,))))[0]
     gamma = any(name.endswith("BatchNorm/gamma") for name in arrays)
-    overrides = {"temporal_units": temporal, "gated_units": gated, "stem_kernel": max(stem, 1), "bn_gamma": gamma}
+    overrides = {"temporal_units": temporal, "gated_units": gated, "stem_kernel": extents[0], "bn_gamma": gamma}
     return ("slim_i3d" if full else "slim_s3dg"), overrides
 
 
 def _howto100m_row(arrays: Arrays) -> tuple[str, dict[str, Any]]:
     first = arrays.get("conv1.conv1.weight")
-    if first is not None and np.shape(first)[1] == 24:
+    if first is not None and first.ndim == 5 and first.shape[1] == 24:
         return "howto100m_s3dg", {}
     return "howto100m_s3dg", {"stem": "joint", "stem_kernel": 3}
 
 
 def _unfold_stem(name: str, array: np.ndarray) -> np.ndarray:
     """HowTo100M's space-to-depth kernel (O, 2*2*2*3, 2, 4, 4) as the equal kernel (O, 3, 4, 8, 8) on pixels."""
-    if name != "conv1.conv1.weight" or array.shape[1] != 24:
+    if name != "conv1.conv1.weight" or array.ndim != 5 or array.shape[1] != 24:
         return array
     o, _, kt, kh, kw = array.shape
     parts = array.reshape(o, 2, 2, 2, 3, kt, kh, kw)  # O, offsets in time, rows, columns, C, kernel
@@ -218,8 +216,8 @@ def _torch_layout(name: str, array: np.ndarray) -> np.ndarray:
 def _tf_layout(name: str, array: np.ndarray) -> np.ndarray:
     """(kT, kH, kW, I, O) and (kH, kW, I, O) to (O, I, ...); (1, 1, 1, 1, C) to (C,)."""
     if re.search(r"/(weights|w)$", name):
-        return np.moveaxis(array, (-1, -2), (0, 1))
-    return array.reshape(-1)
+        return np.moveaxis(array, (-1, -2), (0, 1)) if array.ndim > 1 else array
+    return array.reshape(-1) if array.shape[-1:] == (array.size,) else array
 
 
 @dataclass(frozen=True)
@@ -295,6 +293,10 @@ def import_weights(
     if report.missing:
         raise WeightsError(f"these are not the weights of {source}", _sorted_out(report, rules, arrays))
     shapes = [rules.layout(name, arrays[name]).shape for name in (first, last)]
+    for name, shape in zip((first, last), shapes, strict=True):
+        if len(shape) < 2:
+            report.wrong_shape.append(f"{name}: {arrays[name].shape}, not that of a convolution")
+            raise WeightsError(f"these are not the weights of {source}", _sorted_out(report, rules, arrays))
     sizes = {"in_channels": shapes[0][1], "num_classes": shapes[1][0]}
     net = build(row, **sizes, **fields)
     state = _rename(net, rules, arrays, report)
@@ -302,7 +304,8 @@ def import_weights(
         raise WeightsError(f"these are not the weights of {source}'s network", report)
     net.load_state_dict(state, strict=False)
     if network or overrides:
-        image_net, net = net, build(network or row, **sizes, **{"padding": net.spec.padding, **overrides})
+        fields = {} if network else fields
+        image_net, net = net, build(network or row, **sizes, **{**fields, "padding": net.spec.padding, **overrides})
         load_inflated(net, image_net)
     three_channels = sizes["in_channels"] == 3
     net.preprocessing = rules.preprocessing if three_channels else Preprocessing.default(sizes["in_channels"])
@@ -313,6 +316,10 @@ def _plain_names(source: str, arrays: Arrays) -> dict[str, np.ndarray]:
     """numpy arrays; names without ":0", DataParallel's "module." and DeepMind's "RGB/inception_i3d/"."""
     prefix = r"^(module\.|(RGB|Flow)/inception_i3d/)" if source != "slim" else r"^module\."
     values = {re.sub(prefix, "", name).removesuffix(":0"): value for name, value in arrays.items()}
+    if len(values) < len(arrays):
+        plain = [re.sub(prefix, "", name).removesuffix(":0") for name in arrays]
+        twice = [name for name in values if plain.count(name) > 1]
+        raise WeightsError(f"more than one network: {first_names(twice)} are there twice; give the arrays of one")
     return {n: v.detach().cpu().numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in values.items()}
 
 
@@ -332,8 +339,8 @@ def _rename(net: InceptionNet, rules: Source, arrays: Arrays, report: LoadReport
         if array.ndim < parameter.ndim:  # an image's kernel, a linear layer: the missing extents are 1
             extra = (1,) * (parameter.ndim - array.ndim)
             array = array.reshape(*array.shape[:2], *extra, *array.shape[2:])
-        if array.ndim > parameter.ndim and array.size == parameter.numel():  # a 1 x 1 x 1 kernel of a linear layer
-            array = array.reshape(parameter.shape)
+        if set(array.shape[parameter.ndim :]) <= {1}:  # a linear layer written as a 1 x 1 x 1 convolution
+            array = array.reshape(array.shape[: parameter.ndim])
         if array.shape != parameter.shape:
             report.wrong_shape.append(f"{theirs}: {tuple(arrays[theirs].shape)}, not as {tuple(parameter.shape)}")
             continue

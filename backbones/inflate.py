@@ -15,10 +15,14 @@ def load_inflated(net: InceptionNet, image_net: InceptionNet) -> None:
     Joint kernels: the 2D filter repeated over time and divided by the temporal extent.  Separable: the spatial part is
     the 2D filter, the temporal one the identity, its batch normalisation without effect.  Gates stay as initialised
     (they are not in a 2D network, and scale every channel).  Away from the ends of the clip the activations are equal;
-    at the ends joint kernels see the zeros of the padding.  ValueError where the channels of a layer differ.
+    at the ends joint kernels see the zeros of the padding.  ValueError, and `net` as it was, where the channels of a
+    layer differ or only one of the two networks has scales in its batch normalisation.
     """
+    if net.spec.bn_gamma != image_net.spec.bn_gamma:
+        has, lacks = ("image", "video") if image_net.spec.bn_gamma else ("video", "image")
+        raise ValueError(f"batch normalisation scales in the {has} network, not in the {lacks} network; set bn_gamma")
     image = image_net.state_dict()
-    state = net.state_dict()
+    state = dict(net.state_dict())
     for name, value in state.items():
         part = name.split(".")[-3] if not name.startswith("logits") else ""
         if part == "temporal":

@@ -97,14 +97,13 @@ def _rows() -> dict[str, VariantSpec]:
 def _public_rows(i3d: VariantSpec, s3d: VariantSpec) -> dict[str, VariantSpec]:
     """What the public code computes, as their weights need it."""
     above_stem = ALL_UNITS[1:]
-    slim = {"bn_gamma": False, "branch_pool_3d": True}
+    slim = {"bn_gamma": False, "branch_pool_3d": True, "gate_placement": "branch", "gate_bias": False}
     slim_s3d = replace(s3d, **slim, stem="joint", stem_kernel=3, all_branches=False)
-    slim_gates = {"gated_units": above_stem, "gate_placement": "branch", "gate_bias": False}
     torchvision = replace(s3d, padding="symmetric", temporal_bn=True, all_branches=False)
     return {
         "slim_i3d": replace(i3d, **slim),
         "slim_s3d": slim_s3d,
-        "slim_s3dg": replace(slim_s3d, **slim_gates),
+        "slim_s3dg": replace(slim_s3d, gated_units=above_stem),
         "hassony2_i3d": replace(i3d, padding="even_space"),
         "torchvision_s3d": torchvision,
         "kylemin_s3d": replace(torchvision, head_window=(2, 0)),

@@ -7,6 +7,7 @@ slim code (tensorflow/models research/slim/nets/s3dg.py) [S]. The rows are in `v
 from collections import OrderedDict
 from contextlib import nullcontext
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -103,8 +104,9 @@ class Stages(nn.Sequential):
         self.feature_info = feature_info
 
     def forward(self, x: Tensor) -> Tensor:
-        for name, stage in self.named_children():
-            x = self._run(name, stage, x)
+        self._check_size(x, len(self))
+        for stage in self:
+            x = self._run(stage, x)
         return x
 
     def endpoints(self, x: Tensor, names: tuple[str, ...] | None = None) -> dict[str, Tensor]:
@@ -113,21 +115,27 @@ class Stages(nn.Sequential):
         for name in names:
             check_endpoint(name, tuple(self.feature_info))
         found = {}
-        for name, stage in self.named_children():
-            if len(found) == len(set(names)):
-                break
-            x = self._run(name, stage, x)
+        count = max((1 + list(self.feature_info).index(name) for name in names), default=0)
+        self._check_size(x, count)
+        for name, stage in islice(self.named_children(), count):
+            x = self._run(stage, x)
             if name in names:
                 found[name] = x
         return found
 
-    def _run(self, name: str, stage: nn.Module, x: Tensor) -> Tensor:
-        if any(outputs < 1 for outputs in output_size(stage, tuple(x.shape[2:]))):
-            least = " x ".join(map(str, self.least_input()))
-            raise ValueError(
-                f"an input of {' x '.join(map(str, x.shape[2:]))} (time x height x width) is too small for {name}; "
-                f"the least input of these stages is {least}"
-            )
+    def _check_size(self, x: Tensor, count: int) -> None:
+        """ValueError if x is too small for one of the first `count` stages."""
+        size = tuple(x.shape[2:])
+        for name, stage in islice(self.named_children(), count):
+            size = output_size(stage, size)
+            if min(size) < 1:
+                given, least = (" x ".join(map(str, values)) for values in (x.shape[2:], self.least_input()))
+                raise ValueError(
+                    f"an input of {given} (time x height x width) is too small for {name}; the least input of these "
+                    f"stages is {least}"
+                )
+
+    def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled() and self.training:
             contexts = partial(_checkpoint_contexts, stage)
             return checkpoint(stage, x, use_reentrant=False, context_fn=contexts)

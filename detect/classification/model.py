@@ -113,9 +113,8 @@ def check_preprocessing(cfg: CfgNode, data: dict[str, Any], path: str) -> None:
     wanted = data.get("preprocessing")
     if wanted is None:
         return
-    given = pixel_scale(cfg)
-    if not all(np.allclose(wanted[key], values) for key, values in zip(("mean", "std"), given, strict=True)):
-        mean, std = list(wanted["mean"]), list(wanted["std"])
+    given, (mean, std) = pixel_scale(cfg), (list(wanted["mean"]), list(wanted["std"]))
+    if not (np.shape(given) == np.shape((mean, std)) and np.allclose(given, (mean, std))):
         raise CheckpointError(
             f"{path}: its weights want pixels of mean {mean} and deviation {std}, the config gives {given[0]} and "
             f'{given[1]}; set MODEL.CONTEXT.PIXEL_MEAN "{mean}" MODEL.CONTEXT.PIXEL_STD "{std}"'
@@ -125,14 +124,15 @@ def check_preprocessing(cfg: CfgNode, data: dict[str, Any], path: str) -> None:
 def checkpoint_entries(cfg: CfgNode, network: backbones.InceptionNet, classes: Sequence[str]) -> dict[str, Any]:
     """What a checkpoint says of its network and of the pixels it wants, so that it can be used without the config."""
     mean, std = pixel_scale(cfg)
+    spec = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(network.spec).items()}
     order = "RGB" if len(mean) == 3 else "XY"
     return {
         "network": {
-            "name": cfg.MODEL.CONTEXT.NAME,
+            "spec": spec,
             "num_classes": len(classes),
             "in_channels": len(mean),
             "width": cfg.MODEL.CONTEXT.WIDTH,
-            "spec": asdict(network.spec),
+            "dropout": cfg.MODEL.CLASSIFIER.DROPOUT,
         },
         "preprocessing": {"mean": mean, "std": std, "channel_order": order, "frame_rate": None},
     }

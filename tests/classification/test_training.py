@@ -51,7 +51,8 @@ def test_a_checkpoint_tells_its_network_pixels_and_classes(trained):
     data = read_checkpoint(trained[0] / "model_final.pth")
     assert data["tag"]["classes"] == ["bright", "dark", "middle"] and data["tag"]["modality"] == "rgb"
     network = data["network"]
-    assert (network["name"], network["num_classes"], network["in_channels"], network["width"]) == ("s3dg", 3, 3, 0.125)
+    sizes = {key: network[key] for key in ("num_classes", "in_channels", "width", "dropout")}
+    assert sizes == {"num_classes": 3, "in_channels": 3, "width": 0.125, "dropout": 0.0}
     assert network["spec"]["bn_momentum"] == 0.2
     assert data["preprocessing"] == {
         "mean": [127.5] * 3, "std": [127.5] * 3, "channel_order": "RGB", "frame_rate": None

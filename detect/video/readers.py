@@ -21,7 +21,6 @@ import numpy as np
 IMAGE_NAME = re.compile(r"(?P<prefix>|[^.\d]|[^.].*\D)(?P<number>\d+)\.(jpe?g|png)", re.IGNORECASE)
 RGB_PREFIXES = ("", "img_", "image_", "frame_", "frame", "img", "image")  # where flow images lie beside them
 MAX_SAID_FRAMES = 10**7  # four days of video: a container that says more is wrong
-MAX_SAID_FRAMES = 10**7  # four days of video: a container that says more is wrong
 END_MARKERS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
 
 
@@ -75,16 +74,6 @@ def count_frames(path: str | Path) -> int:
     if count == 0:
         raise FrameReadError(f"{path}: no frame decodes; the file is empty or damaged")
     return count
-
-
-def expected_length(path: str | Path) -> int:
-    """How many frames a container says it has, without decoding; may be wrong by a few. A folder's, and where the
-    container says nothing, are counted.
-    """
-    if _is_folder(path):
-        return count_frames(path)
-    said = int(_open(path).get(cv2.CAP_PROP_FRAME_COUNT))
-    return said if 0 < said < MAX_SAID_FRAMES else count_frames(path)
 
 
 def expected_length(path: str | Path) -> int:

@@ -17,8 +17,8 @@ from detect.weights import read_checkpoint
 # larger frames and all videos in a batch: statistics of fewer values would differ too much from their average
 SIZES = ("INPUT.SIZE", (64, 64), "INPUT.RESIZE", (68, 68))
 LEARNING = (
-    *SIZES, "SOLVER.IMS_PER_BATCH", 6, "SOLVER.MAX_ITER", 60, "SOLVER.STEPS", (40,), "MODEL.CLASSIFIER.DROPOUT", 0.0,
-    "MODEL.CONTEXT.OVERRIDES.bn_momentum", 0.2,
+    *SIZES, "SOLVER.IMS_PER_BATCH", 6, "SOLVER.MAX_ITER", 40, "SOLVER.STEPS", (30,), "MODEL.CLASSIFIER.DROPOUT", 0.0,
+    "SOLVER.OPTIMIZER", "adamw", "SOLVER.BASE_LR", 0.002, "MODEL.CONTEXT.OVERRIDES.bn_momentum", 0.2,
 )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 from setuptools import find_packages, setup
 
+PLOTS = ["matplotlib>=3.7", "scikit-learn>=1.2"]  # of tools/analyze_model.py, filter_stats.py, tsne.py
+
 setup(
     name="action-detection",
     version="0.1.0",
@@ -23,5 +25,5 @@ setup(
         "tensorboard>=2.12",
         "tqdm>=4.60",
     ],
-    extras_require={"test": ["pytest>=7.4", "hypothesis>=6.80", "ruff>=0.6"]},
+    extras_require={"plots": PLOTS, "test": [*PLOTS, "pytest>=7.4", "hypothesis>=6.80", "ruff>=0.6"]},
 )

@@ -58,6 +58,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.CONTEXT.PIXEL_STD", [127.5, 127.5, 127.5], "[P] see the previous key"),
     ("MODEL.CONTEXT.NORM", "FrozenBN", "[O] FrozenBN keeps batch-norm statistics and scale; BN, SyncBN train them"),
     ("MODEL.CONTEXT.FREEZE_AT", "", "[D] freeze the context network up to this endpoint"),
+    ("MODEL.CONTEXT.ACTIVATION_CHECKPOINT", False, "[D] less memory in training, a second forward pass of the stages"),
     ("MODEL.CONTEXT.OVERRIDES", {}, "[D] fields of the network's variant to change, by name; any keys"),
 
     ("MODEL.CLASSIFIER.DROPOUT", 0.2, "[P] classifier: share of pooled features dropped in training"),

@@ -3,15 +3,15 @@
 import argparse
 import ast
 import logging
-from pathlib import Path
 from typing import Any
 
 import torch
 
 import backbones
-from backbones.checkpoint import describe, network_from
+from backbones.checkpoint import network_from
 from backbones.importers import SOURCES, WeightsError, import_weights
 from detect.files import atomic_file
+from detect.modeling.context_weights import config_lines
 from detect.weights import CheckpointError, read_arrays
 
 logger = logging.getLogger(__name__)
@@ -31,23 +31,8 @@ def convert(args: argparse.Namespace) -> None:
     with atomic_file(args.output) as file:
         torch.save({**backbones.network_state(net), "source": {"format": args.source, "file": str(args.input)}}, file)
     print(report.text())
-    print(f"written: {args.output}, for the detector with\n  {config_lines(net, args.output)}")
-
-
-def config_lines(net: backbones.InceptionNet, path: str | Path) -> str:
-    """The overrides with which a config's context network is this one."""
-    name, fields = describe(net.spec)
-    lines = {"WEIGHTS": path, "NAME": name, **{f"OVERRIDES.{key}": value for key, value in fields.items()}}
-    default = backbones.Preprocessing.default(net.in_channels)
-    if net.width != 1.0:
-        lines["WIDTH"] = net.width
-    if (net.preprocessing.mean, net.preprocessing.std) != (default.mean, default.std):
-        lines["PIXEL_MEAN"], lines["PIXEL_STD"] = list(net.preprocessing.mean), list(net.preprocessing.std)
-    return " ".join(f"MODEL.CONTEXT.{key} {_quoted(value)}" for key, value in lines.items())
-
-
-def _quoted(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, (tuple, list)) else str(value)
+    lines = {"MODEL.CONTEXT.WEIGHTS": args.output, **config_lines(net.spec, net.preprocessing, net.width)}
+    print(f"written: {args.output}; its config lines:\n  " + " ".join(f"{k} {v}" for k, v in lines.items()))
 
 
 def parse_fields(words: list[str]) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from typing import Any
 
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from backbones import network_facts
 from detect.classification.catalog import load_video_set
 from detect.classification.evaluation import evaluate_videos, folder_name
 from detect.classification.loader import VideoDataset, build_test_loader
 from detect.classification.model import (
     ActionClassifier,
     build_classifier,
-    check_preprocessing,
-    checkpoint_entries,
     pixel_scale,
 )
 from detect.classification.records import VideoSet
@@ -30,6 +29,7 @@ from detect.engine.detection import weights_hash
 from detect.engine.distributed import barrier, get_rank, get_world_size, is_main_process
 from detect.engine.errors import explain_errors
 from detect.engine.training import batch_per_process, can_resume, fit, share_buffers
+from detect.modeling.context_weights import check_network
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def train(cfg: CfgNode, seed: int, resume: bool) -> dict[str, Any]:
         resume=resume,
         saved=tested.network,
         tag=tag,
-        entries=checkpoint_entries(cfg, model.network, videos.classes),
+        entries=network_facts(model.network),
         **options,
     )
 
@@ -143,7 +143,8 @@ def test_all(cfg: CfgNode, model: ActionClassifier, classes: tuple[str, ...], se
 def load_weights(cfg: CfgNode, model: ActionClassifier, tag: dict[str, Any]) -> None:
     """Load MODEL.WEIGHTS if given; CheckpointError for another architecture, label map or scaling of pixels."""
     loaded = ActionCheckpointer(model.network, tag=tag).load(cfg.MODEL.WEIGHTS, checkpointables=[])
-    check_preprocessing(cfg, loaded, cfg.MODEL.WEIGHTS)
+    if "network" in loaded and "preprocessing" in loaded:
+        check_network(model.network, loaded, cfg.MODEL.WEIGHTS)
 
 
 def checkpoint_tag(cfg: CfgNode, videos: VideoSet) -> dict[str, Any]:

@@ -169,7 +169,9 @@ def test_start_weights_keep_the_head_for_the_same_classes_only(trained, tmp_path
 def test_weights_made_for_other_pixels_are_refused(trained, run, capsys):
     with pytest.raises(SystemExit):
         run("MODEL.WEIGHTS", trained[0] / "model_final.pth", "MODEL.CONTEXT.PIXEL_MEAN", [0, 0, 0], eval_only=True)
-    assert 'set MODEL.CONTEXT.PIXEL_MEAN "[127.5, 127.5, 127.5]"' in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "differs from the config's in pixels of mean (127.5, 127.5, 127.5) and deviation" in message
+    assert 'set\n    MODEL.CONTEXT.NAME' in message and 'MODEL.CONTEXT.PIXEL_MEAN "[127.5, 127.5, 127.5]"' in message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""MODEL.CONTEXT.WEIGHTS into the context network: the same network, fed with the pixels that its weights want."""
+
+import logging
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from backbones import InceptionNet, Preprocessing, VariantSpec
+from backbones.checkpoint import TRAINING_FIELDS, describe, with_input_channels
+from detect.weights import CheckpointError, read_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+def load_context_weights(net: InceptionNet, path: str) -> dict[str, Any]:
+    """Load all of a classifier's checkpoint but its logits; returns what the file holds.
+
+    `net.preprocessing` says what the network will be fed. For other input channels (flow from RGB) the first
+    convolution's weights are their mean over the input channels. CheckpointError, with `net` untouched and the config
+    lines to set, where the file is of another network, or of one that wants other pixels.
+    """
+    data = read_checkpoint(path)
+    if "network" in data and "preprocessing" in data:
+        check_network(net, data, path)
+    state = {key: value for key, value in data["model"].items() if not key.startswith("logits.")}
+    first = state.get("stages.conv2d_1a_7x7.spatial.conv.weight")
+    if first is not None and first.shape[1] != net.in_channels:
+        logger.info("%s: its %d input channels are averaged for %d", path, first.shape[1], net.in_channels)
+        state = with_input_channels(state, net.in_channels)
+    expected = {key: value for key, value in net.state_dict().items() if not key.startswith("logits.")}
+    wrong = [
+        key
+        for key in expected.keys() | state.keys()
+        if key not in state or key not in expected or state[key].shape != expected[key].shape
+    ]
+    if wrong:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this context network: {len(wrong)} of {len(expected)} arrays are missing, "
+            f"unknown or of another shape, first {sorted(wrong)[:3]}; check MODEL.CONTEXT.NAME, WIDTH and OVERRIDES, "
+            "or convert it by tools/convert_weights.py"
+        )
+    net.load_state_dict(state, strict=False)
+    return data
+
+
+def check_network(net: InceptionNet, data: dict[str, Any], path: str) -> None:
+    """CheckpointError with the lines to set, if the file's network computes something else or wants other pixels."""
+    try:
+        spec = VariantSpec(**data["network"]["spec"])
+    except TypeError as error:
+        raise CheckpointError(f"{path}: its network has a field that is not known here: {error}") from None
+    preprocessing = Preprocessing.from_dict(data["preprocessing"])
+    names = [field.name for field in fields(spec) if field.name not in TRAINING_FIELDS]
+    differing = [name for name in names if getattr(spec, name) != getattr(net.spec, name)]
+    given, wanted = ((p.mean, p.std) for p in (net.preprocessing, preprocessing))
+    same_input = data["network"]["in_channels"] == net.in_channels
+    other_pixels = same_input and not np.allclose(given, wanted, rtol=1e-5)
+    width = data["network"]["width"]
+    if not (differing or other_pixels or width != net.width):
+        return
+    lines = config_lines(spec, preprocessing if same_input else net.preprocessing, width)
+    differing += ["width"] * (width != net.width) + [
+        f"pixels of mean {wanted[0]} and deviation {wanted[1]}"
+    ] * other_pixels
+    raise CheckpointError(
+        f"{path} is of a network that differs from the config's in {', '.join(differing)}; set\n    "
+        + " ".join(f"{key} {value}" for key, value in lines.items())
+    )
+
+
+def config_lines(spec: VariantSpec, preprocessing: Preprocessing, width: float) -> dict[str, str]:
+    """The overrides, as typed in a shell, with which a config's context network is this one."""
+    name, overrides = describe(spec)
+    lines: dict[str, Any] = {"NAME": name, **{f"OVERRIDES.{key}": value for key, value in overrides.items()}}
+    if width != 1.0:
+        lines["WIDTH"] = width
+    if len(preprocessing.mean) == 3:  # flow has one encoding
+        lines["PIXEL_MEAN"], lines["PIXEL_STD"] = list(preprocessing.mean), list(preprocessing.std)
+    return {f"MODEL.CONTEXT.{key}": _typed(value) for key, value in lines.items()}
+
+
+def _typed(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, (tuple, list)) else str(value)

@@ -48,9 +48,7 @@ def run_filter_stats(args: argparse.Namespace) -> None:
         new_figure(1, 1)  # no matplotlib: say so before the work
     rows = filter_stats(read_checkpoint(args.checkpoint)["model"])
     if not rows:
-        raise CheckpointError(
-            f"{args.checkpoint}: no weight of shape (O, C, kT, kH, kW) with kT > 1: no temporal filter"
-        )
+        raise CheckpointError(f"{args.checkpoint}: no temporal filter: no weight (O, C, kT, kH, kW) has kT > 1")
     if args.csv:
         write_csv(rows, args.csv)
     if args.plot:

@@ -1,7 +1,7 @@
 """The family table and Figure 4: what is in them, the tool's arguments, bad input."""
 
 import csv
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -14,9 +14,21 @@ from detect.analysis.family_plot import check_networks, heavy_families, plot_fam
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments):
-    command = [sys.executable, "tools/analyze_model.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Call the tool as the command line does, in this process: exit status, what it printed, its errors."""
+    monkeypatch.setenv("DETECT_DEFAULT_MALLOC", "1")
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["analyze_model.py", *map(str, arguments)])
+        try:
+            runpy.run_path(str(ROOT / "tools" / "analyze_model.py"), run_name="__main__")
+            status = 0
+        except SystemExit as end:
+            status = end.code
+        return status, *capsys.readouterr()
+
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -119,16 +131,17 @@ def test_no_name_is_the_whole_family():
     assert check_networks([]) == backbones.names()
 
 
-def test_tool_writes_table_and_files(tmp_path):
+def test_tool_writes_table_and_files(run, tmp_path):
     table, listing = tmp_path / "family.md", tmp_path / "family.csv"
-    result = run("i2d", "s3dg", "--size", 8, 32, 32, "--width", 0.125, "--markdown", table, "--csv", listing)
-    assert result.returncode == 0, result.stderr
-    assert "one clip of 8 x 32 x 32" in result.stdout and "s3dg" in result.stdout
+    status, printed, errors = run(
+        "i2d", "s3dg", "--size", 8, 32, 32, "--width", 0.125, "--markdown", table, "--csv", listing
+    )
+    assert status == 0, errors
+    assert "one clip of 8 x 32 x 32" in printed and "s3dg" in printed
     assert table.read_text().startswith("| network ") and listing.read_text().startswith("network,parameters,")
 
 
-def test_tool_names_the_legal_networks():
-    result = run("s4d")
-    assert result.returncode == 2
-    assert "unknown network 's4d'" in result.stderr and all(name in result.stderr for name in backbones.names())
-    assert "Traceback" not in result.stderr
+def test_tool_names_the_legal_networks(run):
+    status, _, errors = run("s4d")
+    assert status == 2 and "Traceback" not in errors
+    assert "unknown network 's4d'" in errors and all(name in errors for name in backbones.names())

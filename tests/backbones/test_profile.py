@@ -90,7 +90,7 @@ def test_the_public_graph_of_i3d():
     assert round(profile(on_meta("i3d"), (64, 224, 224)).multiply_adds / 1e9, 2) == 111.15
 
 
-@pytest.mark.parametrize("name", ["i3d", "s3dg", "bottom_heavy_s3d_3"])
+@pytest.mark.parametrize("name", ["i3d", "s3dg"])
 def test_multiply_adds_agree_with_fvcore(name):
     net, size = backbones.build(name, width=0.25, num_classes=7).eval(), (9, 33, 50)
     counted = FlopCountAnalysis(net, torch.randn(1, 3, *size)).unsupported_ops_warnings(False).by_operator()

@@ -1,0 +1,71 @@
+"""Which videos a folder tree or a list file names."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from detect.video.readers import IMAGE_NAME, MissingMediaError
+
+VIDEO_SUFFIXES = {".avi", ".mp4", ".m4v", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
+
+
+def find_videos(source: str | Path, root: str | Path | None = None, skip: Path | None = None) -> dict[str, Path]:
+    """Relative path without extension -> video file or frame folder, in order of the paths.
+
+    `source`: a folder tree (video files by their extension, folders that hold numbered images; links are followed,
+    hidden folders and `skip` are not entered), a video file, or a list: a text file with one path a line, relative to
+    `root` (the list's folder unless given), a label after it allowed. What a list names is returned also if it is not
+    there. Raises MissingMediaError if there is no `source`, ValueError if it holds no video or two would have the same
+    name.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise MissingMediaError(f"{source}: there is no such folder, video file or list")
+    if source.is_file() and source.suffix.lower() not in VIDEO_SUFFIXES:
+        root, paths = Path(root or source.parent), _listed(source, Path(root or source.parent))
+    else:
+        paths = list(_below(source, skip)) if source.is_dir() else [source]
+        root = source if source.is_dir() and paths != [source] else source.parent
+    found: dict[str, Path] = {}
+    for path in sorted(paths):
+        name = _relative_name(path, root)
+        if found.setdefault(name, path) != path:
+            raise ValueError(f"{found[name]} and {path} would both become {name}; rename one")
+    if not found:
+        raise ValueError(
+            f"{source}: no video; expected files {' '.join(sorted(VIDEO_SUFFIXES))}, folders of 00001.jpg, 00002.jpg, "
+            "... or a text file that lists them"
+        )
+    return found
+
+
+def _below(top: Path, skip: Path | None) -> Iterator[Path]:
+    for folder, folders, files in os.walk(top, followlinks=True):
+        here = Path(folder)
+        folders[:] = [name for name in folders if name[0] != "." and not (skip and _same(here / name, skip))]
+        videos = [name for name in files if name[0] != "." and Path(name).suffix.lower() in VIDEO_SUFFIXES]
+        yield from (here / name for name in videos)
+        if not videos and any(IMAGE_NAME.fullmatch(name) for name in files):
+            folders.clear()
+            yield here
+
+
+def _same(a: Path, b: Path) -> bool:
+    return a.absolute() == b.absolute()
+
+
+def _listed(file: Path, root: Path) -> list[Path]:
+    paths = []
+    for line in file.read_text().splitlines():
+        if line := line.strip():
+            whole, before_label = root / line, root / line.rsplit(None, 1)[0]
+            named = whole.suffix.lower() in VIDEO_SUFFIXES or whole.exists()
+            paths.append(whole if named else before_label)
+    return list(dict.fromkeys(paths))
+
+
+def _relative_name(path: Path, root: Path) -> str:
+    name = os.path.relpath(path, root)
+    if name.startswith(".."):
+        raise ValueError(f"{path} is not below {root}; give the folder that all are below as --root")
+    return name if path.is_dir() or path.suffix.lower() not in VIDEO_SUFFIXES else os.path.splitext(name)[0]

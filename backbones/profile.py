@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .inception import InceptionNet
-from .layers import MaxPool
+from .layers import ConvUnit, MaxPool
 
 Size3 = tuple[int, int, int]
 BYTES_PER_POOL_INDEX = 8  # max pooling keeps an int64 position for every output
@@ -22,9 +22,9 @@ class Profile:
     parameters: trained numbers.
     multiply_adds: of convolutions and linear layers, biases left out, as fvcore counts (one multiply-add is one "flop"
         there). For a convolution: outputs x input channels x kernel volume; products with padding count.
-    activation_bytes: what a training step holds for the backward pass: the outputs of every convolution, batch
-        normalisation (its ReLU works in place), pool and stage, each once, and the pools' int64 indices. Left out:
-        parameters, the clip itself, copies that uneven padding makes, and a few numbers per channel.
+    activation_bytes: what a training step holds for the backward pass: the inputs of every convolution, batch
+        normalisation and pool, the outputs of every ReLU and stage, each tensor once, and the pools' int64 indices.
+        Left out: parameters, the clip itself, copies that uneven padding makes, and a few numbers per channel.
     """
 
     parameters: int
@@ -45,25 +45,27 @@ def profile(net: InceptionNet, size: Size3) -> Profile:
     any device, "meta" included. ValueError if a side is less than 1.
     """
     _check_size(size)
-    net = copy.deepcopy(net).to("meta").eval()
+    net = copy.deepcopy(net).to("meta").eval().requires_grad_(True)
+    clip = torch.empty(1, input_channels(net), *size, device="meta").to(memory_format=torch.channels_last_3d)
     multiply_adds, kept, indices = 0, [], 0
 
-    def count(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+    def count(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         nonlocal multiply_adds, indices
         if isinstance(module, nn.Conv3d | nn.Linear):
             multiply_adds += output.numel() * module.weight[0].numel()
-        if not isinstance(module, nn.Linear):
+        if isinstance(module, nn.Conv3d | nn.BatchNorm3d | MaxPool) and inputs[0] is not clip:
+            kept.append(inputs[0])
+        if isinstance(module, ConvUnit) or module in stages:
             kept.append(output)
         if isinstance(module, MaxPool):
             indices += output.numel() * BYTES_PER_POOL_INDEX
 
     stages = set(net.stages)
     for module in net.modules():
-        if module in stages or isinstance(module, nn.Conv3d | nn.Linear | nn.BatchNorm3d | MaxPool):
-            module.register_forward_hook(count)
-    with torch.no_grad():
-        net(torch.empty(1, input_channels(net), *size, device="meta"))
-    storages = {output.untyped_storage()._cdata: output.numel() * output.element_size() for output in kept}
+        module.register_forward_hook(count)
+    with torch.enable_grad():  # layers may work in place where no gradient is wanted
+        net(clip)
+    storages = {tensor.untyped_storage()._cdata: tensor.numel() * tensor.element_size() for tensor in kept}
     return Profile(sum(p.numel() for p in net.parameters()), multiply_adds, sum(storages.values()) + indices)
 
 

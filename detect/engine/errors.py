@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from detect.analysis.plots import MissingExtraError
 from detect.config_node import ConfigError
 from detect.data.checks import AnnotationError
 from detect.data.loader import TooManyBadSamples
@@ -14,7 +15,7 @@ from detect.weights import CheckpointError
 
 USER_ERRORS = (
     ConfigError, AnnotationError, TooManyBadSamples, UnsafePickleError, CheckpointError, FrameReadError,
-    OSError, FloatingPointError, ValueError,
+    MissingExtraError, OSError, FloatingPointError, ValueError,
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Looking into networks: what they cost, and what their filters hold."""

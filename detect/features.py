@@ -1,0 +1,225 @@
+"""What `tools/extract_features.py` does: activations of a network for every clip of many videos."""
+
+import argparse
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import backbones
+from detect.data.media import hash_files
+from detect.demo import container_facts
+from detect.files import atomic_file
+from detect.video.inputs import find_videos
+from detect.video.readers import FrameReadError, iter_frames
+from detect.video.transforms import Window, resize
+from detect.weights import CheckpointError, first_line, read_checkpoint
+
+SETTINGS = "settings.json"
+BAD_INPUTS = "bad_inputs.txt"
+LEGAL_ENDPOINTS = (*backbones.ENDPOINTS, "logits")
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """How clips are cut and what is kept of them; ValueError for values that make no sense.
+
+    clip_length, clip_stride: of the clips, in frames after every `frame_step`-th was taken.  resize, crop: (height,
+    width) a frame is brought to, and of its centre that is kept.  pool: "mean" over time and space, or "none".
+    """
+
+    endpoints: tuple[str, ...] = ("mixed_5c",)
+    pool: str = "mean"
+    clip_length: int = 64
+    clip_stride: int = 64
+    frame_step: int = 1
+    resize: tuple[int, int] = (256, 256)
+    crop: tuple[int, int] = (224, 224)
+
+    def __post_init__(self):
+        for name in self.endpoints:
+            if name not in LEGAL_ENDPOINTS:
+                raise ValueError(f"unknown endpoint {name!r}; the endpoints are {', '.join(LEGAL_ENDPOINTS)}")
+        if not self.endpoints or self.pool not in ("mean", "none"):
+            raise ValueError(f"endpoints {self.endpoints}, pool {self.pool!r}: at least one endpoint, and mean or none")
+        for name in ("clip_length", "clip_stride", "frame_step"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if min(self.crop) < 1 or any(c > r for c, r in zip(self.crop, self.resize, strict=True)):
+            raise ValueError(f"crop {self.crop} of a frame of {self.resize}: at least 1 x 1, and it must fit")
+
+
+def run_extract_features(args: argparse.Namespace) -> None:
+    """See tools/extract_features.py. Exit status 1 if a video is bad, ValueError CheckpointError for bad arguments."""
+    settings = FeatureSettings(
+        tuple(args.endpoint), args.pool, args.clip_length,
+        args.clip_length if args.clip_stride is None else args.clip_stride, args.frame_step,
+        tuple(args.resize), tuple(args.crop),
+    )  # fmt: skip
+    net, preprocessing = load_network(args.weights, args.network, args.width)
+    network = ClipNetwork(net, preprocessing, args.device, args.batch_size)
+    output = Path(args.output)
+    record = {"weights": hash_files([Path(args.weights)]), "network": args.network, **asdict(settings)}
+    _claim(output, json.loads(json.dumps(record)))
+    if _extract_all(find_videos(args.input, args.root, skip=output), output, network, settings):
+        raise SystemExit(1)
+
+
+def load_network(path: str, name: str | None, width: float = 1.0) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a checkpoint and its recorded preprocessing ({} where it has none).
+
+    name, width: of the network of a plain state dict, which does not say. CheckpointError if it does not fit.
+    """
+    data = read_checkpoint(path)
+    preprocessing = data.get("preprocessing", {})
+    if name is None:
+        if "network" not in data:
+            raise CheckpointError(f"{path}: does not say which network it is of; give --network NAME")
+        return backbones.load_network(path), preprocessing
+    state = data["model"]
+    classes = state["logits.weight"].shape[0] if "logits.weight" in state else 400
+    net = backbones.build(name, num_classes=classes, width=width)
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: does not fit {name} of width {width}: {first_line(error)}") from error
+    return net, preprocessing
+
+
+class ClipNetwork:
+    """A network in evaluation mode that takes uint8 clips and normalises them as its weights expect.
+
+    preprocessing: {"mean", "std"}: pixels 0..255 become (pixel - mean) / std (default 127.5 both: -1 .. 1);
+    {"channel_order"}: "RGB" or "BGR". ValueError for a network of other input.
+    """
+
+    def __init__(self, net: nn.Module, preprocessing: dict[str, Any], device: str = "cpu", batch_size: int = 1):
+        if batch_size < 1:
+            raise ValueError(f"batch size {batch_size}: at least 1 clip is needed")
+        order = preprocessing.get("channel_order", "RGB")
+        channels = next(module for module in net.modules() if isinstance(module, nn.Conv3d)).in_channels
+        if order not in ("RGB", "BGR") or channels != 3:
+            raise ValueError(f"the network takes {channels} channels {order}; videos are read as RGB or BGR only")
+        self.net, self.device, self.batch_size, self.reverse = net.to(device).eval(), device, batch_size, order == "BGR"
+        mean, std = (preprocessing.get(key, (127.5,) * 3) for key in ("mean", "std"))
+        self.mean, self.std = (torch.tensor(v, device=device).reshape(1, 3, 1, 1, 1) for v in (mean, std))
+
+    @torch.inference_mode()
+    def endpoints(self, clips: np.ndarray, names: tuple[str, ...]) -> dict[str, Tensor]:
+        """clips: (N, T, H, W, 3) uint8 RGB -> the named activations, each (N, C, T', H', W')."""
+        x = torch.from_numpy(clips).to(self.device).permute(0, 4, 1, 2, 3)  # (N, 3, T, H, W), channels last in memory
+        x = x.flip(1) if self.reverse else x
+        return self.net.endpoints((x.float() - self.mean) / self.std, names)
+
+
+def sliding_clips(frames: Iterable, length: int, stride: int) -> Iterator[tuple[int, list, int]]:
+    """(first frame, its `length` frames, how many of them are real) from 0 on, every `stride` frames.
+
+    The last clip is the one that reaches the last frame, with that frame repeated where the video ends before the clip
+    does; with a stride above the length, clips whose first frame is beyond the end are not made. `length` frames are
+    held.
+    """
+    window: deque = deque()
+    start = count = 0
+    for frame in frames:
+        count += 1
+        if count > start:
+            window.append(frame)
+        if count == start + length:
+            yield start, list(window), length
+            start += stride
+            for _ in range(min(stride, length)):
+                window.popleft()
+    if window and (start == 0 or start - stride + length < count):
+        yield start, [*window, *[window[-1]] * (length - len(window))], len(window)
+
+
+def extract_features(path: str | Path, network: ClipNetwork, settings: FeatureSettings) -> dict[str, np.ndarray]:
+    """The arrays of one video, as the docstring of tools/extract_features.py says. FrameReadError if a frame does not
+    decode. Each frame is decoded once; a batch of clips is held beside the features.
+    """
+    step, count = settings.frame_step, 0
+
+    def prepared() -> Iterator[np.ndarray]:
+        nonlocal count
+        for frame in iter_frames(path, threads=0):
+            if count % step == 0:
+                yield _prepare(frame, settings)
+            count += 1
+
+    clips = sliding_clips(prepared(), settings.clip_length, settings.clip_stride)
+    starts, real, found = [], [], {name: [] for name in settings.endpoints}
+    while batch := list(islice(clips, network.batch_size)):
+        starts += [start * step for start, _, _ in batch]
+        real += [number for _, _, number in batch]
+        stacked = np.stack([np.stack(frames) for _, frames, _ in batch])
+        for name, value in network.endpoints(stacked, settings.endpoints).items():
+            found[name].append((value.mean(dim=(2, 3, 4)) if settings.pool == "mean" else value).cpu().numpy())
+    fps = np.nan if os.path.isdir(path) else container_facts(str(path))[0]
+    return {
+        **{name: np.concatenate(parts) for name, parts in found.items()},
+        "start_frame": np.array(starts, np.int64),
+        "real_frames": np.array(real, np.int64),
+        "num_frames": np.int64(count),
+        "fps": np.float64(fps),
+    }
+
+
+def _prepare(frame: np.ndarray, settings: FeatureSettings) -> np.ndarray:
+    (height, width), (h, w) = settings.resize, settings.crop
+    return Window((width - w) // 2, (height - h) // 2, w, h).cut(resize(frame, (height, width)))
+
+
+def _claim(output: Path, record: dict[str, Any]) -> None:
+    """Note what the folder's features are of. ValueError if it holds others."""
+    file = output / SETTINGS
+    if file.exists():
+        old = json.loads(file.read_text())
+        keys = [key for key in record | old if old.get(key) != record.get(key)]
+        differing = [f"{key} {old.get(key)} (now {record.get(key)})" for key in keys]
+        if differing:
+            raise ValueError(f"{output} holds features of {', '.join(differing)}; give another --output")
+        return
+    with atomic_file(file) as stream:
+        stream.write(json.dumps(record, indent=1).encode())
+
+
+def _extract_all(
+    videos: dict[str, Path], output: Path, network: ClipNetwork, settings: FeatureSettings
+) -> dict[Path, FrameReadError]:
+    """Features of every video that has none yet. Returns the videos that do not decode, which bad_inputs.txt lists."""
+    todo = {output / f"{name}.npz": path for name, path in videos.items() if not (output / f"{name}.npz").exists()}
+    bad: dict[Path, FrameReadError] = {}
+    for target, path in tqdm(todo.items(), "features", unit="video", disable=None):
+        try:
+            arrays = extract_features(path, network, settings)
+        except FrameReadError as error:
+            bad[path] = error
+            continue
+        with atomic_file(target) as file:
+            np.savez(file, **arrays)
+    _report(bad, output / BAD_INPUTS)
+    done = len(todo) - len(bad)
+    print(f"{len(videos)} videos: {done} done, {len(videos) - len(todo)} were done before, {len(bad)} bad")
+    return bad
+
+
+def _report(bad: dict[Path, FrameReadError], file: Path) -> None:
+    if not bad:
+        file.unlink(missing_ok=True)
+        return
+    with atomic_file(file) as stream:
+        stream.write("".join(f"{path}\t{reason}\n" for path, reason in bad.items()).encode())
+    for reason in bad.values():
+        print(f"bad input: {reason}", file=sys.stderr)
+    print(f"bad inputs are listed in {file}", file=sys.stderr)

@@ -67,7 +67,7 @@ def run_extract_features(args: argparse.Namespace) -> None:
         tuple(args.resize), tuple(args.crop),
     )  # fmt: skip
     net, preprocessing = load_network(args.weights, args.network, args.width)
-    network = ClipNetwork(net, preprocessing, args.device, args.batch_size)
+    network = ClipNetwork(backbones.fold_batch_norm(net), preprocessing, args.device, args.batch_size)
     output = Path(args.output)
     record = {"weights": hash_files([Path(args.weights)]), "network": args.network, **asdict(settings)}
     _claim(output, json.loads(json.dumps(record)))

@@ -186,7 +186,6 @@ def test_network_of_a_plain_state_dict(net, weights, tmp_path):
         load_network(str(weights), "i22d")
 
 
-@pytest.mark.skipif(not hasattr(backbones, "network_state"), reason="this version records no network in checkpoints")
 def test_network_and_preprocessing_of_a_recorded_checkpoint(net, tmp_path):
     content = backbones.network_state(net)
     content["preprocessing"] = {"mean": [1.0, 2, 3], "std": [4.0, 5, 6], "channel_order": "BGR", "frame_rate": 25.0}

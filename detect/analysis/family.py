@@ -96,7 +96,8 @@ def analyze(
     """One row a network, with the keys COLUMNS; what is not known is None.
 
     size: frames, height, width.  device: where to measure latency and peak memory, each network in a process of its
-    own; None measures nothing.  threads: of a CPU (PyTorch's default).  options: of `backbones.build`.
+    own, batch normalisation folded; None measures nothing.  threads: of a CPU (PyTorch's default).  options: of
+    `backbones.build`.
     """
     rows = []
     for name in tqdm(names, "networks", unit="network", disable=None):
@@ -124,7 +125,7 @@ def measure_in_process(
 def _measure(name, size, device, repeat, threads, options) -> Measurement:
     if threads:
         torch.set_num_threads(threads)
-    return measure(backbones.build(name, **options), size, device, repeat)
+    return measure(backbones.fold_batch_norm(backbones.build(name, **options).eval()), size, device, repeat)
 
 
 def describe_device(device: str) -> str:

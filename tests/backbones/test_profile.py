@@ -74,7 +74,7 @@ def closed_form_multiply_adds(name: str, size: tuple[int, int, int], classes: in
         total += t * h * w * c * (r1 + r2)
         total += conv(unit, c, b0, 1) + conv(unit, r1, b1, 3) + conv(unit, r2, b2, 3) + conv(unit, c, b3, 1)
         c = b0 + b1 + b2 + b3
-    window_t, window_s = getattr(backbones.VariantSpec, "head_window", (2, 0))  # of the average pool; 0: everywhere
+    window_t, window_s = backbones.VariantSpec(separable=True).head_window  # of the average pool; 0: everywhere
     windows = [max(n - k + 1, 1) if k else 1 for n, k in ((t, window_t), (h, window_s), (w, window_s))]
     return total + math.prod(windows) * 1024 * classes
 

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+ROWS_OF_A_SHARE = 4096
+
 
 def temporal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: tuple[int, int]) -> Tensor:
     """x: (N, C, T, H, W) channels last.  weight: (O, C, k, 1, 1).  padding: zeros before and after in time.
@@ -33,9 +35,26 @@ def _in_full_precision(x: Tensor, weight: Tensor) -> bool:
 def _forward(flat: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: tuple[int, int]) -> Tensor:
     """weight: (O, C, k, 1).  Returns (N, O, S, P)."""
     before, after = padding
-    if before != after:
-        flat, before = F.pad(flat, [0, 0, before, after]), 0
-    return F.conv2d(flat, weight, bias, (stride, 1), (before, 0))
+    if before == after:
+        return F.conv2d(flat, weight, bias, (stride, 1), (before, 0))
+    if flat.device.type == "cpu" and _in_full_precision(flat, weight) and not torch.compiler.is_compiling():
+        return _forward_products(flat, weight, bias, stride, padding)
+    return F.conv2d(F.pad(flat, [0, 0, before, after]), weight, bias, (stride, 1))
+
+
+def _forward_products(
+    flat: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: tuple[int, int]
+) -> Tensor:
+    """For uneven padding: as fast as `conv2d` on a padded copy, without the copy, which is the largest of S3D."""
+    n, _, t, p = flat.shape
+    o, _, k, _ = weight.shape
+    steps = (t + sum(padding) - k) // stride + 1
+    x, kernel = flat.permute(0, 2, 3, 1).contiguous(), weight[..., 0].permute(2, 1, 0).contiguous()  # (k, C, O)
+    y = x.new_zeros(n, steps, p, o) if bias is None else bias.expand(n, steps, p, o).contiguous()
+    for run, offset, sources in sorted(_products(steps, t, k, stride, padding[0]), key=lambda run: run[0].start):
+        for clip in range(n):
+            y[clip, run].flatten(0, 1).addmm_(x[clip, sources].flatten(0, 1), kernel[offset])
+    return y.permute(0, 3, 1, 2)
 
 
 class _TemporalConv(torch.autograd.Function):
@@ -58,7 +77,7 @@ class _TemporalConv(torch.autograd.Function):
             for clip in range(len(x)):
                 g_rows, x_rows = g[clip, steps].flatten(0, 1), x[clip, sources].flatten(0, 1)  # views
                 if need_weight:
-                    grad_kernel[offset].addmm_(g_rows.t(), x_rows)
+                    grad_kernel[offset] += _inner(g_rows, x_rows)
                 if need_x:
                     grad_x[clip, sources].flatten(0, 1).addmm_(g_rows, kernel[offset])
         if need_x:
@@ -66,6 +85,17 @@ class _TemporalConv(torch.autograd.Function):
         if need_weight:
             grad_kernel = grad_kernel.permute(1, 2, 0)[..., None]
         return grad_x, grad_kernel, g.sum(dim=(0, 1, 2)) if need_bias else None, None, None
+
+
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """a.t() @ b of (R, O) and (R, C), R long: by a share of the rows for each thread, up to 1.8 times as fast."""
+    parts = max(min(torch.get_num_threads(), len(a) // ROWS_OF_A_SHARE), 1)
+    if parts == 1:
+        return a.t() @ b
+    rows = len(a) // parts
+    shares = [v[: parts * rows].unflatten(0, (parts, rows)) for v in (a, b)]
+    total = torch.bmm(shares[0].transpose(1, 2), shares[1]).sum(0)
+    return total.addmm_(a[parts * rows :].t(), b[parts * rows :])
 
 
 def _products(outputs: int, inputs: int, kernel: int, stride: int, before: int) -> Iterator[tuple[slice, int, slice]]:

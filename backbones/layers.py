@@ -138,17 +138,8 @@ class Gate(nn.Module):
         self.fc = nn.Linear(c, c, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = torch.sigmoid(self.fc(_mean(x)))[:, :, None, None, None]
+        weight = torch.sigmoid(self.fc(x.mean(dim=(2, 3, 4))))[:, :, None, None, None]
         return x * weight if torch.is_grad_enabled() else x.mul_(weight)  # x is the unit's own output
-
-
-def _mean(x: Tensor) -> Tensor:
-    """Mean over time and space, (N, C). On a CPU as a product with ones, several times as fast as `mean`."""
-    n, c, t, h, w = x.shape
-    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
-        return x.mean(dim=(2, 3, 4))
-    rows = x.permute(0, 2, 3, 4, 1).reshape(n, t * h * w, c)
-    return (x.new_full((n, 1, t * h * w), 1 / (t * h * w)) @ rows)[:, 0]
 
 
 class MaxPool(nn.Module):

@@ -71,5 +71,5 @@ def plot_family(rows: Sequence[dict[str, Any]], path: str | Path, results: dict[
             axes.plot(xs, ys, label=name, **style)
         axes.set(xlabel=label if results else "K", ylabel="top-1 accuracy, %" if results else label)
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     save_figure(figure, path)

@@ -3,7 +3,8 @@
 Keys that Detectron2 has carry Detectron2's name; a config file means the same with and without it.
 "D2 only" marks keys that only Detectron2's own components read; ours do what the default says.
 Sources: [P] the paper (Xie et al., ECCV 2018, section 5.3), [O] TensorFlow Object Detection API sample
-configs, on whose defaults the paper builds, [D2] Detectron2's default, [D] decided here.
+configs, on whose defaults the paper builds, [D2] Detectron2's default, [D] decided here. Keys marked "classifier"
+are read by tools/train_classifier.py only; its other defaults are in configs/Base-ActionClassifier.yaml.
 """
 
 from __future__ import annotations
@@ -55,9 +56,12 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.CONTEXT.WEIGHTS", "", "[P] Kinetics weights of the context network (a file); empty for random"),
     ("MODEL.CONTEXT.PIXEL_MEAN", [127.5, 127.5, 127.5], "[P] with the next key, pixels become -1 .. 1"),
     ("MODEL.CONTEXT.PIXEL_STD", [127.5, 127.5, 127.5], "[P] see the previous key"),
-    ("MODEL.CONTEXT.NORM", "FrozenBN", "[O] FrozenBN keeps batch-norm statistics and scale, BN trains them"),
+    ("MODEL.CONTEXT.NORM", "FrozenBN", "[O] FrozenBN keeps batch-norm statistics and scale; BN, SyncBN train them"),
     ("MODEL.CONTEXT.FREEZE_AT", "", "[D] freeze the context network up to this endpoint"),
     ("MODEL.CONTEXT.OVERRIDES", {}, "[D] fields of the network's variant to change, by name; any keys"),
+
+    ("MODEL.CLASSIFIER.DROPOUT", 0.2, "[P] classifier: share of pooled features dropped in training"),
+    ("MODEL.CLASSIFIER.LABEL_SMOOTHING", 0.0, "[D] classifier: share of the target spread over all classes"),
 
     ("MODEL.ANCHOR_GENERATOR.SIZES", [[64, 128, 256, 512]], "[O] anchor sides, input pixels, per map"),
     ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", [[0.5, 1.0, 2.0]], "[O] anchor height / width, per feature map"),
@@ -102,6 +106,8 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("INPUT.FORMAT", "RGB", "[D] channel order of the keyframe: RGB or BGR (Detectron2's zoo weights)"),
     ("INPUT.NUM_FRAMES", 20, "[P] frames of context, keyframe at position NUM_FRAMES // 2"),
     ("INPUT.SIZE", (320, 400), "[P] height, width of the network input; the aspect is not kept"),
+    ("INPUT.MODALITY", "rgb", "[P] classifier: rgb or flow"),
+    ("INPUT.RESIZE", (256, 256), "[P] classifier: height, width of the frames of which SIZE is cropped"),
     ("INPUT.FLIP_PROB", 0.5, "[O] chance of a horizontal flip in training"),
     ("INPUT.COLOR_JITTER", 0.0, "[D] brightness, contrast, saturation vary by up to this share in training"),
     ("INPUT.SCALE_JITTER", (1.0, 1.0), "[D] smallest and largest zoom in training"),
@@ -115,6 +121,8 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("SOLVER.OPTIMIZER", "sgd", "[P] sgd or adamw"),
     ("SOLVER.IMS_PER_BATCH", 1, "[O] clips per step over all processes; the learning rate belongs to it"),
     ("SOLVER.ACCUMULATE", 1, "[D] batches of IMS_PER_BATCH whose gradients are averaged into one step"),
+    ("SOLVER.REFERENCE_BATCH", 0, "[D] clips a step that BASE_LR is for; scaled linearly to another; 0: never"),
+    ("SOLVER.EMA_DECAY", 0.0, "[D] classifier: decay a step of averaged weights, tested and saved; 0: none"),
     ("SOLVER.BASE_LR", 3e-4, "[O] learning rate after the warm-up"),
     ("SOLVER.BASE_LR_END", 0.0, "[D2] last learning rate of WarmupCosineLR"),
     ("SOLVER.MOMENTUM", 0.9, "[O] momentum of sgd"),
@@ -138,7 +146,12 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("SOLVER.AMP.ENABLED", False, "[D] bfloat16 autocast in training"),
 
     ("TEST.EVAL_PERIOD", 0, "[D2] steps between evaluations; 0 evaluates once, at the end"),
-    ("TEST.IMS_PER_BATCH", 1, "[D] keyframes per forward pass and process"),
+    ("TEST.IMS_PER_BATCH", 1, "[D] keyframes, or parts of videos, per forward pass and process"),
+    ("TEST.CLIPS", 0, "[P] classifier: 0 tests all frames, n as many clips of INPUT.NUM_FRAMES, evenly spread"),
+    ("TEST.CROPS", 1, "[P] classifier: 1 tests the centre crop, 3 also both ends of the longer side"),
+    ("TEST.PAD_FRAMES", 0, "[P] classifier: shorter videos are looped to so many frames"),
+    ("TEST.CHUNK_FRAMES", 320, "[D] classifier: frames of one pass; longer videos take several, in equal memory"),
+    ("TEST.SAVE_SCORES", False, "[D] classifier: write scores.npz beside results.json, as --save-scores"),
     ("TEST.DETECTIONS_PER_IMAGE", 300, "[O] detections kept per keyframe"),
     ("TEST.DETECTIONS_PER_CLASS", 100, "[O] detections kept per keyframe and class"),
     ("TEST.PRESET", "voc", "[D] frame-mAP protocol: voc, tfod, act, peng, gurkirt or yowo"),

@@ -6,9 +6,9 @@ over it.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -33,9 +33,17 @@ class TooManyBadSamples(RuntimeError):
     """More samples cannot be read than the configuration tolerates; the message lists the files."""
 
 
+class TrainDataset(Protocol):
+    """Samples to train on: dicts with `image_id` and `file_name`, which name it in messages, and the mapper's needs."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+
 def build_train_loader(
-    dataset: KeyframeDataset,
-    mapper: ClipMapper,
+    dataset: "TrainDataset",
+    mapper: Callable[[dict[str, Any], np.random.Generator], dict[str, Any]],
     batch_size_per_rank: int,
     *,
     seed: int,
@@ -46,7 +54,7 @@ def build_train_loader(
     rank: int = 0,
     world_size: int = 1,
 ) -> "TrainLoader":
-    """An endless iterable of batches, lists of `batch_size_per_rank` dicts from the mapper.
+    """An endless iterable of batches, lists of `batch_size_per_rank` dicts from `mapper(dataset[i], rng)`.
 
     Each epoch is a new permutation of the dataset. `start_sample` is how many samples all ranks together have
     had (iterations done x batch size x ranks): the stream goes on from there exactly. A sample that cannot be
@@ -55,14 +63,14 @@ def build_train_loader(
     bad.
     """
     if len(dataset) == 0:
-        raise ValueError(f"{dataset.dataset.name} has no keyframes to train on")
+        raise ValueError("the training set has nothing to train on; see DATASETS.TRAIN and the notes of its reader")
     if batch_size_per_rank < 1 or not 0 <= max_bad_share <= 1:
         raise ValueError(
             f"batch size {batch_size_per_rank}, max_bad_share {max_bad_share}; expected at least 1 and 0 to 1"
         )
     positions = _Positions(batch_size_per_rank, start_sample, rank, world_size)
     samples = _TrainSamples(dataset, mapper, seed)
-    batches = DataLoader(samples, batch_sampler=positions, **_worker_options(num_workers))
+    batches = DataLoader(samples, batch_sampler=positions, **worker_options(num_workers))
     return TrainLoader(batches, max_bad_share, bad_inputs_file)
 
 
@@ -83,7 +91,7 @@ def build_test_loader(
     last dict has `decoded_frames`, if the video can be read; a length other than annotated is logged and counted.
     """
     videos = _VideoStream(dataset, mapper, rank, world_size)
-    batches = DataLoader(videos, batch_size=batch_size, **_worker_options(num_workers))
+    batches = DataLoader(videos, batch_size=batch_size, **worker_options(num_workers))
     shards = [videos.shard(worker, max(num_workers, 1)) for worker in range(max(num_workers, 1))]
     sizes = [sum(len(dataset.keyframes[video]) for video in shard) for shard in shards]
     return TestLoader(batches, sum(-(-size // batch_size) for size in sizes), sum(sizes))
@@ -99,7 +107,8 @@ def _init_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def _worker_options(num_workers: int) -> dict[str, Any]:
+def worker_options(num_workers: int) -> dict[str, Any]:
+    """DataLoader arguments of every loader here: batches are lists, workers have one thread each."""
     return {"num_workers": num_workers, "collate_fn": _as_list, "worker_init_fn": _init_worker}
 
 
@@ -119,7 +128,7 @@ class _Positions:
 class _TrainSamples(Dataset):
     """Position in the stream -> (mapped sample, or None, and the failures on the way to it)."""
 
-    def __init__(self, dataset: KeyframeDataset, mapper: ClipMapper, seed: int):
+    def __init__(self, dataset: "TrainDataset", mapper: Callable, seed: int):
         self.dataset, self.mapper, self.seed = dataset, mapper, seed
         self.epoch, self.order = -1, np.empty(0, np.int64)
 
@@ -173,9 +182,7 @@ class TrainLoader:
         self._bad_files[file] = message
         logger.warning("%s", message)
         if self._bad_inputs_file:
-            self._bad_inputs_file.parent.mkdir(parents=True, exist_ok=True)
-            with self._bad_inputs_file.open("a") as lines:
-                lines.write(f"{file}\t{message}\n")
+            append_bad_inputs(self._bad_inputs_file, [(file, message)])
 
     def _too_many(self) -> TooManyBadSamples:
         shown = list(self._bad_files.values())[:20]
@@ -190,6 +197,15 @@ class TrainLoader:
                 ]
             )
         )
+
+
+def append_bad_inputs(path: Path, rows: Iterable[tuple[str, str]]) -> None:
+    """Add lines `file<tab>message` for those that are not there yet; no rows make no file."""
+    known = set(path.read_text().splitlines()) if path.exists() else set()
+    if new := [line for file, message in rows if (line := f"{file}\t{message}") not in known]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as lines:
+            lines.write("\n".join(new) + "\n")
 
 
 def _length_message(sample: dict[str, Any]) -> str:

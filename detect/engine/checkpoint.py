@@ -6,6 +6,7 @@ import logging
 import os
 import random
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,28 @@ from detect.files import atomic_file
 from detect.weights import CheckpointError, first_line, read_checkpoint
 
 logger = logging.getLogger(__name__)
+_LISTED_IN_FULL = 30  # entries of a list in a message
 
 
 class ActionCheckpointer(Checkpointer):
     """Saves `{"model", "<checkpointable>", ..., "tag", "rng"}`; loads it, Detectron2's files and state dicts.
 
     `tag` identifies the model beyond its shapes, as {"meta_architecture": "ActionRCNN", "classes": [...]};
-    strict loading refuses a file with another value for the same entry.
+    strict loading refuses a file with another value for the same entry. `entries` are saved along as they are.
     Call `save` and `load` on every rank; rank 0 writes.
     """
 
-    def __init__(self, model: nn.Module, save_dir: str = "", *, tag: dict | None = None, **checkpointables: Any):
+    def __init__(
+        self,
+        model: nn.Module,
+        save_dir: str = "",
+        *,
+        tag: dict | None = None,
+        entries: dict[str, Any] | None = None,
+        **checkpointables: Any,
+    ):
         super().__init__(model, save_dir, save_to_disk=is_main_process(), **checkpointables)
+        self.entries = dict(entries or {})
         self.tag = {name: _as_list(value) for name, value in (tag or {}).items()}
 
     def save(self, name: str, **kwargs: Any) -> None:
@@ -39,7 +50,7 @@ class ActionCheckpointer(Checkpointer):
         """
         if not self.save_dir:
             return
-        data = {"tag": self.tag, "rng": all_gather_object(random_state()), **kwargs}
+        data = {**self.entries, "tag": self.tag, "rng": all_gather_object(random_state()), **kwargs}
         data.update({key: obj.state_dict() for key, obj in self.checkpointables.items()})
         if self.save_to_disk:
             data["model"] = self.model.state_dict()
@@ -159,7 +170,20 @@ def _fit(model: nn.Module, state: dict[str, Any], path: str, strict: bool) -> di
 def _compare_tags(found: dict[str, Any], own: dict[str, Any], path: str) -> None:
     for name in sorted(found.keys() & own.keys()):
         if found[name] != own[name]:
-            raise CheckpointError(f"{path}: was saved with {name} {found[name]}, but this model has {own[name]}")
+            theirs, ours = _difference(found[name], own[name])
+            raise CheckpointError(f"{path}: was saved with {name} {theirs}, but this model has {ours}")
+
+
+def _difference(found: Any, own: Any) -> tuple[Any, Any]:
+    """Both values; of two long lists, such as label maps, their lengths and the first places where they differ."""
+    if not (isinstance(found, list) and isinstance(own, list)) or max(len(found), len(own)) <= _LISTED_IN_FULL:
+        return found, own
+    where = [i for i, (a, b) in enumerate(zip_longest(found, own)) if a != b][:3]
+
+    def shown(values: list) -> str:
+        return f"(of {len(values)} entries) {', '.join(f'{i}: {values[i]}' for i in where if i < len(values))}"
+
+    return shown(found), shown(own)
 
 
 def _load_part(obj: Any, state: Any, key: str, path: str) -> None:

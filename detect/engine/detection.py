@@ -23,11 +23,9 @@ from detect.data.loader import build_test_loader, build_train_loader
 from detect.data.records import ActionDataset, KeyframeDataset
 from detect.engine.checkpoint import ActionCheckpointer
 from detect.engine.defaults import default_setup
-from detect.engine.distributed import barrier, get_rank, get_world_size, is_main_process, wrap_model
+from detect.engine.distributed import barrier, get_rank, get_world_size, is_main_process
 from detect.engine.errors import explain_errors
-from detect.engine.solver import build_lr_scheduler, build_optimizer, clip_norm
-from detect.engine.trainer import Trainer
-from detect.engine.writers import default_writers
+from detect.engine.training import batch_per_process, can_resume, fit, share_buffers
 from detect.evaluation import FrameAPEvaluator, preset
 from detect.evaluation.report import summary_line
 from detect.modeling import build_model
@@ -54,34 +52,21 @@ def main(args: argparse.Namespace) -> dict[str, Any]:
 def train(cfg: CfgNode, seed: int, resume: bool) -> dict[str, Any]:
     """Train to SOLVER.MAX_ITER, evaluating as TEST.EVAL_PERIOD says; returns the last results by dataset."""
     dataset = training_set(cfg)
-    resume = resume and (Path(cfg.OUTPUT_DIR) / "last_checkpoint").exists()
+    resume = can_resume(cfg, resume)
     model = build_model(cfg, initial_weights=not resume)
     logger.info("%s with %.2f M parameters", type(model).__name__, sum(p.numel() for p in model.parameters()) / 1e6)
     warn_of_frozen_random_statistics(cfg)
-    optimizer = build_optimizer(cfg, model)
-    schedule = build_lr_scheduler(cfg, optimizer)
-    checkpointer = ActionCheckpointer(
-        model, cfg.OUTPUT_DIR, tag=checkpoint_tag(cfg, dataset), optimizer=optimizer, schedule=schedule
+    tag = checkpoint_tag(cfg, dataset)
+    if not resume:
+        ActionCheckpointer(model, tag=tag).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+    return fit(
+        cfg,
+        model,
+        lambda start: training_batches(cfg, dataset, seed, start),
+        (lambda: evaluate_all(cfg, model, seed)) if cfg.DATASETS.TEST else None,
+        resume=resume,
+        tag=tag,
     )
-    loaded = checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
-    start = loaded.get("iteration", -1) + 1 if resume else 0
-    trainer = Trainer(
-        wrap_model(model),
-        optimizer,
-        schedule,
-        training_batches(cfg, dataset, seed, start),
-        checkpointer,
-        default_writers(cfg.OUTPUT_DIR, cfg.SOLVER.MAX_ITER) if is_main_process() else [],
-        max_iter=cfg.SOLVER.MAX_ITER,
-        start_iter=start,
-        checkpoint_period=cfg.SOLVER.CHECKPOINT_PERIOD,
-        eval_period=cfg.TEST.EVAL_PERIOD,
-        evaluate=(lambda: evaluate_all(cfg, model, seed)) if cfg.DATASETS.TEST else None,
-        clip_norm=clip_norm(cfg),
-        accumulate=cfg.SOLVER.ACCUMULATE,
-        amp_dtype=torch.bfloat16 if cfg.SOLVER.AMP.ENABLED else None,
-    )
-    return trainer.train()
 
 
 def evaluate_checkpoint(cfg: CfgNode, seed: int) -> dict[str, Any]:
@@ -142,20 +127,17 @@ def training_set(cfg: CfgNode) -> KeyframeDataset:
 
 def training_batches(cfg: CfgNode, dataset: KeyframeDataset, seed: int, start_iter: int = 0):
     """Endless batches of this process's share of SOLVER.IMS_PER_BATCH, from where iteration `start_iter` begins."""
-    world, batch = get_world_size(), cfg.SOLVER.IMS_PER_BATCH
-    if batch % world:
-        raise ValueError(f"SOLVER.IMS_PER_BATCH is {batch}, not a multiple of the {world} processes")
     return build_train_loader(
         dataset,
         ClipMapper.from_config(cfg, is_train=True),
-        batch // world,
+        batch_per_process(cfg),
         seed=seed,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
-        start_sample=start_iter * batch * cfg.SOLVER.ACCUMULATE,
+        start_sample=start_iter * cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATE,
         max_bad_share=cfg.DATALOADER.MAX_BAD_SHARE,
         bad_inputs_file=Path(cfg.OUTPUT_DIR) / "bad_inputs.txt",
         rank=get_rank(),
-        world_size=world,
+        world_size=get_world_size(),
     )
 
 
@@ -185,9 +167,7 @@ def build_evaluator(
 
 def evaluate_all(cfg: CfgNode, model: nn.Module, seed: int | None = None) -> dict[str, Any]:
     """Evaluate on every set of DATASETS.TEST: {set: results}, {} on ranks above 0."""
-    if get_world_size() > 1:  # running statistics differ between ranks; the checkpoint holds those of rank 0
-        for buffer in model.buffers():
-            torch.distributed.broadcast(buffer, 0)
+    share_buffers(model)
     results: dict[str, Any] = OrderedDict()
     for name in cfg.DATASETS.TEST:
         dataset = get_dataset(name, cfg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
@@ -13,11 +14,39 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from detect.d2 import CfgNode
 
+logger = logging.getLogger(__name__)
+
 _NORM_LAYERS = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
     *(nn.GroupNorm, nn.LayerNorm),
 )
+
+
+def scale_learning_rate(cfg: CfgNode) -> CfgNode:
+    """The config with BASE_LR and BASE_LR_END for the clips of a step, IMS_PER_BATCH * ACCUMULATE.
+
+    Linear in the batch (Goyal et al., 2017): a config's rate belongs to SOLVER.REFERENCE_BATCH clips a step; 0 leaves
+    it as it is. The steps stay as configured; the log says how many give the same number of epochs.
+    """
+    solver = cfg.SOLVER
+    batch, reference = solver.IMS_PER_BATCH * solver.ACCUMULATE, solver.REFERENCE_BATCH
+    if reference < 0:
+        raise ValueError(f"SOLVER.REFERENCE_BATCH is {reference}; it must be 0 or the clips a step that BASE_LR is for")
+    if reference in (0, batch):
+        return cfg
+    scale = batch / reference
+    scaled = cfg.clone()
+    scaled.defrost()
+    scaled.SOLVER.BASE_LR, scaled.SOLVER.BASE_LR_END = solver.BASE_LR * scale, solver.BASE_LR_END * scale
+    scaled.freeze()
+    logger.info(
+        "%d clips a step instead of SOLVER.REFERENCE_BATCH %d: learning rate %.6g instead of %.6g; as many epochs take "
+        "SOLVER.MAX_ITER %d SOLVER.STEPS %s",
+        *(batch, reference, scaled.SOLVER.BASE_LR, solver.BASE_LR, round(solver.MAX_ITER / scale)),
+        tuple(round(step / scale) for step in solver.STEPS),
+    )
+    return scaled
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:

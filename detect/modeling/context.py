@@ -3,28 +3,41 @@
 from dataclasses import fields
 
 import backbones
-from backbones.inception import Stages, freeze_batch_norm
+from backbones.inception import InceptionNet, Stages, freeze_batch_norm
 from detect.d2 import CfgNode
+from detect.modeling.sync_batch_norm import sync_batch_norm
 from detect.weights import read_checkpoint
 
 
 def build_context_network(cfg: CfgNode) -> tuple[Stages, Stages]:
     """The stages up to `MODEL.CONTEXT.TAP` (run once a clip) and those after it (run once a region)."""
     options = cfg.MODEL.CONTEXT
+    net = build_network(options, num_classes=1)
+    if options.WEIGHTS:
+        load_classifier_weights(net, options.WEIGHTS)
+    apply_norm(net, options)
+    return net.split(options.TAP)
+
+
+def build_network(options: CfgNode, **arguments) -> InceptionNet:
+    """The network that `options`, the section MODEL.CONTEXT, names; `arguments` as for `backbones.build`."""
     legal = [field.name for field in fields(backbones.VariantSpec)]
     if unknown := sorted(set(options.OVERRIDES) - set(legal)):
         raise ValueError(f"MODEL.CONTEXT.OVERRIDES has {', '.join(unknown)}; the fields are {', '.join(legal)}")
-    net = backbones.build(options.NAME, width=options.WIDTH, num_classes=1, **options.OVERRIDES)
-    if options.WEIGHTS:
-        load_classifier_weights(net, options.WEIGHTS)
-    if options.NORM not in ("FrozenBN", "BN"):
-        raise ValueError(f"MODEL.CONTEXT.NORM is {options.NORM!r}; it must be 'FrozenBN' or 'BN'")
+    return backbones.build(options.NAME, width=options.WIDTH, **arguments, **options.OVERRIDES)
+
+
+def apply_norm(net: InceptionNet, options: CfgNode) -> None:
+    """Make batch normalisation what MODEL.CONTEXT.NORM says, and freeze the stages up to FREEZE_AT."""
+    if options.NORM not in ("FrozenBN", "BN", "SyncBN"):
+        raise ValueError(f"MODEL.CONTEXT.NORM is {options.NORM!r}; it must be 'FrozenBN', 'BN' or 'SyncBN'")
     if options.NORM == "FrozenBN":
         freeze_batch_norm(net)
+    if options.NORM == "SyncBN":
+        sync_batch_norm(net)
     if options.FREEZE_AT:
         frozen, _ = net.split(options.FREEZE_AT)
         freeze_batch_norm(frozen.requires_grad_(False))
-    return net.split(options.TAP)
 
 
 def load_classifier_weights(net: backbones.InceptionNet, path: str) -> None:

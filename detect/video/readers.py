@@ -7,7 +7,7 @@ frames for a JHMDB clip of 40). A folder's images are numbered from 0 or 1; the 
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are raised here, once, with the file's name
@@ -17,6 +17,7 @@ import numpy as np
 
 IMAGE_NAME = re.compile(r"(?P<prefix>|[^.\d]|[^.].*\D)(?P<number>\d+)\.(jpe?g|png)", re.IGNORECASE)
 RGB_PREFIXES = ("", "img_", "image_", "frame_", "frame", "img", "image")  # where flow images lie beside them
+MAX_SAID_FRAMES = 10**7  # four days of video: a container that says more is wrong
 END_MARKERS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
 
 
@@ -33,11 +34,16 @@ class MissingMediaError(FrameReadError):
     """There is no such video file or frame folder."""
 
 
-def read_frames(path: str | Path, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+def read_frames(
+    path: str | Path,
+    indices: Sequence[int] | np.ndarray,
+    prepare: Callable[[np.ndarray], np.ndarray] = lambda frame: frame,
+) -> np.ndarray:
     """The frames with these numbers, (n, height, width, 3) uint8 RGB, in the order asked for; repeats are
     allowed.
 
-    A video file is decoded from its start up to the last frame wanted. Raises FrameReadError.
+    A video file is decoded from its start up to the last frame wanted. `prepare` is applied to each distinct frame
+    as it is decoded: a resize there keeps the full-size frames from piling up. Raises FrameReadError.
     """
     wanted, rows = np.unique(np.asarray(indices, np.int64), return_inverse=True)
     if len(wanted) == 0:
@@ -45,7 +51,7 @@ def read_frames(path: str | Path, indices: Sequence[int] | np.ndarray) -> np.nda
     if wanted[0] < 0:
         raise FrameReadError(f"{path}: frame {wanted[0]} was asked for; frames are numbered from 0")
     read = _read_images if _is_folder(path) else _read_video
-    frames = read(Path(path), wanted)
+    frames = read(Path(path), wanted, prepare)
     sizes = {frame.shape for frame in frames}
     if len(sizes) > 1:
         raise FrameReadError(f"{path}: frames {wanted[0]} to {wanted[-1]} differ in size: {sorted(sizes)}")
@@ -62,6 +68,16 @@ def count_frames(path: str | Path) -> int:
     if count == 0:
         raise FrameReadError(f"{path}: no frame decodes; the file is empty or damaged")
     return count
+
+
+def expected_length(path: str | Path) -> int:
+    """How many frames a container says it has, without decoding; may be wrong by a few. A folder's, and where the
+    container says nothing, are counted.
+    """
+    if _is_folder(path):
+        return count_frames(path)
+    said = int(_open(path).get(cv2.CAP_PROP_FRAME_COUNT))
+    return said if 0 < said < MAX_SAID_FRAMES else count_frames(path)
 
 
 def iter_frames(path: str | Path, threads: int = 1) -> Iterator[np.ndarray]:
@@ -130,22 +146,22 @@ def _too_short(path: str | Path, wanted: int, decoded: int) -> FrameReadError:
     return error
 
 
-def _read_video(path: Path, wanted: np.ndarray) -> list[np.ndarray]:
+def _read_video(path: Path, wanted: np.ndarray, prepare: Callable) -> list[np.ndarray]:
     capture, frames, position = _open(path), [], 0
     for index in wanted.tolist():
         while position <= index:
             if not capture.grab():
                 raise _too_short(path, int(wanted[-1]), position)
             position += 1
-        frames.append(_retrieve(capture, path, index))
+        frames.append(prepare(_retrieve(capture, path, index)))
     return frames
 
 
-def _read_images(folder: Path, wanted: np.ndarray) -> list[np.ndarray]:
+def _read_images(folder: Path, wanted: np.ndarray, prepare: Callable) -> list[np.ndarray]:
     files = _image_files(folder)
     if wanted[-1] >= len(files):
         raise _too_short(folder, int(wanted[-1]), len(files))
-    return [_read_image(files[index]) for index in wanted.tolist()]
+    return [prepare(_read_image(files[index])) for index in wanted.tolist()]
 
 
 def _image_files(folder: Path) -> list[Path]:

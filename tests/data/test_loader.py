@@ -139,7 +139,7 @@ def test_programming_errors_are_not_taken_for_bad_input(make_set):
 def test_nothing_to_train_on(make_set):
     dataset, _ = make_set({"Left/a": 4})
     empty = KeyframeDataset(ActionDataset("nothing", ("a",), (), "hash"))
-    with pytest.raises(ValueError, match="nothing has no keyframes to train on"):
+    with pytest.raises(ValueError, match="the training set has nothing to train on"):
         build_train_loader(empty, train_mapper(), 1, seed=0)
     with pytest.raises(ValueError, match="batch size 0"):
         build_train_loader(dataset, train_mapper(), 0, seed=0)

@@ -1,0 +1,1 @@
+"""Action classification: video sets, clips of 64 frames, the classifier, its evaluation and scores."""

@@ -1,0 +1,118 @@
+"""The classifier: a network of the family, its input scaling and its loss."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import backbones
+from detect.classification.media import modality
+from detect.d2 import CfgNode, get_event_storage
+from detect.modeling.context import apply_norm, build_network, load_classifier_weights
+from detect.weights import read_checkpoint
+
+logger = logging.getLogger(__name__)
+FLOW_SCALE = 127.5  # stored flow, 0 .. 255 for -20 .. 20 pixels a frame, becomes -1 .. 1; it has no other encoding
+
+
+class ActionClassifier(nn.Module):
+    """`network` maps (N, C, T, H, W) to (N, K) logits; its own state dict is what a checkpoint holds.
+
+    pixel_mean, pixel_std: one for each of the C channels, of 0 .. 255 values. label_smoothing: share of the target
+    that is spread over all classes.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+        label_smoothing: float = 0.0,
+    ):
+        super().__init__()
+        self.network, self.label_smoothing = network, label_smoothing
+        self.register_buffer("pixel_mean", torch.tensor(pixel_mean), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(pixel_std), persistent=False)
+
+    def forward(self, batch: list[dict]) -> dict[str, Tensor] | Tensor:
+        """batch: dicts with `clip` (T, H, W, C) uint8, of one shape in training, and there `label`.
+
+        {"loss_cls"} in training, else the logits (N, K) in the order of the batch.
+        """
+        if self.training:
+            logits = self.network(self._stack([item["clip"] for item in batch])).float()
+            labels = torch.tensor([item["label"] for item in batch], device=logits.device)
+            get_event_storage().put_scalar("train_top1", (logits.argmax(1) == labels).float().mean().item())
+            return {"loss_cls": F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)}
+        by_shape: dict[tuple, list[int]] = {}
+        for place, item in enumerate(batch):
+            by_shape.setdefault(tuple(item["clip"].shape), []).append(place)
+        logits = [self.network(self._stack([batch[i]["clip"] for i in places])) for places in by_shape.values()]
+        order = [place for places in by_shape.values() for place in places]
+        return torch.cat(logits).float()[torch.tensor(order).argsort()]
+
+    def _stack(self, clips: list[Tensor]) -> Tensor:
+        """(N, C, T, H, W) normalised, from uint8 that is moved to the device first."""
+        device = self.pixel_mean.device
+        stacked = torch.stack([clip.to(device, non_blocking=True) for clip in clips])
+        return ((stacked.float() - self.pixel_mean) / self.pixel_std).permute(0, 4, 1, 2, 3)
+
+
+def build_classifier(cfg: CfgNode, classes: Sequence[str], *, initial_weights: bool) -> ActionClassifier:
+    """The classifier of a config for these classes, on MODEL.DEVICE; with MODEL.CONTEXT.WEIGHTS if asked for."""
+    options, head = cfg.MODEL.CONTEXT, cfg.MODEL.CLASSIFIER
+    channels = modality(cfg.INPUT.MODALITY).channels
+    network = build_network(options, num_classes=len(classes), in_channels=channels, dropout=head.DROPOUT)
+    if initial_weights and options.WEIGHTS:
+        load_start_weights(network, options.WEIGHTS, classes)
+    apply_norm(network, options)
+    if not 0 <= head.LABEL_SMOOTHING < 1:
+        raise ValueError(f"MODEL.CLASSIFIER.LABEL_SMOOTHING is {head.LABEL_SMOOTHING}; it must be at least 0, below 1")
+    model = ActionClassifier(network, *pixel_scale(cfg), head.LABEL_SMOOTHING)
+    return model.to(cfg.MODEL.DEVICE)
+
+
+def pixel_scale(cfg: CfgNode) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel; ValueError if the config's do not have one for each."""
+    if cfg.INPUT.MODALITY == "flow":
+        return [FLOW_SCALE] * 2, [FLOW_SCALE] * 2
+    mean, std = list(cfg.MODEL.CONTEXT.PIXEL_MEAN), list(cfg.MODEL.CONTEXT.PIXEL_STD)
+    if len(mean) != 3 or len(std) != 3:
+        raise ValueError(f"MODEL.CONTEXT.PIXEL_MEAN {mean} and PIXEL_STD {std} must have three values, for R, G and B")
+    return mean, std
+
+
+def load_start_weights(network: nn.Module, path: str, classes: Sequence[str]) -> None:
+    """Start from a checkpoint of the same network; its head too, where it has these classes in this order."""
+    load_classifier_weights(network, path)
+    data = read_checkpoint(path)
+    theirs = data.get("tag", {}).get("classes")
+    head = {name: value for name, value in data["model"].items() if name.startswith("logits.")}
+    own = network.state_dict()
+    fits = bool(head) and all(name in own and own[name].shape == value.shape for name, value in head.items())
+    if fits and (theirs is None or list(theirs) == list(classes)):
+        network.load_state_dict(head, strict=False)
+        logger.info("%s: started from it with its head%s", path, "" if theirs else "; it does not name its classes")
+        return
+    rows = len(next(iter(head.values()))) if head else 0
+    why = "other classes" if fits else f"{rows} classes" if rows else "none"
+    logger.info("%s: started from it; its head (%s) is replaced by a random one of %d classes", path, why, len(classes))
+
+
+def checkpoint_entries(cfg: CfgNode, network: backbones.InceptionNet, classes: Sequence[str]) -> dict[str, Any]:
+    """What a checkpoint says of its network and of the pixels it wants, so that it can be used without the config."""
+    mean, std = pixel_scale(cfg)
+    return {
+        "network": {
+            "name": cfg.MODEL.CONTEXT.NAME,
+            "num_classes": len(classes),
+            "in_channels": len(mean),
+            "width": cfg.MODEL.CONTEXT.WIDTH,
+            "spec": asdict(network.spec),
+        },
+        "preprocessing": {"mean": mean, "std": std, "channel_order": "RGB" if len(mean) == 3 else "flow"},
+    }

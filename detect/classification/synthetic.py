@@ -48,7 +48,8 @@ def draw_example(rng: np.random.Generator, label: int) -> np.ndarray:
 
 
 def write_videos(folder: Path, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0) -> None:
-    """Draw the set: folder/{train,test}/<Class>/<video>.avi and the lists folder/{train,test}.txt of `path label`.
+    """Draw the set: folder/{train,test}/<Class>/<video>.avi, the lists folder/{train,test}.txt of `path label`,
+    classes.txt, and partners.txt with a line `class partner` for each.
 
     `folder` appears whole or not at all; if another process is the first to write it, its set is kept.
     """
@@ -67,6 +68,8 @@ def write_videos(folder: Path, num_train: int = NUM_TRAIN, num_test: int = NUM_T
                 lines[subset].append(line)
         for subset, listed in lines.items():
             (temporary / f"{subset}.txt").write_text("".join(listed))
+        (temporary / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+        (temporary / "partners.txt").write_text("".join(f"{name} {partner}\n" for name, partner in PARTNERS.items()))
         temporary.chmod(0o755)  # mkdtemp's is for its owner only
         if not folder.exists():
             temporary.rename(folder)

@@ -11,9 +11,10 @@ OUTPUT_DIR/evaluation/<set>/arrow_of_time.json.
 
 import argparse
 
+from detect.classification.class_table import read_class_table
 from detect.config import load_cfg
 from detect.data.catalog import set_datasets_root
-from detect.engine.arrow_of_time import order_table, partner_reader, test_both_orders
+from detect.engine.arrow_of_time import arrow_of_time, order_table
 from detect.engine.defaults import tune_malloc
 from detect.engine.errors import explain_errors
 
@@ -32,5 +33,6 @@ if __name__ == "__main__":
     with explain_errors():
         cfg = load_cfg(args.config_file, args.opts)
         set_datasets_root(cfg.DATASETS.ROOT)
-        for name, result in test_both_orders(cfg, partner_reader(args.partners)).items():
+        partners = read_class_table(args.partners) if args.partners else None
+        for name, result in arrow_of_time(cfg, partners).items():
             print(f"{name}, {result['videos']} videos\n{order_table(result)}")

@@ -3,16 +3,15 @@
 Source: Xie et al., "Rethinking Spatiotemporal Feature Learning", ECCV 2018, Table 1.
 """
 
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tabulate import tabulate
 
-from detect.classification.class_table import read_class_table
+from detect.classification.class_table import check_known
 from detect.classification.evaluation import folder_name, score_videos
 from detect.classification.loader import build_test_loader
 from detect.classification.model import ActionClassifier, build_classifier
@@ -20,19 +19,18 @@ from detect.classification.records import VideoSet
 from detect.classification.scores import NO_LABEL, top_k
 from detect.classification.transforms import TestPlan
 from detect.d2 import CfgNode
+from detect.data.checks import AnnotationError
 from detect.engine.classification import checkpoint_tag, get_videos, load_weights
-from detect.files import atomic_file
+from detect.evaluation.report import write_json
 
 logger = logging.getLogger(__name__)
 
 
-def test_both_orders(
-    cfg: CfgNode, partners: Callable[[Sequence[str]], np.ndarray] | None = None
-) -> dict[str, dict[str, Any]]:
+def arrow_of_time(cfg: CfgNode, partners: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
     """Test MODEL.WEIGHTS on the sets of DATASETS.TEST in both orders: {set: what `compare_orders` gives}.
 
-    partners: from the classes of a set to the index of each one's partner, -1 without one, such as `partner_indices`
-    of a table. Writes evaluation/<set>/arrow_of_time.json below OUTPUT_DIR.
+    partners: {class: the class that it is in opposite order}. Writes evaluation/<set>/arrow_of_time.json below
+    OUTPUT_DIR.
     """
     if not cfg.MODEL.WEIGHTS or not cfg.DATASETS.TEST:
         raise ValueError(
@@ -41,18 +39,14 @@ def test_both_orders(
     results = {}
     for name in cfg.DATASETS.TEST:
         videos = get_videos(name, cfg)
+        pairs = None if partners is None else partner_indices(partners, videos.classes)
         model = build_classifier(cfg, videos.classes, initial_weights=False)
         load_weights(cfg, model, checkpoint_tag(cfg, videos))
         labels = np.array([NO_LABEL if item.label is None else item.label for item in videos.items], np.int64)
-        normal, backward = score_both_orders(cfg, model, videos)
-        results[name] = compare_orders(labels, normal, backward, partners and partners(videos.classes))
+        results[name] = compare_orders(labels, *score_both_orders(cfg, model, videos), pairs)
         facts = {"dataset": name, "network": cfg.MODEL.CONTEXT.NAME, "weights": cfg.MODEL.WEIGHTS, **results[name]}
-        with atomic_file(Path(cfg.OUTPUT_DIR) / "evaluation" / folder_name(name) / "arrow_of_time.json") as file:
-            file.write(json.dumps(facts, indent=1).encode())
+        write_json(Path(cfg.OUTPUT_DIR) / "evaluation" / folder_name(name) / "arrow_of_time.json", facts)
     return results
-
-
-test_both_orders.__test__ = False  # not a test of pytest
 
 
 def score_both_orders(cfg: CfgNode, model: ActionClassifier, videos: VideoSet) -> tuple[np.ndarray, np.ndarray]:
@@ -80,23 +74,17 @@ def reverse_time(batches: Iterable[list[dict]]) -> Iterator[list[dict]]:
         yield [{**item, "clip": item["clip"].flip(0)} if "clip" in item else item for item in batch]
 
 
-def partner_indices(table: Mapping[str, str], classes: Sequence[str]) -> np.ndarray:
+def partner_indices(partners: Mapping[str, str], classes: Sequence[str]) -> np.ndarray:
     """(K,) the index of each class's partner, -1 without one, of {class: partner}.
 
-    ValueError unless partners are classes, two different ones, and each other's.
+    AnnotationError unless partners are classes, two different ones, and each other's.
     """
-    for name, partner in table.items():
-        if table.get(partner) != name or partner == name:
-            raise ValueError(f"the class {name!r} has the partner {partner!r}, which must have {name!r} in turn")
-    if unknown := sorted(set(table) - set(classes)):
-        raise ValueError(f"the table of partners has {', '.join(unknown)}, which are none of {len(classes)} classes")
+    for name, partner in partners.items():
+        if partners.get(partner) != name or partner == name:
+            raise AnnotationError(f"the class {name!r} has the partner {partner!r}, which must have {name!r} in turn")
+    check_known(partners, classes, "the partners")
     index = {name: i for i, name in enumerate(classes)}
-    return np.array([index[table[name]] if name in table else -1 for name in classes], np.int64)
-
-
-def partner_reader(path: str | Path | None) -> Callable[[Sequence[str]], np.ndarray] | None:
-    """`partners` of `test_both_orders` from a file of lines `class partner`; None without one."""
-    return path and (lambda classes: partner_indices(read_class_table(path, classes), classes))
+    return np.array([index[partners[name]] if name in partners else -1 for name in classes], np.int64)
 
 
 def compare_orders(
@@ -113,7 +101,7 @@ def compare_orders(
     result: dict[str, Any] = {
         "videos": len(labels),
         "top1": {order: top_k(scores, labels, 1) for order, scores in orders.items()},
-        "same_answer": float((normal.argmax(1) == backward.argmax(1)).mean()) if len(labels) else None,
+        "same_answer": float((normal.argmax(1) == backward.argmax(1)).mean()),
     }
     if partners is None:
         return result
@@ -146,4 +134,5 @@ def order_table(result: Mapping[str, Any]) -> str:
         for key, text in ROWS.items()
         if key in result
     ]
-    return tabulate(rows, ("", "normal", "reversed"), tablefmt="pipe", disable_numparse=True)
+    table = tabulate(rows, ("", "normal", "reversed"), tablefmt="pipe", disable_numparse=True)
+    return f"{table}\n\nsame answer in both orders: {result['same_answer']:.3f}"

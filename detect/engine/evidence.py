@@ -10,7 +10,7 @@ from tabulate import tabulate
 from detect.classification.synthetic import PARTNERS
 from detect.config import load_cfg
 from detect.d2 import CfgNode
-from detect.engine.arrow_of_time import partner_indices, test_both_orders
+from detect.engine.arrow_of_time import arrow_of_time
 from detect.engine.runs import finish_run, mean_and_spread, percent
 from detect.evaluation.report import code_version, write_json
 from detect.files import atomic_file
@@ -57,7 +57,7 @@ def _both_orders(cfg: CfgNode) -> dict[str, Any]:
     cfg.defrost()
     cfg.MODEL.WEIGHTS = str(Path(cfg.OUTPUT_DIR) / "model_final.pth")
     cfg.freeze()
-    (result,) = test_both_orders(cfg, lambda classes: partner_indices(PARTNERS, classes)).values()
+    (result,) = arrow_of_time(cfg, PARTNERS).values()
     return result
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from detect.classification.class_table import read_class_table
+from detect.classification.class_table import check_known, read_class_table
 from detect.classification.loader import build_test_loader
 from detect.classification.model import build_classifier
 from detect.classification.records import VideoSet
@@ -41,6 +41,7 @@ def draw_tsne(cfg: CfgNode, endpoints: Sequence[str], groups_file: str | None, o
 
 def _groups(videos: VideoSet, groups_file: str | None) -> list[str]:
     """A name for each video: its class, or its class's group."""
-    table = read_class_table(groups_file, videos.classes) if groups_file else {name: name for name in videos.classes}
+    table = read_class_table(groups_file) if groups_file else {name: name for name in videos.classes}
+    check_known(table, videos.classes, f"the groups of {groups_file}")
     classes = [None if item.label is None else videos.classes[item.label] for item in videos.items]
     return [table.get(name, NO_GROUP) for name in classes]

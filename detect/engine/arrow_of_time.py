@@ -117,7 +117,7 @@ def compare_orders(
 
 
 def _mean(values: np.ndarray) -> float | None:
-    return float(values.mean()) if len(values) else None
+    return float(values.mean(dtype=np.float64)) if len(values) else None
 
 
 ROWS = {

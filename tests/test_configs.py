@@ -11,8 +11,10 @@ from detect.data import catalog  # noqa: F401  (registers the datasets)
 from detect.engine.solver import scale_learning_rate
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-VIDEO_SETS = {f"{name}_{part}" for name in ("kinetics400", "mini_kinetics200", "ssv1", "ssv2") for part in ("train", "val")}
-VIDEO_SETS |= {f"{name}_split{k}_{part}" for name in ("ucf101", "hmdb51") for k in (1, 2, 3) for part in ("train", "test")}
+VIDEO_SETS = {
+    *(f"{name}_{part}" for name in ("kinetics400", "mini_kinetics200", "ssv1", "ssv2") for part in ("train", "val")),
+    *(f"{name}_split1_{part}" for name in ("ucf101", "hmdb51") for part in ("train", "test")),
+}
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 
 

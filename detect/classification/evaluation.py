@@ -117,7 +117,8 @@ def evaluate_videos(
     _log(videos, counts, top1, top5, time.perf_counter() - start)
     result = {"dataset": videos.name, "modality": videos.modality, "top1": top1, "top5": top5, "counts": counts}
     facts = {**result, **provenance, "unreadable": [videos.items[i].name for i in sorted(errors)]}
-    facts.update(source_hash=videos.source_hash, classes=list(videos.classes), notes=list(videos.notes), **code_version())
+    facts.update(source_hash=videos.source_hash, classes=list(videos.classes), notes=list(videos.notes))
+    facts.update(code_version())
     with atomic_file(folder / "results.json") as file:
         file.write(json.dumps(facts, indent=1).encode())
     path = folder / "scores.npz" if save else None

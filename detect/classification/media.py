@@ -26,10 +26,10 @@ def mirror_rgb(clip: np.ndarray) -> np.ndarray:
 
 
 def mirror_flow(clip: np.ndarray) -> np.ndarray:
-    """As for RGB, and movement to the left is then to the right: x becomes 255 - x, y stays."""
-    mirrored = clip[:, :, ::-1].copy()
-    mirrored[..., 0] = 255 - mirrored[..., 0]
-    return mirrored
+    """As for RGB, and what moved to the left then moves to the right: x becomes 255 - x, y stays."""
+    from detect.video.flow import flip_flow
+
+    return flip_flow(clip)
 
 
 def _flow_length(path: str) -> int:

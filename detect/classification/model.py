@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ import backbones
 from detect.classification.media import modality
 from detect.d2 import CfgNode, get_event_storage
 from detect.modeling.context import apply_norm, build_network, load_classifier_weights
-from detect.weights import read_checkpoint
+from detect.weights import CheckpointError, read_checkpoint
 
 logger = logging.getLogger(__name__)
 FLOW_SCALE = 127.5  # stored flow, 0 .. 255 for -20 .. 20 pixels a frame, becomes -1 .. 1; it has no other encoding
@@ -68,7 +69,7 @@ def build_classifier(cfg: CfgNode, classes: Sequence[str], *, initial_weights: b
     channels = modality(cfg.INPUT.MODALITY).channels
     network = build_network(options, num_classes=len(classes), in_channels=channels, dropout=head.DROPOUT)
     if initial_weights and options.WEIGHTS:
-        load_start_weights(network, options.WEIGHTS, classes)
+        check_preprocessing(cfg, load_start_weights(network, options.WEIGHTS, classes), options.WEIGHTS)
     apply_norm(network, options)
     if not 0 <= head.LABEL_SMOOTHING < 1:
         raise ValueError(f"MODEL.CLASSIFIER.LABEL_SMOOTHING is {head.LABEL_SMOOTHING}; it must be at least 0, below 1")
@@ -86,8 +87,11 @@ def pixel_scale(cfg: CfgNode) -> tuple[list[float], list[float]]:
     return mean, std
 
 
-def load_start_weights(network: nn.Module, path: str, classes: Sequence[str]) -> None:
-    """Start from a checkpoint of the same network; its head too, where it has these classes in this order."""
+def load_start_weights(network: nn.Module, path: str, classes: Sequence[str]) -> dict[str, Any]:
+    """Start from a checkpoint of the same network; its head too, where it has these classes in this order.
+
+    Returns what the file holds. CheckpointError or ValueError if it is of another network.
+    """
     load_classifier_weights(network, path)
     data = read_checkpoint(path)
     theirs = data.get("tag", {}).get("classes")
@@ -97,22 +101,38 @@ def load_start_weights(network: nn.Module, path: str, classes: Sequence[str]) ->
     if fits and (theirs is None or list(theirs) == list(classes)):
         network.load_state_dict(head, strict=False)
         logger.info("%s: started from it with its head%s", path, "" if theirs else "; it does not name its classes")
-        return
+        return data
     rows = len(next(iter(head.values()))) if head else 0
     why = "other classes" if fits else f"{rows} classes" if rows else "none"
     logger.info("%s: started from it; its head (%s) is replaced by a random one of %d classes", path, why, len(classes))
+    return data
+
+
+def check_preprocessing(cfg: CfgNode, data: dict[str, Any], path: str) -> None:
+    """CheckpointError if the weights of a file were made for other pixels than the config gives them."""
+    wanted = data.get("preprocessing")
+    if wanted is None:
+        return
+    given, (mean, std) = pixel_scale(cfg), (list(wanted["mean"]), list(wanted["std"]))
+    if not (np.shape(given) == np.shape((mean, std)) and np.allclose(given, (mean, std))):
+        raise CheckpointError(
+            f"{path}: its weights want pixels of mean {mean} and deviation {std}, the config gives {given[0]} and "
+            f'{given[1]}; set MODEL.CONTEXT.PIXEL_MEAN "{mean}" MODEL.CONTEXT.PIXEL_STD "{std}"'
+        )
 
 
 def checkpoint_entries(cfg: CfgNode, network: backbones.InceptionNet, classes: Sequence[str]) -> dict[str, Any]:
     """What a checkpoint says of its network and of the pixels it wants, so that it can be used without the config."""
     mean, std = pixel_scale(cfg)
+    spec = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(network.spec).items()}
+    order = "RGB" if len(mean) == 3 else "XY"
     return {
         "network": {
-            "name": cfg.MODEL.CONTEXT.NAME,
+            "spec": spec,
             "num_classes": len(classes),
             "in_channels": len(mean),
             "width": cfg.MODEL.CONTEXT.WIDTH,
-            "spec": asdict(network.spec),
+            "dropout": cfg.MODEL.CLASSIFIER.DROPOUT,
         },
-        "preprocessing": {"mean": mean, "std": std, "channel_order": "RGB" if len(mean) == 3 else "flow"},
+        "preprocessing": {"mean": mean, "std": std, "channel_order": order, "frame_rate": None},
     }

@@ -28,7 +28,7 @@ def even_clips(num_frames: int, length: int, count: int) -> np.ndarray:
 def chunks(frames: Iterable[np.ndarray], size: int, pad_to: int = 0) -> Iterator[np.ndarray]:
     """A video of any length as consecutive arrays (t, H, W, C) of at most `size` frames, together every frame once.
 
-    They have at least size / 2 frames, unless the video is shorter, as one of few frames would say little and weigh
+    They have at least size / 2 - 4 frames, unless the video is shorter, as one of few frames would say little and weigh
     as much for each. A video of less than `pad_to` frames is looped to that many. Holds 2 * size frames at a time.
     `size` is a multiple of 8 and at least `pad_to`, else ValueError.
     """
@@ -44,7 +44,7 @@ def chunks(frames: Iterable[np.ndarray], size: int, pad_to: int = 0) -> Iterator
             yield np.stack(held[:size])
             del held[:size]
     if len(held) > size:
-        half = -(-len(held) // (2 * TIME_STRIDE)) * TIME_STRIDE
+        half = (len(held) + TIME_STRIDE) // (2 * TIME_STRIDE) * TIME_STRIDE  # the nearest border
         yield np.stack(held[:half])
         yield np.stack(held[half:])
     elif held:

@@ -10,7 +10,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from detect.classification.catalog import load_video_set
 from detect.classification.evaluation import evaluate_videos, folder_name
 from detect.classification.loader import VideoDataset, build_test_loader
-from detect.classification.model import ActionClassifier, build_classifier, checkpoint_entries, pixel_scale
+from detect.classification.model import (
+    ActionClassifier,
+    build_classifier,
+    check_preprocessing,
+    checkpoint_entries,
+    pixel_scale,
+)
 from detect.classification.records import VideoSet
 from detect.classification.scores import accuracy_lines
 from detect.classification.transforms import ClipMapper, TestPlan
@@ -64,7 +70,7 @@ def train(cfg: CfgNode, seed: int, resume: bool) -> dict[str, Any]:
         logger.warning("MODEL.CONTEXT.NORM is FrozenBN without weights: set BN to train from scratch")
     tag = checkpoint_tag(cfg, videos)
     if not resume:
-        ActionCheckpointer(model.network, tag=tag).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+        load_weights(cfg, model, tag)
     options, tested = {}, model
     if cfg.SOLVER.EMA_DECAY:
         average = averaged(model.network, cfg.SOLVER.EMA_DECAY)
@@ -100,8 +106,7 @@ def test_checkpoint(cfg: CfgNode, seed: int) -> dict[str, Any]:
         raise ValueError("--eval-only needs DATASETS.TEST, the names of the sets to test on")
     videos = get_videos(cfg.DATASETS.TEST[0], cfg)
     model = build_classifier(cfg, videos.classes, initial_weights=False)
-    checkpointer = ActionCheckpointer(model.network, tag=checkpoint_tag(cfg, videos))
-    checkpointer.load(cfg.MODEL.WEIGHTS, checkpointables=[])
+    load_weights(cfg, model, checkpoint_tag(cfg, videos))
     return test_all(cfg, model, videos.classes, seed)
 
 
@@ -133,6 +138,12 @@ def test_all(cfg: CfgNode, model: ActionClassifier, classes: tuple[str, ...], se
             results[name] = result
         barrier()
     return results
+
+
+def load_weights(cfg: CfgNode, model: ActionClassifier, tag: dict[str, Any]) -> None:
+    """Load MODEL.WEIGHTS if given; CheckpointError for another architecture, label map or scaling of pixels."""
+    loaded = ActionCheckpointer(model.network, tag=tag).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+    check_preprocessing(cfg, loaded, cfg.MODEL.WEIGHTS)
 
 
 def checkpoint_tag(cfg: CfgNode, videos: VideoSet) -> dict[str, Any]:

@@ -16,12 +16,13 @@ class SyncBatchNorm(BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
             return super().forward(x)
-        var, mean, count = self._joint_statistics(x.float())
+        values = x.to(torch.promote_types(x.dtype, torch.float32))  # half precision is too coarse for statistics
+        var, mean, count = self._joint_statistics(values)
         self._update_running(var.detach(), mean.detach(), count)
         scale = self.weight * torch.rsqrt(var + self.eps)
         shift = self.bias - mean * scale
         column = (-1, 1, 1, 1)
-        return (x.float() * scale.view(column) + shift.view(column)).to(x.dtype)
+        return (values * scale.view(column) + shift.view(column)).to(x.dtype)
 
     @staticmethod
     def _joint_statistics(x: Tensor) -> tuple[Tensor, Tensor, float]:
@@ -32,11 +33,11 @@ class SyncBatchNorm(BatchNorm):
         var, mean = torch.var_mean(x, dim=(0, 2, 3, 4), correction=0)
         n = mean.new_full((1,), float(x.numel() // x.shape[1]))
         rows = gather_rows(torch.cat([n, var, mean]))  # (world, 1 + 2 C)
-        (n, var, mean), c = rows.split([1, x.shape[1], x.shape[1]], dim=1), n.dtype
+        n, var, mean = rows.split([1, x.shape[1], x.shape[1]], dim=1)
         share = n / n.sum()
         joint_mean = (share * mean).sum(0)
         joint_var = (share * (var + (mean - joint_mean) ** 2)).sum(0)
-        return joint_var.to(c), joint_mean.to(c), float(n.sum())
+        return joint_var, joint_mean, float(n.sum())
 
     @torch.no_grad()
     def _update_running(self, var: Tensor, mean: Tensor, count: float) -> None:

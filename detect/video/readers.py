@@ -3,6 +3,9 @@
 Frame numbers are 0-based, counted in decoding order; a container's header is never believed (it claims 48
 frames for a JHMDB clip of 40). A folder's images are numbered from 0 or 1; the lowest number there is frame
 0.
+
+OpenCV counts frames as they are decoded. PyAV, torchcodec and decord look them up by time stamp: up to twice as fast or
+more where a file has many keyframes, and one frame off in the DivX files of HMDB-51 (`tools/benchmark.py data`).
 """
 
 import os
@@ -51,11 +54,14 @@ def read_frames(
     if wanted[0] < 0:
         raise FrameReadError(f"{path}: frame {wanted[0]} was asked for; frames are numbered from 0")
     read = _read_images if _is_folder(path) else _read_video
-    frames = read(Path(path), wanted, prepare)
-    sizes = {frame.shape for frame in frames}
-    if len(sizes) > 1:
-        raise FrameReadError(f"{path}: frames {wanted[0]} to {wanted[-1]} differ in size: {sorted(sizes)}")
-    return np.stack(frames)[rows]
+    for row, frame in enumerate(map(prepare, read(Path(path), wanted))):
+        if row == 0:
+            frames = np.empty((len(wanted), *frame.shape), frame.dtype)
+        elif frame.shape != frames.shape[1:]:
+            sizes = sorted({frames.shape[1:], frame.shape})
+            raise FrameReadError(f"{path}: frames {wanted[0]} to {wanted[-1]} differ in size: {sizes}")
+        frames[row] = frame  # one buffer: a list of frames, stacked and indexed, costs a third of the decoding again
+    return frames if len(rows) == len(wanted) and (np.diff(rows) > 0).all() else frames[rows]
 
 
 def count_frames(path: str | Path) -> int:
@@ -98,7 +104,7 @@ def iter_frames_or_errors(path: str | Path, threads: int = 1) -> Iterator[np.nda
     if _is_folder(path):
         for file in _image_files(Path(path)):
             try:
-                yield _read_image(file)
+                yield _read_image(Path(path) / file)
             except FrameReadError as error:
                 yield error
         return
@@ -111,6 +117,25 @@ def iter_frames_or_errors(path: str | Path, threads: int = 1) -> Iterator[np.nda
         count += 1
     if count == 0:
         raise FrameReadError(f"{path}: no frame decodes; the file is empty or damaged")
+
+
+def decode_image(path: Path, mode: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """A JPEG or PNG file as OpenCV gives it (colour is BGR) in one of its reading modes. Raises FrameReadError."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise FrameReadError(f"{path}: this frame is missing, frames after it are there") from None
+    except OSError as error:
+        raise FrameReadError(f"{path}: cannot be read ({error})") from error
+    # OpenCV fills the missing part of a cut-off image with grey and says nothing
+    whole = END_MARKERS[path.suffix.lower()] in data
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if whole else None
+    except cv2.error:  # e.g. a header that claims billions of pixels
+        image = None
+    if image is None:
+        raise FrameReadError(f"{path}: {len(data)} bytes, not a readable image; empty, cut off or damaged")
+    return image
 
 
 def _is_folder(path: str | Path) -> bool:
@@ -146,26 +171,26 @@ def _too_short(path: str | Path, wanted: int, decoded: int) -> FrameReadError:
     return error
 
 
-def _read_video(path: Path, wanted: np.ndarray, prepare: Callable) -> list[np.ndarray]:
-    capture, frames, position = _open(path), [], 0
+def _read_video(path: Path, wanted: np.ndarray) -> Iterator[np.ndarray]:
+    capture, position = _open(path), 0
     for index in wanted.tolist():
         while position <= index:
             if not capture.grab():
                 raise _too_short(path, int(wanted[-1]), position)
             position += 1
-        frames.append(prepare(_retrieve(capture, path, index)))
-    return frames
+        yield _retrieve(capture, path, index)
 
 
-def _read_images(folder: Path, wanted: np.ndarray, prepare: Callable) -> list[np.ndarray]:
+def _read_images(folder: Path, wanted: np.ndarray) -> Iterator[np.ndarray]:
     files = _image_files(folder)
     if wanted[-1] >= len(files):
         raise _too_short(folder, int(wanted[-1]), len(files))
-    return [prepare(_read_image(files[index])) for index in wanted.tolist()]
+    for index in wanted.tolist():
+        yield _read_image(folder / files[index])
 
 
-def _image_files(folder: Path) -> list[Path]:
-    """The path of each frame's image, whether or not it is there: a gap in the numbers keeps its place."""
+def _image_files(folder: Path) -> list[str]:
+    """The name of each frame's image, whether or not it is there: a gap in the numbers keeps its place."""
     by_prefix: dict[str, dict[int, str]] = {}
     for name in os.listdir(folder):
         if match := IMAGE_NAME.fullmatch(name):
@@ -185,22 +210,8 @@ def _image_files(folder: Path) -> list[Path]:
     if first > 1:
         raise FrameReadError(f"{folder}: the first image is {images[first]}; frames are numbered from 0 or 1")
     number, suffix = images[first][len(prefix) :].split(".")
-    return [folder / images.get(i, f"{prefix}{i:0{len(number)}d}.{suffix}") for i in range(first, last + 1)]
+    return [images.get(i, f"{prefix}{i:0{len(number)}d}.{suffix}") for i in range(first, last + 1)]
 
 
 def _read_image(path: Path) -> np.ndarray:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise FrameReadError(f"{path}: this frame is missing, frames after it are there") from None
-    except OSError as error:
-        raise FrameReadError(f"{path}: cannot be read ({error})") from error
-    # OpenCV fills the missing part of a cut-off image with grey and says nothing
-    whole = END_MARKERS[path.suffix.lower()] in data
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
-    except cv2.error:  # e.g. a header that claims billions of pixels
-        image = None
-    if image is None:
-        raise FrameReadError(f"{path}: {len(data)} bytes, not a readable image; empty, cut off or damaged")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(decode_image(path), cv2.COLOR_BGR2RGB)

@@ -13,6 +13,7 @@ from detect.engine.solver import (
     clip_norm,
     lr_multiplier,
     parameter_groups,
+    scale_learning_rate,
 )
 
 
@@ -145,3 +146,19 @@ def test_clip_norm_from_config():
         clip_norm(cfg)
     cfg.SOLVER.CLIP_GRADIENTS.ENABLED = False
     assert clip_norm(cfg) is None
+
+
+def test_the_learning_rate_scales_with_the_clips_of_a_step(caplog):
+    """12 clips, twice accumulated, where 0.1 is for 96: a quarter of the rate, four times the steps."""
+    cfg = cfg_with(
+        BASE_LR=0.1, BASE_LR_END=0.01, REFERENCE_BATCH=96, IMS_PER_BATCH=12, ACCUMULATE=2, MAX_ITER=100, STEPS=(60, 80)
+    )
+    with caplog.at_level("INFO", "detect.engine.solver"):
+        scaled = scale_learning_rate(cfg)
+    assert (scaled.SOLVER.BASE_LR, scaled.SOLVER.BASE_LR_END) == pytest.approx((0.025, 0.0025))
+    assert (scaled.SOLVER.MAX_ITER, scaled.SOLVER.STEPS, cfg.SOLVER.BASE_LR) == (100, (60, 80), 0.1)
+    assert "SOLVER.MAX_ITER 400 SOLVER.STEPS (240, 320)" in caplog.text
+    for same in (cfg_with(REFERENCE_BATCH=0, IMS_PER_BATCH=7), cfg_with(REFERENCE_BATCH=7, IMS_PER_BATCH=7)):
+        assert scale_learning_rate(same) is same
+    with pytest.raises(ValueError, match="REFERENCE_BATCH is -1"):
+        scale_learning_rate(cfg_with(REFERENCE_BATCH=-1))

@@ -1,0 +1,77 @@
+"""Two processes on the same clips learn what one learns, with frozen and with synchronised batch normalisation."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from tiny_videos import arguments, write_set
+
+import backbones
+from detect.classification.scores import load_scores
+from detect.engine.classification import main
+from detect.engine.distributed import get_rank, get_world_size, launch, wrap_model
+from detect.modeling.sync_batch_norm import sync_batch_norm
+from detect.weights import read_checkpoint
+
+OPTIONS = ("MODEL.CLASSIFIER.DROPOUT", 0.0, "SOLVER.ACCUMULATE", 2)  # each process would draw its own dropout
+STEPS = {"FrozenBN": 3, "SyncBN": 1}  # rounding grows fast through batch statistics; float64 below holds longer
+
+
+def train_and_test(video_list, folder) -> None:
+    torch.set_num_threads(1)
+    for norm, steps in STEPS.items():
+        options = (*OPTIONS, "MODEL.CONTEXT.NORM", norm, "SOLVER.MAX_ITER", steps)
+        main(arguments(video_list, folder / norm, *options, save_scores=True))
+    torch.save(double_precision_step(), folder / f"step{get_rank()}.pth")
+
+
+def double_precision_step() -> dict[str, torch.Tensor]:
+    """Gradients and running statistics after a step of S3D-G on this process's share of four clips, in float64."""
+    torch.manual_seed(0)
+    net = backbones.build("s3dg", num_classes=3, width=0.125, conv_std=0.0, dropout=0.0).double()
+    sync_batch_norm(net)
+    clips, weights = torch.randn(4, 3, 8, 32, 32).double(), torch.randn(4, 3).double()
+    own = slice(get_rank(), None, get_world_size())
+    (wrap_model(net)(clips[own]) * weights[own]).mean().backward()
+    gradients = {name: value.grad for name, value in net.named_parameters()}
+    return {**gradients, **{name: value.clone() for name, value in net.named_buffers()}}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The folders of the runs of one process and of two."""
+    root = tmp_path_factory.mktemp("processes")
+    videos = write_set(root / "videos", 5)  # an odd number: the processes test unequal shares
+    train_and_test(videos, root / "one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")]))
+        launch(train_and_test, 2, args=(videos, root / "two"))
+    return root / "one", root / "two"
+
+
+def test_synchronised_batch_norm_has_the_gradients_of_one_process(runs):
+    one, *others = (torch.load(path) for folder in runs for path in sorted(folder.glob("step*.pth")))
+    assert len(others) == 2
+    for name, value in one.items():
+        for other in others:
+            assert torch.allclose(value, other[name], rtol=1e-7, atol=1e-9), name
+
+
+@pytest.mark.parametrize("norm", STEPS)
+def test_training_and_testing_equal_one_process(runs, norm):
+    one, two = (folder / norm for folder in runs)
+    assert metric(one, "loss_cls") == pytest.approx(metric(two, "loss_cls"), rel=1e-4)
+    found = [load_scores(next(folder.glob("evaluation/*/scores.npz"))) for folder in (one, two)]
+    assert found[0].names == found[1].names and len(found[0].names) == 5
+    if norm == "FrozenBN":
+        states = [read_checkpoint(folder / "model_final.pth")["model"] for folder in (one, two)]
+        for name, value in states[0].items():
+            assert torch.allclose(value.float(), states[1][name].float(), rtol=1e-3, atol=1e-5), name
+        assert np.allclose(found[0].scores, found[1].scores, atol=1e-4)
+
+
+def metric(folder, name: str) -> float:
+    lines = map(json.loads, (folder / "metrics.json").read_text().splitlines())
+    return [line[name] for line in lines if name in line][-1]

@@ -94,14 +94,17 @@ def test_flow_is_refused(tmp_path):
         synthetic.load_synthetic_videos(tmp_path, "test", modality="flow")
 
 
-def test_i2d_of_the_config_cannot_tell_the_order_and_the_others_can():
-    """A fair control: the strides in time fall alike in both directions."""
+@pytest.mark.parametrize("name", ["i2d", "i3d", "fast_s3d"])
+def test_at_the_length_of_the_config_only_i2d_is_blind_to_the_order(name):
+    """A fair control: the strides in time fall alike in both directions. Kernels are random: by slim's start the
+    temporal convolutions do nothing, and with them no network would see the order.
+    """
     cfg = load_cfg("configs/synthetic_cls.yaml")
     assert cfg.INPUT.NUM_FRAMES == synthetic.SCENE.num_frames and tuple(cfg.INPUT.SIZE) == (64, 64)
     clip = torch.from_numpy(synthetic.draw_example(np.random.default_rng(0), 0).copy()).permute(3, 0, 1, 2)[None] / 255
-    for name in ("i2d", "fast_s3d", "i3d"):
-        torch.manual_seed(0)
-        net = backbones.build(name, num_classes=6, width=0.125, **cfg.MODEL.CONTEXT.OVERRIDES).eval()
-        with torch.no_grad():
-            forward, backward = net(clip), net(clip.flip(2))
-        assert torch.allclose(forward, backward, atol=1e-6) == (name == "i2d"), name
+    torch.manual_seed(0)
+    net = backbones.build(name, num_classes=6, width=0.125, conv_std=0.0, temporal_init="random").eval()
+    with torch.no_grad():
+        forward, backward = net(clip), net(clip.flip(2))
+    difference = ((forward - backward).abs().max() / forward.std()).item()
+    assert difference < 1e-5 if name == "i2d" else difference > 1e-2

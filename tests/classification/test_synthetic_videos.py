@@ -89,6 +89,18 @@ def test_a_drawing_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_set_of_the_process_that_is_first_is_kept(tmp_path, monkeypatch):
+    folder, save = tmp_path / "set", synthetic.save_video
+
+    def meanwhile(path, frames):
+        (folder / "first").mkdir(parents=True, exist_ok=True)
+        save(path, frames)
+
+    monkeypatch.setattr(synthetic, "save_video", meanwhile)
+    synthetic.write_videos(folder, 1, 1)
+    assert list(tmp_path.iterdir()) == [folder] and [path.name for path in folder.iterdir()] == ["first"]
+
+
 def test_flow_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no flow; extract it"):
         synthetic.load_synthetic_videos(tmp_path, "test", modality="flow")

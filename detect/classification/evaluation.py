@@ -28,7 +28,7 @@ class ScoreKeeper:
 
     The parts of one view count by their frames. That is one pass over the whole view, where it is one part. Between
     parts of a longer one, layers with temporal extent see the border of the part instead of the next frames, and the
-    gates of S3D-G average over the part.
+    gates of S3D-G average over the part; tests/classification/test_evaluation.py measures by how much that differs.
     """
 
     def __init__(self, num_classes: int):
@@ -99,14 +99,8 @@ def evaluate_videos(
     gathered = all_gather_object((keeper.scores, keeper.errors))
     if not is_main_process():
         return {}
-    scores = {index: row for part, _ in gathered for index, row in part.items()}
+    found = _table(videos, {index: row for part, _ in gathered for index, row in part.items()})
     errors = {index: why for _, part in gathered for index, why in part.items()}
-    found = Scores(
-        tuple(item.name for item in videos.items),
-        np.array([NO_LABEL if item.label is None else item.label for item in videos.items], np.int64),
-        np.array([scores[i] for i in range(len(videos.items))], np.float32).reshape(-1, len(videos.classes)),
-        videos.classes,
-    )
     top1, top5 = accuracies(found)
     counts = {"videos": len(videos.items), "unreadable": len(errors), "listed_without_media": len(videos.missing)}
     bad = [(videos.items[i], why) for i, why in sorted(errors.items())]
@@ -125,6 +119,15 @@ def evaluate_videos(
     if path:
         save_scores(path, found)
     return {**result, "scores": path and str(path)}
+
+
+def _table(videos: VideoSet, scores: Mapping[int, np.ndarray]) -> Scores:
+    return Scores(
+        tuple(item.name for item in videos.items),
+        np.array([NO_LABEL if item.label is None else item.label for item in videos.items], np.int64),
+        np.array([scores[i] for i in range(len(videos.items))], np.float32).reshape(-1, len(videos.classes)),
+        videos.classes,
+    )
 
 
 def _log(videos: VideoSet, counts: dict[str, int], top1, top5, seconds: float) -> None:

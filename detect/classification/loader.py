@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
+from detect.classification.clips import TestPlan
 from detect.classification.records import VideoSet
-from detect.classification.transforms import TestPlan
 from detect.data.loader import UNREADABLE, worker_options
 
 logger = logging.getLogger(__name__)

@@ -109,12 +109,15 @@ def load_start_weights(network: nn.Module, path: str, classes: Sequence[str]) ->
 
 
 def check_preprocessing(cfg: CfgNode, data: dict[str, Any], path: str) -> None:
-    """CheckpointError if the weights of a file were made for other pixels than the config gives them."""
+    """CheckpointError if the weights of a file were made for other pixels than the config gives them.
+
+    Weights for other channels (RGB to flow) are adapted, so they leave the scale open.
+    """
     wanted = data.get("preprocessing")
-    if wanted is None:
+    if wanted is None or len(wanted["mean"]) != modality(cfg.INPUT.MODALITY).channels:
         return
     given, (mean, std) = pixel_scale(cfg), (list(wanted["mean"]), list(wanted["std"]))
-    if not (np.shape(given) == np.shape((mean, std)) and np.allclose(given, (mean, std))):
+    if not np.allclose(given, (mean, std)):
         raise CheckpointError(
             f"{path}: its weights want pixels of mean {mean} and deviation {std}, the config gives {given[0]} and "
             f'{given[1]}; set MODEL.CONTEXT.PIXEL_MEAN "{mean}" MODEL.CONTEXT.PIXEL_STD "{std}"'

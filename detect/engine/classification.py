@@ -8,6 +8,7 @@ from typing import Any
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from detect.classification.catalog import load_video_set
+from detect.classification.clips import ClipMapper, TestPlan
 from detect.classification.evaluation import evaluate_videos, folder_name
 from detect.classification.loader import VideoDataset, build_test_loader
 from detect.classification.model import (
@@ -19,7 +20,6 @@ from detect.classification.model import (
 )
 from detect.classification.records import VideoSet
 from detect.classification.scores import accuracy_lines
-from detect.classification.transforms import ClipMapper, TestPlan
 from detect.config import load_cfg
 from detect.d2 import CfgNode
 from detect.data.catalog import set_datasets_root

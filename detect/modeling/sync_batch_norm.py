@@ -37,7 +37,7 @@ class SyncBatchNorm(BatchNorm):
         share = n / n.sum()
         joint_mean = (share * mean).sum(0)
         joint_var = (share * (var + (mean - joint_mean) ** 2)).sum(0)
-        return joint_var, joint_mean, float(n.sum())
+        return joint_var, joint_mean, n.detach().sum().item()
 
     @torch.no_grad()
     def _update_running(self, var: Tensor, mean: Tensor, count: float) -> None:

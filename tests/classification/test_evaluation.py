@@ -43,16 +43,14 @@ def whole(model, video):
 
 @pytest.mark.parametrize("name", ["s3dg", "i3d", "i2d"])
 def test_one_chunk_is_the_network_and_more_come_near(name):
-    """Logits of 80 frames in chunks of 40 (two borders), relative to their spread over classes and time; measured
-    0.01 to 0.10. Each border disturbs a few time steps, so shorter chunks differ more.
+    """80 frames in chunks of 40, largest difference of a logit relative to the largest logit: measured 0.017 (S3D-G),
+    0.10 (I3D), 0.021 (I2D, whose pools overlap in time) with random weights.
     """
     model, video = classifier(name), frames(80)
     exact = whole(model, video)
     assert np.allclose(scored(model, video, 80), exact, atol=1e-5)
     assert np.allclose(scored(model, video, 160), exact, atol=1e-5)
-    error = {size: np.abs(scored(model, video, size) - exact).max() / np.abs(exact).max() for size in (40, 16)}
-    print(name, error)
-    assert 0 < error[40] < 0.2
+    assert 0 < np.abs(scored(model, video, 40) - exact).max() / np.abs(exact).max() < 0.2
 
 
 def test_parts_count_by_their_frames_views_count_alike():

@@ -34,7 +34,8 @@ def double_precision_step() -> dict[str, torch.Tensor]:
     sync_batch_norm(net)
     clips, weights = torch.randn(4, 3, 8, 32, 32).double(), torch.randn(4, 3).double()
     own = slice(get_rank(), None, get_world_size())
-    (wrap_model(net)(clips[own]) * weights[own]).mean().backward()
+    model = wrap_model(net)  # held until the gradients have been averaged
+    (model(clips[own]) * weights[own]).mean().backward()
     gradients = {name: value.grad for name, value in net.named_parameters()}
     return {**gradients, **{name: value.clone() for name, value in net.named_buffers()}}
 

@@ -1,4 +1,4 @@
-"""Tiny videos whose class is their brightness, and a config with which a network learns them in seconds."""
+"""Tiny videos whose class is their colour, and a config with which a network learns them in seconds."""
 
 import argparse
 from pathlib import Path
@@ -25,12 +25,12 @@ def write_video(path: Path, frames: np.ndarray) -> None:
 
 
 def write_set(folder: Path, count: int = 6) -> Path:
-    """Videos of 6, 9, 12, ... frames, 40 x 48, dark, middle and bright in turn; returns the list file beside them."""
+    """Videos of 6, 9, 12, ... frames, 40 x 48, red, green and blue in turn; returns the list file beside them."""
     rng, lines = np.random.default_rng(0), []
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        name = ("dark", "middle", "bright")[number % 3]
-        level, noise = 30 + 90 * (number % 3), rng.integers(-20, 20, (6 + 3 * number, 40, 48, 3))
+        name = ("red", "green", "blue")[number % 3]
+        level, noise = 60 + 120 * np.eye(3)[number % 3], rng.integers(-20, 20, (6 + 3 * number, 40, 48, 3))
         write_video(folder / f"{name}{number}.avi", (level + noise).astype(np.uint8))
         lines.append(f"{name}{number}.avi {name}")
     (folder / "list.txt").write_text("\n".join(lines) + "\n")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from tiny_videos import write_video
 
-from detect.classification.transforms import ClipMapper, TestPlan, test_crops
+from detect.classification.clips import ClipMapper, TestPlan, test_crops
 from detect.video.readers import FrameReadError, MissingMediaError, iter_frames, read_frames
 from detect.video.transforms import resize
 

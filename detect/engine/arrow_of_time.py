@@ -12,12 +12,12 @@ import numpy as np
 from tabulate import tabulate
 
 from detect.classification.class_table import check_known
+from detect.classification.clips import TestPlan
 from detect.classification.evaluation import folder_name, score_videos
 from detect.classification.loader import build_test_loader
 from detect.classification.model import ActionClassifier, build_classifier
 from detect.classification.records import VideoSet
 from detect.classification.scores import NO_LABEL, top_k
-from detect.classification.transforms import TestPlan
 from detect.d2 import CfgNode
 from detect.data.checks import AnnotationError
 from detect.engine.classification import checkpoint_tag, get_videos, load_weights

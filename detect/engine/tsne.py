@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detect.classification.class_table import check_known, read_class_table
+from detect.classification.clips import TestPlan
 from detect.classification.loader import build_test_loader
 from detect.classification.model import build_classifier
 from detect.classification.records import VideoSet
-from detect.classification.transforms import TestPlan
 from detect.classification.tsne import draw_grid, embed, import_plots, pooled_endpoints, save_points
 from detect.d2 import CfgNode
 from detect.engine.classification import checkpoint_tag, get_videos, load_weights

@@ -10,10 +10,10 @@ import torch
 
 import backbones
 from detect.classification import synthetic
+from detect.classification.clips import TestPlan
 from detect.classification.loader import build_test_loader
-from detect.classification.model import ActionClassifier, build_classifier, checkpoint_entries
+from detect.classification.model import ActionClassifier, build_classifier
 from detect.classification.records import VideoItem, VideoSet
-from detect.classification.transforms import TestPlan
 from detect.classification.tsne import draw_grid, embed, import_plots, pooled_endpoints, save_points
 from detect.config import load_cfg
 from detect.engine.checkpoint import ActionCheckpointer
@@ -103,8 +103,7 @@ def test_from_a_checkpoint_to_the_picture(tmp_path):
         [*options, "DATASETS.TEST", (videos,), "MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", str(tmp_path / "model.pth")],
     )
     model = build_classifier(cfg, get_videos(videos, cfg).classes, initial_weights=False)
-    entries = checkpoint_entries(cfg, model.network, synthetic.CLASSES)
-    ActionCheckpointer(model.network, str(tmp_path), entries=entries).save("model")
+    ActionCheckpointer(model.network, str(tmp_path)).save("model")
     draw_tsne(cfg, ("mixed_5c", "mixed_3b"), str(tmp_path / "groups.txt"), tmp_path / "out" / "tsne.png", 30.0)
     assert cv2.imread(str(tmp_path / "out" / "tsne.png")).shape[1] == 960  # two panels of 4 inches, 120 dots an inch
     with np.load(tmp_path / "out" / "tsne.npz") as data:

@@ -13,6 +13,7 @@ from detect.engine.solver import scale_learning_rate
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 VIDEO_SETS = {
     *(f"{name}_{part}" for name in ("kinetics400", "mini_kinetics200", "ssv1", "ssv2") for part in ("train", "val")),
+    *(f"synthetic_cls_{part}" for part in ("train", "test")),
     *(f"{name}_split1_{part}" for name in ("ucf101", "hmdb51") for part in ("train", "test")),
 }
 FILES = sorted(CONFIGS.rglob("*.yaml"))

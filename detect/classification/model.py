@@ -42,18 +42,18 @@ class ActionClassifier(nn.Module):
         {"loss_cls"} in training, else the logits (N, K) in the order of the batch.
         """
         if self.training:
-            logits = self.network(self._stack([item["clip"] for item in batch])).float()
+            logits = self.network(self.stack([item["clip"] for item in batch])).float()
             labels = torch.tensor([item["label"] for item in batch], device=logits.device)
             get_event_storage().put_scalar("train_top1", (logits.argmax(1) == labels).float().mean().item())
             return {"loss_cls": F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)}
         by_shape: dict[tuple, list[int]] = {}
         for place, item in enumerate(batch):
             by_shape.setdefault(tuple(item["clip"].shape), []).append(place)
-        logits = [self.network(self._stack([batch[i]["clip"] for i in places])) for places in by_shape.values()]
+        logits = [self.network(self.stack([batch[i]["clip"] for i in places])) for places in by_shape.values()]
         order = [place for places in by_shape.values() for place in places]
         return torch.cat(logits).float()[torch.tensor(order).argsort()]
 
-    def _stack(self, clips: list[Tensor]) -> Tensor:
+    def stack(self, clips: list[Tensor]) -> Tensor:
         """(N, C, T, H, W) normalised, from uint8 that is moved to the device first."""
         device = self.pixel_mean.device
         stacked = torch.stack([clip.to(device, non_blocking=True) for clip in clips])

@@ -33,12 +33,24 @@ CLASSES: dict[str, tuple[int, int, int]] = {
     "Grow": (0, 0, 1),
     "Shrink": (0, 0, -1),
 }
-NUM_FRAMES = 32
-SIZE = (180, 240)  # height, width
-ACTOR_SIZE = (52, 72)
-SPEED_X, SPEED_Y = (3.6, 5.2), (3.0, 3.6)  # pixels a frame
-GROWTH = (0.034, 0.042)  # log ratio of size a frame
 SPRITE = 128  # side of the square that holds an actor's texture
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the videos of a set have in common; pairs are ranges from which each actor draws."""
+
+    num_frames: int = 32
+    size: tuple[int, int] = (180, 240)  # height, width
+    actor_size: tuple[float, float] = (52, 72)
+    speed_x: tuple[float, float] = (3.6, 5.2)  # pixels a frame
+    speed_y: tuple[float, float] = (3.0, 3.6)
+    growth: tuple[float, float] = (0.034, 0.042)  # log ratio of size a frame
+    counts: tuple[float, ...] = (0.35, 0.4, 0.25)  # how often 1, 2, ... actors
+    late: float = 0.3  # share of the actors that come late or leave early
+
+
+DETECTION = Scene()
 
 
 @dataclass(frozen=True)
@@ -103,9 +115,9 @@ def _sprite(rng: np.random.Generator) -> np.ndarray:
     return np.dstack([colour, alpha])
 
 
-def _background(rng: np.random.Generator, num_frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+def _background(rng: np.random.Generator, scene: Scene) -> Iterator[np.ndarray]:
     """Frames of a dim clutter of blobs and bars that drifts at constant speed, (H, W, 3) float32."""
-    h, w = size
+    h, w = scene.size
     canvas = np.zeros((2 * h, 2 * w, 3), np.float32)
     for cells, weight in ((3, 0.5), (9, 0.3), (27, 0.2)):
         noise = rng.random((cells, cells, 3), np.float32)
@@ -123,21 +135,23 @@ def _background(rng: np.random.Generator, num_frames: int, size: tuple[int, int]
             cv2.fillPoly(canvas, [box], colour, cv2.LINE_AA)
     velocity = rng.uniform(-1.2, 1.2, 2)
     middle = np.array([w / 2, h / 2])
-    for frame in range(num_frames):
-        offset = middle + velocity * (frame - num_frames / 2)
+    for frame in range(scene.num_frames):
+        offset = middle + velocity * (frame - scene.num_frames / 2)
         shift = np.array([[1, 0, -offset[0]], [0, 1, -offset[1]]])
         yield cv2.warpAffine(canvas, shift, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
-def _path(rng: np.random.Generator, label: int, size: tuple[int, int], base: float) -> tuple[np.ndarray, ...]:
-    """Centres and sizes over NUM_FRAMES frames, symmetric about the middle: time reversed gives the partner class."""
+def _path(rng: np.random.Generator, label: int, scene: Scene, base: float) -> tuple[np.ndarray, ...]:
+    """Centres and sizes over the frames, symmetric about the middle: time reversed gives the partner class."""
     dx, dy, growth = list(CLASSES.values())[label]
-    t = np.arange(NUM_FRAMES) - (NUM_FRAMES - 1) / 2
-    travel = np.array([dx * rng.uniform(*SPEED_X), dy * rng.uniform(*SPEED_Y)])
-    log_size = growth * rng.uniform(*GROWTH) * t
-    span = np.abs(travel) * (NUM_FRAMES - 1) / 2
-    margin = np.minimum(base * 0.5 * np.exp(np.abs(log_size).max()) - 8 + span, np.array(size[::-1]) / 2)
-    middle = rng.uniform(margin, np.array(size[::-1]) - margin)
+    last = scene.num_frames - 1
+    t = np.arange(scene.num_frames) - last / 2
+    travel = np.array([dx * rng.uniform(*scene.speed_x), dy * rng.uniform(*scene.speed_y)])
+    log_size = growth * rng.uniform(*scene.growth) * t
+    span = np.abs(travel) * last / 2
+    sides = np.array(scene.size[::-1])
+    margin = np.minimum(base * 0.5 * np.exp(np.abs(log_size).max()) - 8 + span, sides / 2)
+    middle = rng.uniform(margin, sides - margin)
     return middle + travel * t[:, None], base * np.exp(log_size)
 
 
@@ -145,17 +159,17 @@ def _overlap(a: np.ndarray, a_size: np.ndarray, b: np.ndarray, b_size: np.ndarra
     return bool((np.abs(a - b).max(1) < (a_size + b_size) / 2).any())
 
 
-def make_actors(rng: np.random.Generator, first_label: int, size: tuple[int, int] = SIZE) -> list[Actor]:
-    """One to three actors that never overlap; the first has class `first_label`, the others any."""
+def make_actors(rng: np.random.Generator, first_label: int, scene: Scene = DETECTION) -> list[Actor]:
+    """One or more actors that never overlap; the first has class `first_label`, the others any."""
     actors, paths = [], []
-    wanted = int(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25]))
+    wanted = int(rng.choice(len(scene.counts), p=scene.counts)) + 1
     for attempt in range(60):
         label = first_label if not actors else int(rng.integers(len(CLASSES)))
-        centres, sizes = _path(rng, label, size, rng.uniform(*ACTOR_SIZE))
+        centres, sizes = _path(rng, label, scene, rng.uniform(*scene.actor_size))
         if any(_overlap(centres, sizes, c, s) for c, s in paths):
             continue
-        start, stop = 0, NUM_FRAMES
-        if rng.random() < 0.3:  # some come late or leave early
+        start, stop = 0, scene.num_frames
+        if rng.random() < scene.late:  # some come late or leave early
             cut = int(rng.integers(4, 10))
             start, stop = (cut, stop) if rng.random() < 0.5 else (start, stop - cut)
         actors.append(Actor(label, _sprite(rng), centres, sizes / SPRITE, rng.uniform(0, 360), start, stop))
@@ -166,13 +180,13 @@ def make_actors(rng: np.random.Generator, first_label: int, size: tuple[int, int
 
 
 def draw_video(
-    rng: np.random.Generator, actors: list[Actor], size: tuple[int, int] = SIZE
+    rng: np.random.Generator, actors: list[Actor], scene: Scene = DETECTION
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """The frames, (T, H, W, 3) uint8 RGB, and for each actor its boxes [x, y, w, h] in frames start .. stop - 1."""
-    h, w = size
-    frames = np.empty((NUM_FRAMES, h, w, 3), np.uint8)
+    h, w = scene.size
+    frames = np.empty((scene.num_frames, h, w, 3), np.uint8)
     boxes: list[list[list[int]]] = [[] for _ in actors]
-    for t, canvas in enumerate(_background(rng, NUM_FRAMES, size)):
+    for t, canvas in enumerate(_background(rng, scene)):
         for actor, track in zip(actors, boxes, strict=True):
             if not actor.start <= t < actor.stop:
                 continue
@@ -215,7 +229,7 @@ def _write_one(job: tuple[Path, str, int, int]) -> tuple[str, dict]:
     frames, boxes = draw_video(rng, actors)
     save_video(root / "videos" / f"{name}.avi", frames)  # Motion JPEG: every OpenCV build writes and reads it
     tubes = [{"label": a.label, "sf": a.start, "ef": a.stop, "boxes": b} for a, b in zip(actors, boxes, strict=True)]
-    return name, {"annotations": tubes, "numf": np.uint8(NUM_FRAMES), "label": label, "size": SIZE}
+    return name, {"annotations": tubes, "numf": np.uint8(DETECTION.num_frames), "label": label, "size": DETECTION.size}
 
 
 def load_synthetic(root: str | Path, split: str, name: str) -> ActionDataset:

@@ -43,15 +43,15 @@ def test_boxes_enclose_the_actors_tightly():
 @pytest.mark.parametrize("label", range(len(NAMES)))
 def test_a_class_reversed_in_time_is_its_partner(label):
     partner = label ^ 1
-    forward = synthetic._path(np.random.default_rng(7), label, synthetic.SIZE, 60.0)
-    backward = synthetic._path(np.random.default_rng(7), partner, synthetic.SIZE, 60.0)
+    forward = synthetic._path(np.random.default_rng(7), label, synthetic.DETECTION, 60.0)
+    backward = synthetic._path(np.random.default_rng(7), partner, synthetic.DETECTION, 60.0)
     for a, b in zip(forward, backward, strict=True):
         np.testing.assert_allclose(a, b[::-1])
 
 
 def test_classes_do_what_they_say():
     def change(name):
-        centres, sizes = synthetic._path(np.random.default_rng(3), NAMES.index(name), synthetic.SIZE, 60.0)
+        centres, sizes = synthetic._path(np.random.default_rng(3), NAMES.index(name), synthetic.DETECTION, 60.0)
         return (
             np.sign(centres[-1, 0] - centres[0, 0]),
             np.sign(centres[-1, 1] - centres[0, 1]),

@@ -164,7 +164,7 @@ def test_context_weights_come_from_a_classifier_of_other_classes(tmp_path):
         model.roi_heads.tail.mixed_5c.branch_0.gate.fc.weight, classifier.stages.mixed_5c.branch_0.gate.fc.weight
     )
     with pytest.raises(
-        ValueError, match="kinetics.pth is not a checkpoint of this context network.*MODEL.CONTEXT.NAME"
+        CheckpointError, match="kinetics.pth is not a checkpoint of this context network.*MODEL.CONTEXT.NAME"
     ):
         built("MODEL.CONTEXT.WEIGHTS", str(path), "MODEL.CONTEXT.NAME", "i3d")
 

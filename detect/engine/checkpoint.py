@@ -79,7 +79,7 @@ class ActionCheckpointer(Checkpointer):
         CheckpointError, with the model untouched, if the file cannot be read or does not fit.
         """
         if not path:
-            logger.info("No checkpoint given; the model starts as initialised")
+            logger.info("MODEL.WEIGHTS is empty: the model stays as it was built")
             return {}
         logger.info("Loading checkpoint %s", path)
         data = self._load_file(self.path_manager.get_local_path(path))

@@ -14,6 +14,7 @@
                                        ucf101/UCF-101/
     hmdb51_split{1,2,3}_{train,test}   hmdb51/testTrainMulti_7030_splits/<class>_test_split{1,2,3}.txt
                                        hmdb51/<class>/, hmdb51/videos/<class>/
+    synthetic_cls_{train,test}         synthetic_cls/, drawn on first use
     list:PATH                          the text file PATH with lines `path label`
 
 Each reader's module names the other places and spellings that it takes, and an annotation that is not there gives an
@@ -32,6 +33,7 @@ from detect.classification.kinetics import load_kinetics400, load_mini_kinetics2
 from detect.classification.own_list import load_list
 from detect.classification.records import VideoSet
 from detect.classification.something import load_ssv1, load_ssv2
+from detect.classification.synthetic import load_synthetic_videos
 from detect.classification.ucf101 import load_ucf101
 from detect.data.catalog import datasets_root
 
@@ -47,6 +49,7 @@ _TABLE = (  # name, what its fields may be, reader that takes them
     ("ssv2_{subset}", _TRAIN_VAL, load_ssv2),
     ("ucf101_split{split}_{subset}", _SPLITS, load_ucf101),
     ("hmdb51_split{split}_{subset}", _SPLITS, load_hmdb51),
+    ("synthetic_cls_{subset}", {"subset": ("train", "test")}, load_synthetic_videos),
 )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from detect.analysis.plots import new_figure, save_figure
 from detect.classification.model import ActionClassifier
 from detect.classification.records import VideoSet
 from detect.files import atomic_file
@@ -82,12 +83,10 @@ def embed(activations: np.ndarray, seed: int = 0, perplexity: float = PERPLEXITY
 
 def draw_grid(path: Path, points: Mapping[str, np.ndarray], groups: Sequence[str]) -> None:
     """Write a picture with a panel for each endpoint of `points` {endpoint: (V, 2)}; colours by `groups` (V,)."""
-    figures, backend = import_plots("matplotlib.figure", "matplotlib.backends.backend_agg")
     names = sorted(set(groups))
     columns = min(COLUMNS, len(points))
     rows = -(-len(points) // columns)
-    figure = figures.Figure(figsize=(4 * columns, 4 * rows + 0.6), layout="constrained")
-    backend.FigureCanvasAgg(figure)
+    figure = new_figure(4 * columns, 4 * rows + 0.6)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     groups_of = np.array(groups)
     for axis, (endpoint, xy) in zip(axes, points.items(), strict=False):
@@ -101,8 +100,7 @@ def draw_grid(path: Path, points: Mapping[str, np.ndarray], groups: Sequence[str
     for axis in axes[len(points) :]:
         axis.set_axis_off()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize="small")
-    with atomic_file(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+    save_figure(figure, path)
 
 
 def save_points(path: Path, points: Mapping[str, np.ndarray], names: Sequence[str], groups: Sequence[str]) -> None:

@@ -105,7 +105,7 @@ def test_from_a_checkpoint_to_the_picture(tmp_path):
     model = build_classifier(cfg, get_videos(videos, cfg).classes, initial_weights=False)
     ActionCheckpointer(model.network, str(tmp_path)).save("model")
     draw_tsne(cfg, ("mixed_5c", "mixed_3b"), str(tmp_path / "groups.txt"), tmp_path / "out" / "tsne.png", 30.0)
-    assert cv2.imread(str(tmp_path / "out" / "tsne.png")).shape[1] == 960  # two panels of 4 inches, 120 dots an inch
+    assert cv2.imread(str(tmp_path / "out" / "tsne.png")).shape[1] == 1200  # two panels of 4 inches, 150 dots an inch
     with np.load(tmp_path / "out" / "tsne.npz") as data:
         assert data["groups"].tolist() == ["sideways", "sideways", "other", "other", "size", "size"]
         assert data["mixed_5c"].shape == data["mixed_3b"].shape == (6, 2) and data["videos"].size == 6

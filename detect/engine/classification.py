@@ -22,13 +22,13 @@ from detect.classification.scores import accuracy_lines
 from detect.config import load_cfg
 from detect.d2 import CfgNode
 from detect.data.catalog import set_datasets_root
-from detect.data.loader import TooManyBadSamples, append_bad_inputs, build_train_loader
+from detect.data.loader import TooManyBadSamples, append_bad_inputs
 from detect.engine.checkpoint import ActionCheckpointer
 from detect.engine.defaults import default_setup
 from detect.engine.detection import weights_hash
 from detect.engine.distributed import barrier, get_rank, get_world_size, is_main_process
 from detect.engine.errors import explain_errors
-from detect.engine.training import batch_per_process, can_resume, fit, share_buffers
+from detect.engine.training import can_resume, fit, share_buffers, training_stream
 from detect.modeling.context_weights import check_network
 
 logger = logging.getLogger(__name__)
@@ -194,16 +194,5 @@ def training_set(cfg: CfgNode) -> VideoSet:
 
 
 def training_batches(cfg: CfgNode, videos: VideoSet, seed: int, start_iter: int = 0):
-    """Endless batches of this process's share of SOLVER.IMS_PER_BATCH, from where iteration `start_iter` begins."""
-    return build_train_loader(
-        VideoDataset(videos),
-        ClipMapper.from_config(cfg),
-        batch_per_process(cfg),
-        seed=seed,
-        num_workers=cfg.DATALOADER.NUM_WORKERS,
-        start_sample=start_iter * cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATE,
-        max_bad_share=cfg.DATALOADER.MAX_BAD_SHARE,
-        bad_inputs_file=Path(cfg.OUTPUT_DIR) / "bad_inputs.txt",
-        rank=get_rank(),
-        world_size=get_world_size(),
-    )
+    """See `training_stream`."""
+    return training_stream(cfg, VideoDataset(videos), ClipMapper.from_config(cfg), seed, start_iter)

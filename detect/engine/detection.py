@@ -19,13 +19,13 @@ from detect.d2 import CfgNode, DatasetCatalog
 from detect.data import catalog  # noqa: F401  (registers the datasets)
 from detect.data.catalog import set_datasets_root
 from detect.data.clip_mapper import ClipMapper
-from detect.data.loader import build_test_loader, build_train_loader
+from detect.data.loader import build_test_loader
 from detect.data.records import ActionDataset, KeyframeDataset
 from detect.engine.checkpoint import ActionCheckpointer
 from detect.engine.defaults import default_setup
 from detect.engine.distributed import barrier, get_rank, get_world_size, is_main_process
 from detect.engine.errors import explain_errors
-from detect.engine.training import batch_per_process, can_resume, fit, share_buffers
+from detect.engine.training import can_resume, fit, share_buffers, training_stream
 from detect.evaluation import FrameAPEvaluator, preset
 from detect.evaluation.report import summary_line
 from detect.modeling import build_model
@@ -126,19 +126,8 @@ def training_set(cfg: CfgNode) -> KeyframeDataset:
 
 
 def training_batches(cfg: CfgNode, dataset: KeyframeDataset, seed: int, start_iter: int = 0):
-    """Endless batches of this process's share of SOLVER.IMS_PER_BATCH, from where iteration `start_iter` begins."""
-    return build_train_loader(
-        dataset,
-        ClipMapper.from_config(cfg, is_train=True),
-        batch_per_process(cfg),
-        seed=seed,
-        num_workers=cfg.DATALOADER.NUM_WORKERS,
-        start_sample=start_iter * cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATE,
-        max_bad_share=cfg.DATALOADER.MAX_BAD_SHARE,
-        bad_inputs_file=Path(cfg.OUTPUT_DIR) / "bad_inputs.txt",
-        rank=get_rank(),
-        world_size=get_world_size(),
-    )
+    """See `training_stream`."""
+    return training_stream(cfg, dataset, ClipMapper.from_config(cfg, is_train=True), seed, start_iter)
 
 
 def evaluation_batches(cfg: CfgNode, dataset: KeyframeDataset):

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from detect.d2 import CfgNode
+from detect.data.loader import build_train_loader
 from detect.engine.checkpoint import ActionCheckpointer
-from detect.engine.distributed import get_world_size, is_main_process, wrap_model
+from detect.engine.distributed import get_rank, get_world_size, is_main_process, wrap_model
 from detect.engine.solver import build_lr_scheduler, build_optimizer, clip_norm, scale_learning_rate
 from detect.engine.trainer import Trainer
 from detect.engine.writers import default_writers
@@ -66,6 +67,22 @@ def fit(
         amp_dtype=torch.bfloat16 if cfg.SOLVER.AMP.ENABLED else None,
     )
     return trainer.train()
+
+
+def training_stream(cfg: CfgNode, dataset, mapper: Callable, seed: int, start_iter: int = 0):
+    """Endless batches of this process's share of SOLVER.IMS_PER_BATCH, from where iteration `start_iter` begins."""
+    return build_train_loader(
+        dataset,
+        mapper,
+        batch_per_process(cfg),
+        seed=seed,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        start_sample=start_iter * cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATE,
+        max_bad_share=cfg.DATALOADER.MAX_BAD_SHARE,
+        bad_inputs_file=Path(cfg.OUTPUT_DIR) / "bad_inputs.txt",
+        rank=get_rank(),
+        world_size=get_world_size(),
+    )
 
 
 def batch_per_process(cfg: CfgNode) -> int:

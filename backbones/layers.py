@@ -131,7 +131,10 @@ class ConvUnit(nn.Module):
 
 
 class Gate(nn.Module):
-    """Feature gating: y = sigmoid(W mean(x) + b) * x, the mean over time and space (paper, section 4.4)."""
+    """Feature gating: y = sigmoid(W mean(x) + b) * x, the mean over time and space (paper, section 4.4).
+
+    Where no gradient is wanted x itself becomes y.
+    """
 
     def __init__(self, c: int, bias: bool = True):
         super().__init__()

@@ -36,6 +36,11 @@ class Key(NamedTuple):
         """The 1 x 1 before a branch's 3 x 3."""
         return self.branch in (1, 2) and self.step == 0
 
+    @property
+    def is_k_by_k(self) -> bool:
+        """Of a unit that is k x k in space: the ones that S3D separates."""
+        return self.stage != "conv2d_2b_1x1" if self.branch is None else self.branch in (1, 2) and not self.reduces
+
 
 # One function for each source: our parameter -> the name of the source's array. Batch normalisation has weight, bias,
 # running_mean, running_var in PyTorch, gamma, beta, moving_mean, moving_variance in TensorFlow.
@@ -108,8 +113,7 @@ def _sequential(key: Key) -> str:
 def kylemin(key: Key) -> str:
     if key.layer == "logits":
         return f"fc.0.{key.leaf}"
-    separable = key.branch is None and key.stage != "conv2d_2b_1x1" or key.branch in (1, 2) and not key.reduces
-    suffix = f"_{key.part[0]}" if separable else ""
+    suffix = f"_{key.part[0]}" if key.is_k_by_k else ""
     unit = _sequential(key) + (".0" if key.branch == 0 else "")
     return f"base.{unit}.{key.layer}{suffix}.{key.leaf}"
 
@@ -117,8 +121,7 @@ def kylemin(key: Key) -> str:
 def torchvision(key: Key) -> str:
     if key.layer == "logits":
         return f"classifier.1.{key.leaf}"
-    separable = key.branch is None and key.stage != "conv2d_2b_1x1" or key.branch in (1, 2) and not key.reduces
-    part = f".{('spatial', 'temporal').index(key.part)}" if separable else ""
+    part = f".{('spatial', 'temporal').index(key.part)}" if key.is_k_by_k else ""
     return f"features.{_sequential(key)}{part}.{('conv', 'bn').index(key.layer)}.{key.leaf}"
 
 

@@ -179,9 +179,9 @@ def import_weights(
 def _plain_names(source: str, arrays: Arrays) -> dict[str, np.ndarray]:
     """numpy arrays; names without ":0", DataParallel's "module." and DeepMind's "RGB/inception_i3d/"."""
     prefix = r"^(module\.|(RGB|Flow)/inception_i3d/)" if source != "slim" else r"^module\."
-    values = {re.sub(prefix, "", name).removesuffix(":0"): value for name, value in arrays.items()}
+    plain = [re.sub(prefix, "", name).removesuffix(":0") for name in arrays]
+    values = dict(zip(plain, arrays.values(), strict=True))
     if len(values) < len(arrays):
-        plain = [re.sub(prefix, "", name).removesuffix(":0") for name in arrays]
         twice = [name for name in values if plain.count(name) > 1]
         raise WeightsError(f"more than one network: {first_names(twice)} are there twice; give the arrays of one")
     return {name: _as_numpy(value) for name, value in values.items()}
@@ -197,12 +197,13 @@ def _as_numpy(value: Any) -> np.ndarray:
 def _rename(net: InceptionNet, rules: Source, arrays: Arrays, report: LoadReport) -> dict[str, Tensor]:
     """Our names -> the source's arrays; what does not fit goes into the report."""
     state: dict[str, Tensor] = {}
+    without_scale = rules.layout is _tf_layout and not any(name.endswith("gamma") for name in arrays)
     for ours, parameter in net.state_dict().items():
         if ours.endswith("num_batches_tracked"):
             continue
         theirs = rules.name_of(Key.parse(ours))
         if theirs not in arrays:
-            if ours.endswith(".bn.weight") and not any(name.endswith("gamma") for name in arrays) and "/" in theirs:
+            if without_scale and ours.endswith(".bn.weight"):
                 continue  # TensorFlow's batch normalisation without scale: it stays 1
             report.missing.append(theirs)
             continue

@@ -46,7 +46,7 @@ def profile(net: InceptionNet, size: Size3) -> Profile:
     """
     _check_size(size)
     net = copy.deepcopy(net).to("meta").eval().requires_grad_(True)
-    clip = torch.empty(1, input_channels(net), *size, device="meta").to(memory_format=torch.channels_last_3d)
+    clip = torch.empty(1, net.in_channels, *size, device="meta").to(memory_format=torch.channels_last_3d)
     multiply_adds, kept, indices = 0, [], 0
 
     def count(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -81,7 +81,7 @@ def measure(net: InceptionNet, size: Size3, device: str | torch.device = "cpu", 
         raise ValueError(f"{repeat} repetitions: at least 1 is needed")
     device = torch.device(device)
     net = net.to(device).eval()
-    clip = torch.randn(1, input_channels(net), *size, device=device)
+    clip = torch.randn(1, net.in_channels, *size, device=device)
     clip = clip.contiguous(memory_format=torch.channels_last_3d)
     nn.functional.conv2d(clip[:, :, 0], torch.ones(1, clip.shape[1], 1, 1, device=device))  # load the library
     before = _start_peak(device)
@@ -96,11 +96,6 @@ def measure(net: InceptionNet, size: Size3, device: str | torch.device = "cpu", 
             if attempt == 0:
                 peak = _peak(device)
     return Measurement(statistics.median(times[1:]), None if peak is None else max(peak - before, 0))
-
-
-def input_channels(net: InceptionNet) -> int:
-    """3 for a network of RGB, 2 for one of flow."""
-    return next(module for module in net.modules() if isinstance(module, nn.Conv3d)).in_channels
 
 
 def _check_size(size: Size3) -> None:

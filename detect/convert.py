@@ -2,7 +2,6 @@
 
 import argparse
 import ast
-import logging
 from typing import Any
 
 import torch
@@ -13,8 +12,6 @@ from backbones.importers import SOURCES, WeightsError, import_weights
 from detect.files import atomic_file
 from detect.modeling.context_weights import config_lines
 from detect.weights import CheckpointError, read_arrays
-
-logger = logging.getLogger(__name__)
 
 
 def convert(args: argparse.Namespace) -> None:

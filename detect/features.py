@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 import backbones
 from detect.data.media import hash_files
 from detect.demo import container_facts
 from detect.files import atomic_file
-from detect.video.inputs import find_videos
+from detect.video.inputs import find_videos, write_bad_inputs
 from detect.video.readers import FrameReadError, iter_frames
 from detect.video.transforms import Window, resize
 from detect.weights import CheckpointError, first_line, read_checkpoint
@@ -75,7 +75,7 @@ def run_extract_features(args: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
-def load_network(path: str, name: str | None, width: float = 1.0) -> tuple[nn.Module, dict[str, Any]]:
+def load_network(path: str, name: str | None, width: float = 1.0) -> tuple[backbones.InceptionNet, dict[str, Any]]:
     """The network of a checkpoint and its recorded preprocessing ({} where it has none).
 
     name, width: of the network of a plain state dict, which does not say. CheckpointError if it does not fit.
@@ -83,9 +83,9 @@ def load_network(path: str, name: str | None, width: float = 1.0) -> tuple[nn.Mo
     data = read_checkpoint(path)
     preprocessing = data.get("preprocessing", {})
     if name is None:
-        if "network" not in data:
+        if not {"network", "preprocessing"} <= data.keys():
             raise CheckpointError(f"{path}: does not say which network it is of; give --network NAME")
-        return backbones.load_network(path), preprocessing
+        return backbones.network_from(data), preprocessing
     state = data["model"]
     classes = state["logits.weight"].shape[0] if "logits.weight" in state else 400
     net = backbones.build(name, num_classes=classes, width=width)
@@ -103,11 +103,13 @@ class ClipNetwork:
     {"channel_order"}: "RGB" or "BGR". ValueError for a network of other input.
     """
 
-    def __init__(self, net: nn.Module, preprocessing: dict[str, Any], device: str = "cpu", batch_size: int = 1):
+    def __init__(
+        self, net: backbones.InceptionNet, preprocessing: dict[str, Any], device: str = "cpu", batch_size: int = 1
+    ):
         if batch_size < 1:
             raise ValueError(f"batch size {batch_size}: at least 1 clip is needed")
         order = preprocessing.get("channel_order", "RGB")
-        channels = next(module for module in net.modules() if isinstance(module, nn.Conv3d)).in_channels
+        channels = net.in_channels
         if order not in ("RGB", "BGR") or channels != 3:
             raise ValueError(f"the network takes {channels} channels {order}; videos are read as RGB or BGR only")
         self.net, self.device, self.batch_size, self.reverse = net.to(device).eval(), device, batch_size, order == "BGR"
@@ -208,18 +210,9 @@ def _extract_all(
             continue
         with atomic_file(target) as file:
             np.savez(file, **arrays)
-    _report(bad, output / BAD_INPUTS)
+    write_bad_inputs({str(path): str(error) for path, error in bad.items()}, output / BAD_INPUTS)
+    if bad:
+        print(f"bad inputs are listed in {output / BAD_INPUTS}", file=sys.stderr)
     done = len(todo) - len(bad)
     print(f"{len(videos)} videos: {done} done, {len(videos) - len(todo)} were done before, {len(bad)} bad")
     return bad
-
-
-def _report(bad: dict[Path, FrameReadError], file: Path) -> None:
-    if not bad:
-        file.unlink(missing_ok=True)
-        return
-    with atomic_file(file) as stream:
-        stream.write("".join(f"{path}\t{reason}\n" for path, reason in bad.items()).encode())
-    for reason in bad.values():
-        print(f"bad input: {reason}", file=sys.stderr)
-    print(f"bad inputs are listed in {file}", file=sys.stderr)

@@ -28,7 +28,7 @@ REFERENCE = "torchvision"  # the name of the network that all ratios are to
 COPY = "ours, its weights"  # our network with the reference's weights
 
 
-def build_networks(names: tuple[str, ...], train: bool, fold: bool = True) -> dict[str, nn.Module]:
+def build_networks(names: tuple[str, ...], train: bool) -> dict[str, nn.Module]:
     """The reference, our copy of it, and the rows `names` of our family with random weights."""
     torch.manual_seed(0)
     reference = torchvision.models.video.s3d(weights=None, num_classes=400)
@@ -36,7 +36,7 @@ def build_networks(names: tuple[str, ...], train: bool, fold: bool = True) -> di
     nets |= {name: backbones.build(name, num_classes=400, conv_std=0.0) for name in names}
     for key, net in nets.items():
         net.train(train)
-        if not train and fold and key != REFERENCE:
+        if not train and key != REFERENCE:
             backbones.fold_batch_norm(net)
     return nets
 

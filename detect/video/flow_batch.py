@@ -19,10 +19,9 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from detect.files import atomic_file
 from detect.video.flow import META, temporary_folder
 from detect.video.flow_extraction import FlowSettings, extract_video
-from detect.video.inputs import find_videos
+from detect.video.inputs import find_videos, write_bad_inputs
 from detect.video.readers import FrameReadError
 
 
@@ -167,12 +166,6 @@ def _only_run(output: Path, suffix: str) -> Iterator[None]:
 
 
 def _report(bad: Mapping[str, str], videos: int, todo: int, file: Path) -> None:
-    if not bad:
-        file.unlink(missing_ok=True)
-    else:
-        with atomic_file(file) as stream:
-            stream.write("".join(f"{path}\t{reason}\n" for path, reason in sorted(bad.items())).encode())
-        for reason in sorted(bad.values()):
-            print(f"bad input: {reason}", file=sys.stderr)
+    write_bad_inputs(dict(sorted(bad.items())), file)
     listed = f", listed in {file}" if bad else ""
     print(f"{videos} videos: {todo - len(bad)} done, {videos - todo} were done before, {len(bad)} bad{listed}")

@@ -1,9 +1,11 @@
-"""Which videos a folder tree or a list file names."""
+"""Which videos a folder tree or a list file names, and the list of those that are bad."""
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from detect.files import atomic_file
 from detect.video.readers import IMAGE_NAME, MissingMediaError
 
 VIDEO_SUFFIXES = {".avi", ".mp4", ".m4v", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
@@ -69,3 +71,14 @@ def _relative_name(path: Path, root: Path) -> str:
     if name.startswith(".."):
         raise ValueError(f"{path} is not below {root}; give the folder that all are below as --root")
     return name if path.is_dir() or path.suffix.lower() not in VIDEO_SUFFIXES else os.path.splitext(name)[0]
+
+
+def write_bad_inputs(bad: Mapping[str, str], file: Path) -> None:
+    """Name the bad inputs, path -> reason, on stderr and in `file`, one `path<tab>reason` a line; none, no file."""
+    if not bad:
+        file.unlink(missing_ok=True)
+        return
+    with atomic_file(file) as stream:
+        stream.write("".join(f"{path}\t{reason}\n" for path, reason in bad.items()).encode())
+    for reason in bad.values():
+        print(f"bad input: {reason}", file=sys.stderr)

@@ -9,7 +9,7 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
 import backbones
-from backbones.profile import input_channels, measure, profile
+from backbones.profile import measure, profile
 
 # Paper, section 3: widths of (branch 0, 1 reduce, 1, 2 reduce, 2, 3), units 2 to 10, and the pools before them.
 BLOCKS = {
@@ -156,7 +156,7 @@ def test_counting_leaves_the_network_as_it_was():
     assert counts.parameters == sum(p.numel() for p in net.parameters())
     assert net.training and not any(module._forward_hooks for module in net.modules())
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
-    assert input_channels(net) == 2
+    assert net.in_channels == 2
 
 
 def test_measurement_is_of_this_network():

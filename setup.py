@@ -4,7 +4,7 @@ PLOTS = ["matplotlib>=3.7", "scikit-learn>=1.2"]  # of tools/analyze_model.py, f
 
 setup(
     name="action-detection",
-    version="0.1.0",
+    version="0.2.0",
     description="Spatio-temporal action detection: S3D-G and I3D networks and the Faster R-CNN on top of them",
     license="Apache-2.0",
     python_requires=">=3.10",

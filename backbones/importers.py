@@ -26,6 +26,7 @@ from .report import LoadReport, first_names
 from .variants import STAGES
 
 Arrays = Mapping[str, Any]
+FIRST_AND_LAST = ("stages.conv2d_1a_7x7.spatial.conv.weight", "logits.weight")
 
 
 class WeightsError(ValueError):
@@ -129,6 +130,22 @@ SOURCES: dict[str, Source] = {
 }  # fmt: skip
 
 
+def detect_source(arrays: Arrays) -> str:
+    """The one source whose first and last layer are among the arrays; WeightsError if that is none, or several."""
+    found = []
+    for name, rules in SOURCES.items():
+        try:
+            plain = _plain_names(name, arrays)
+        except WeightsError:  # names that this source does not have; its own message would mislead
+            continue
+        if {rules.name_of(Key.parse(key)) for key in FIRST_AND_LAST} <= plain.keys():
+            found.append(name)
+    if len(found) == 1:
+        return found[0]
+    what = f"could be of {' or '.join(found)}" if found else "are of none of the sources"
+    raise WeightsError(f"the {len(arrays)} arrays ({first_names(sorted(arrays))}) {what}; name the source")
+
+
 def load(source: str, arrays: Arrays, **options: Any) -> InceptionNet:
     """The network of `import_weights` alone."""
     return import_weights(source, arrays, **options)[0]
@@ -152,7 +169,7 @@ def import_weights(
         raise ValueError(f"{source} is a 3D source: its weights fix the network; network and fields are for 2D sources")
     arrays = _plain_names(source, arrays)
     row, fields = rules.row(arrays)
-    first, last = (rules.name_of(Key.parse(k)) for k in ("stages.conv2d_1a_7x7.spatial.conv.weight", "logits.weight"))
+    first, last = (rules.name_of(Key.parse(key)) for key in FIRST_AND_LAST)
     report = LoadReport(missing=[name for name in (first, last) if name not in arrays])
     if report.missing:
         raise WeightsError(f"these are not the weights of {source}", _sorted_out(report, rules, arrays))

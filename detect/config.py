@@ -1,9 +1,10 @@
 """Every config key: its default, one line of meaning, and where the default comes from.
 
 Keys that Detectron2 has carry Detectron2's name; a config file means the same with and without it.
-"D2 only" marks keys that only Detectron2's own components read; ours do what the default says.
+"(RPN only)" marks a key that only that component of Detectron2 reads; ours do what the default says. A key that the
+chosen architecture does not read must keep its default, else it is an error that says who reads it.
 Sources: [P] the paper (Xie et al., ECCV 2018, section 5.3), [O] TensorFlow Object Detection API sample
-configs, on whose defaults the paper builds, [D2] Detectron2's default, [D] decided here. Keys marked "classifier"
+configs, on whose defaults the paper builds, [D2] Detectron2's default, [D] decided here. Keys marked "classifier:"
 are read by tools/train_classifier.py only; its other defaults are in configs/Base-ActionClassifier.yaml.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,16 +20,32 @@ import torch
 import yaml
 
 from detect import d2
-from detect.config_node import CheckedCfgNode, leaves, put
+from detect.config_node import CheckedCfgNode, ConfigError, leaves, put
 
 
 class Key(NamedTuple):
-    """One row: dotted name, default, meaning with its source."""
+    """One row: dotted name, default, meaning with its source, and who reads it."""
 
     name: str
     default: Any
     meaning: str
 
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """ "detector", "classifier" or both; or the one component that reads it, by its name in the config."""
+        if match := re.search(r"\((\w+) only\)$", self.meaning):
+            return (match[1],)
+        if " classifier: " in self.meaning:
+            return ("classifier",)
+        return ("detector",) if self.name.startswith(DETECTOR_ONLY) else ("detector", "classifier")
+
+
+# The sections and keys of the detector's parts.
+DETECTOR_ONLY = (
+    "MODEL.PIXEL_", "MODEL.BACKBONE.", "MODEL.RESNETS.", "MODEL.CONTEXT.TAP", "MODEL.ANCHOR_GENERATOR.",
+    "MODEL.PROPOSAL_GENERATOR.", "MODEL.RPN.", "MODEL.ROI_HEADS.", "MODEL.ROI_BOX_HEAD.", "INPUT.FORMAT",
+    "TEST.DETECTIONS_PER_", "TEST.PRESET", "TEST.FRAMES", "TEST.IOU_THRESHOLD", "TEST.PICTURES", "TEST.COCO",
+)  # fmt: skip
 
 # fmt: off
 KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
@@ -48,7 +66,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.RESNETS.DEPTH", 50, "[P] ResNet-50"),
     ("MODEL.RESNETS.NORM", "FrozenBN", "[O] batch norm keeps its ImageNet statistics; BN trains it"),
     ("MODEL.RESNETS.STRIDE_IN_1X1", False, "[D] stride in the 3x3 convolution as torchvision's weights want"),
-    ("MODEL.RESNETS.OUT_FEATURES", ["res4"], "[P] conv4, stride 16 (D2 only)"),
+    ("MODEL.RESNETS.OUT_FEATURES", ["res4"], "[P] conv4, stride 16 (build_resnet_backbone only)"),
 
     ("MODEL.CONTEXT.NAME", "s3dg", "[P] context network by its backbones.build name: s3dg, i3d, i2d, ..."),
     ("MODEL.CONTEXT.WIDTH", 1.0, "[D] multiplier of every channel count of the context network"),
@@ -68,12 +86,12 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", [[0.5, 1.0, 2.0]], "[O] anchor height / width, per feature map"),
     ("MODEL.PROPOSAL_GENERATOR.NAME", "KeyframeRPN", "[P] proposal generator; RPN is Detectron2's"),
     ("MODEL.PROPOSAL_GENERATOR.MIN_SIZE", 0, "[D2] proposals with a side below this many pixels are dropped"),
-    ("MODEL.RPN.HEAD_NAME", "StandardRPNHead", "[D2] a 3x3 convolution, objectness, deltas (D2 only)"),
+    ("MODEL.RPN.HEAD_NAME", "StandardRPNHead", "[D2] a 3x3 convolution, objectness, deltas (RPN only)"),
     ("MODEL.RPN.IN_FEATURES", ["res4"], "[P] feature maps that carry anchors"),
-    ("MODEL.RPN.CONV_DIMS", [-1], "[D2] channels of the head's convolutions; -1: the input's (D2 only)"),
-    ("MODEL.RPN.BOUNDARY_THRESH", -1, "[D2] untrained if this far outside; -1: all trained (D2 only)"),
+    ("MODEL.RPN.CONV_DIMS", [-1], "[D2] channels of the head's convolutions; -1: the input's (RPN only)"),
+    ("MODEL.RPN.BOUNDARY_THRESH", -1, "[D2] untrained if this far outside; -1: all trained (RPN only)"),
     ("MODEL.RPN.IOU_THRESHOLDS", [0.3, 0.7], "[O] below the first: negative; above the second: positive"),
-    ("MODEL.RPN.IOU_LABELS", [0, -1, 1], "[O] labels between the thresholds, -1 ignored (D2 only)"),
+    ("MODEL.RPN.IOU_LABELS", [0, -1, 1], "[O] labels between the thresholds, -1 ignored (RPN only)"),
     ("MODEL.RPN.BATCH_SIZE_PER_IMAGE", 256, "[O] anchors sampled per image for the loss"),
     ("MODEL.RPN.POSITIVE_FRACTION", 0.5, "[O] largest share of positives among them"),
     ("MODEL.RPN.BBOX_REG_WEIGHTS", (1.0, 1.0, 1.0, 1.0), "[D2] scales of the deltas dx dy dw dh"),
@@ -91,7 +109,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 64, "[O] regions sampled per image for the loss"),
     ("MODEL.ROI_HEADS.POSITIVE_FRACTION", 0.25, "[O] largest share of foreground among them"),
     ("MODEL.ROI_HEADS.IOU_THRESHOLDS", [0.5], "[O] overlap from which a region is foreground"),
-    ("MODEL.ROI_HEADS.IOU_LABELS", [0, 1], "[O] labels around the threshold (D2 only)"),
+    ("MODEL.ROI_HEADS.IOU_LABELS", [0, 1], "[O] labels around the threshold (StandardROIHeads only)"),
     ("MODEL.ROI_HEADS.PROPOSAL_APPEND_GT", True, "[D2] ground-truth boxes join the proposals in training"),
     ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, "[O] detections scored below this are dropped"),
     ("MODEL.ROI_HEADS.NMS_THRESH_TEST", 0.6, "[O] IoU of the suppression within a class"),
@@ -123,7 +141,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("SOLVER.IMS_PER_BATCH", 1, "[O] clips per step over all processes; the learning rate belongs to it"),
     ("SOLVER.ACCUMULATE", 1, "[D] batches of IMS_PER_BATCH whose gradients are averaged into one step"),
     ("SOLVER.REFERENCE_BATCH", 0, "[D] clips a step that BASE_LR is for; scaled linearly to another; 0: never"),
-    ("SOLVER.EMA_DECAY", 0.0, "[D] classifier: decay a step of averaged weights, tested and saved; 0: none"),
+    ("SOLVER.EMA_DECAY", 0.0, "[D] decay a step of averaged weights, which are evaluated and saved; 0: none"),
     ("SOLVER.BASE_LR", 3e-4, "[O] learning rate after the warm-up"),
     ("SOLVER.BASE_LR_END", 0.0, "[D2] last learning rate of WarmupCosineLR"),
     ("SOLVER.MOMENTUM", 0.9, "[O] momentum of sgd"),
@@ -189,6 +207,60 @@ def get_cfg() -> ActionCfgNode:
     cfg.MODEL.CONTEXT.OVERRIDES.set_new_allowed(True)
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
     return cfg
+
+
+def load_cfg_of_checkpoint(text: str, path: str, overrides: Sequence[Any] = ()) -> ActionCfgNode:
+    """The config `text` in the checkpoint at `path`, which becomes MODEL.WEIGHTS, then the overrides; frozen.
+
+    The device is this machine's. Results go to the checkpoint's folder: a file from elsewhere names no folder to write.
+    """
+    cfg = get_cfg()
+    here = os.path.dirname(path) if os.path.isfile(path) else cfg.OUTPUT_DIR
+    kept = {"MODEL.DEVICE": cfg.MODEL.DEVICE, "MODEL.WEIGHTS": path, "OUTPUT_DIR": here or "."}
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the config in {path} cannot be read: {error}") from error
+    cfg.merge_tree(tree, f"the config in {path}")
+    cfg.merge_from_list([*(word for pair in kept.items() for word in pair), *overrides])
+    cfg.freeze()
+    return cfg
+
+
+def changed_keys(cfg: dict) -> dict[str, Any]:
+    """{dotted name: value} of what is not the default."""
+    defaults = dict(leaves(get_cfg()))
+    return {name: value for name, value in leaves(cfg) if name not in defaults or defaults[name] != value}
+
+
+def check_read(cfg: ActionCfgNode, reader: str, unread: Sequence[str] = (), tool: str = "") -> None:
+    """ConfigError for keys that are set to something else than their default and would be ignored.
+
+    reader: "detector" or "classifier", whose architecture MODEL.META_ARCHITECTURE must be. unread: further keys that
+    `tool` does not read.
+    """
+    architecture = cfg.MODEL.META_ARCHITECTURE
+    if (architecture == "ActionClassifier") != (reader == "classifier"):
+        right = "tools/train_net.py" if reader == "classifier" else "tools/train_classifier.py"
+        base = "configs/Base-ActionClassifier.yaml" if reader == "classifier" else "configs/Base-ActionRCNN.yaml"
+        raise ConfigError(
+            f"MODEL.META_ARCHITECTURE is {architecture}, and this tool is for a {reader}; give a config over {base}, "
+            f"or use {right}"
+        )
+    active = {reader, cfg.MODEL.BACKBONE.NAME, cfg.MODEL.PROPOSAL_GENERATOR.NAME, cfg.MODEL.ROI_HEADS.NAME}
+    changed, problems = changed_keys(cfg), []
+    for key in KEYS:
+        if key.name in changed and key.name in unread:
+            problems.append(f"{key.name} is {changed[key.name]!r}, and {tool} does not read it")
+        elif key.name in changed and not active & set(key.readers):
+            problems.append(f"{key.name} is {changed[key.name]!r}, and only {_who(key.readers[0])} reads it")
+    if problems:
+        raise ConfigError(f"{'; '.join(problems)}. Leave {'it' if len(problems) == 1 else 'them'} at the default")
+
+
+def _who(reader: str) -> str:
+    tools = {"detector": "the detector (tools/train_net.py)", "classifier": "a classifier (tools/train_classifier.py)"}
+    return tools.get(reader, f"Detectron2's {reader}")
 
 
 def load_cfg(config_file: str | os.PathLike = "", overrides: Sequence[Any] = ()) -> ActionCfgNode:

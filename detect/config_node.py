@@ -11,10 +11,11 @@ from typing import Any
 import yaml
 
 from detect.d2 import HAS_DETECTRON2, CfgNode
+from detect.utils.errors import UserError
 
 
-class ConfigError(KeyError, ValueError):
-    """A config that cannot be used; plain yacs raises either of the two bases."""
+class ConfigError(UserError, KeyError):
+    """A config that cannot be used; plain yacs raises a KeyError or a ValueError."""
 
     def __str__(self) -> str:  # KeyError would show the message in quotes
         return str(self.args[0])
@@ -35,7 +36,7 @@ class CheckedCfgNode(CfgNode):
             raise ConfigError(f"{cfg_filename}: this config, or its _BASE_, has no KEY: VALUE lines") from error
         except (OSError, yaml.YAMLError, AssertionError) as error:
             raise ConfigError(f"{cfg_filename}: cannot be read as a config: {error}") from error
-        self._merge(tree, cfg_filename)
+        self.merge_tree(tree, cfg_filename)
 
     def merge_from_list(self, cfg_list: Sequence[Any]) -> None:
         """Merge `[KEY, VALUE, KEY, VALUE, ...]`: dotted keys; values are Python literals or plain strings."""
@@ -44,12 +45,13 @@ class CheckedCfgNode(CfgNode):
         tree: dict[str, Any] = {}
         for name, value in zip(cfg_list[0::2], cfg_list[1::2], strict=True):
             put(tree, name, value)
-        self._merge(tree, "overrides")
+        self.merge_tree(tree, "overrides")
 
     def merge_from_other_cfg(self, cfg_other: dict) -> None:
-        self._merge(cfg_other, "merged config")
+        self.merge_tree(cfg_other, "merged config")
 
-    def _merge(self, tree: Any, origin: str) -> None:
+    def merge_tree(self, tree: Any, origin: str) -> None:
+        """Merge nested dicts; `origin` names them in an error."""
         if self.is_frozen():
             raise AttributeError(f"{origin}: this config is frozen; merge into cfg.clone() after .defrost()")
         problems: list[str] = []

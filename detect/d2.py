@@ -1,6 +1,6 @@
 """The words shared with Detectron2: its own where it is installed, else those of `detect._d2_fallback`.
 
-This file and `tools/d2_train_net.py` are the only importers of detectron2. A Detectron2 that is
+This file and `detect.tasks.detectron2_engine` are the only importers of detectron2. A Detectron2 that is
 installed but broken raises its own error here; it is never replaced silently. Setting the environment
 variable `DETECT_FORCE_FALLBACK=1` leaves an installed Detectron2 unused.
 """

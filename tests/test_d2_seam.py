@@ -12,8 +12,16 @@ from torch import nn
 
 from detect import d2
 from detect.config import get_cfg
-from detect.engine import ActionCheckpointer, Trainer, build_lr_scheduler, build_optimizer
-from detect.engine.solver import clip_before_step, clip_norm, lr_multiplier, parameter_groups
+from detect.engine.checkpoint import ActionCheckpointer
+from detect.engine.solver import (
+    build_lr_scheduler,
+    build_optimizer,
+    clip_before_step,
+    clip_norm,
+    lr_multiplier,
+    parameter_groups,
+)
+from detect.engine.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_detectron2 = pytest.mark.skipif(not d2.HAS_DETECTRON2, reason="Detectron2 is not installed")
@@ -25,7 +33,7 @@ def test_only_the_seam_imports_detectron2():
         for path in (ROOT / folder).rglob("*.py"):
             if re.search(r"^\s*(import|from)\s+detectron2\b", path.read_text(), re.MULTILINE):
                 importers.add(path.relative_to(ROOT).as_posix())
-    assert "detect/d2.py" in importers and importers <= {"detect/d2.py", "tools/d2_train_net.py"}
+    assert "detect/d2.py" in importers and importers <= {"detect/d2.py", "detect/tasks/detectron2_engine.py"}
 
 
 def import_seam(tmp_path, package: str | None, **environment) -> subprocess.CompletedProcess:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from detect.data.clip_mapper import ClipMapper
+from detect.data.eval_stream import build_keyframe_loader
 from detect.data.jhmdb import load_jhmdb
-from detect.data.loader import build_test_loader
+from detect.data.keyframe_mapper import KeyframeMapper
 from detect.data.records import KeyframeDataset
 from detect.data.ucf24 import load_ucf24
 from detect.modeling import build_model
@@ -37,7 +37,7 @@ def jhmdb(real_data, tmp_path):
 
 
 def test_a_ucf101_clip_at_the_papers_size(ucf24):
-    sample = ClipMapper(20, (320, 400), is_train=True)(ucf24[100], np.random.default_rng(0))
+    sample = KeyframeMapper(20, (320, 400), is_train=True)(ucf24[100], np.random.default_rng(0))
     assert sample["clip"].shape == (20, 320, 400, 3) and (sample["height"], sample["width"]) == (240, 320)
     x0, y0, x1, y1 = ucf24[100]["annotations"][0]["bbox"]
     expected = torch.tensor([[x0 * 400 / 320, y0 * 320 / 240, x1 * 400 / 320, y1 * 320 / 240]])
@@ -50,10 +50,10 @@ def test_every_frame_reaches_the_detector(name, frames, request):
     dataset = request.getfixturevalue(name)
     cfg = tiny_cfg("MODEL.ROI_HEADS.NUM_CLASSES", len(dataset.dataset.classes), "INPUT.NUM_FRAMES", 4)
     model = build_model(cfg).eval()
-    mapper = ClipMapper.from_config(cfg, is_train=False)
+    mapper = KeyframeMapper.from_config(cfg, is_train=False)
     seen = []
     with torch.no_grad():
-        for batch in build_test_loader(dataset, mapper, 16):
+        for batch in build_keyframe_loader(dataset, mapper, 16):
             seen += [item["frame_index"] for item in batch]
             if len(seen) <= 16:
                 assert all(len(output["instances"]) for output in model(batch))

@@ -5,15 +5,16 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+import torch
 
 from detect.d2 import HAS_DETECTRON2
 from detect.data import synthetic
+from detect.utils.checkpoint_files import read_checkpoint
+from tests.running import ROOT, TOOLS, run_tool
 from tests.tiny import OVERRIDES
 
-ROOT = Path(__file__).resolve().parents[1]
 TOY = [
     *OVERRIDES, "MODEL.ROI_HEADS.NUM_CLASSES", 6, "INPUT.SIZE", (36, 48), "INPUT.NUM_FRAMES", 4, "INPUT.FLIP_PROB", 0.0,
     "DATASETS.TRAIN", ("synthetic_train",), "DATASETS.TEST", ("synthetic_test",), "DATALOADER.NUM_WORKERS", 0,
@@ -30,17 +31,17 @@ def datasets(tmp_path_factory):
     return root
 
 
-def run(tool, datasets, *arguments, **environment):
+@pytest.fixture(scope="module")
+def run(datasets):
+    """`run(tool, *arguments)` in this process, with the toy datasets."""
+    return lambda tool, *arguments: run_tool(tool, *arguments, DETECT_DATASETS=str(datasets))
+
+
+def run_alone(datasets, tool, *arguments):
+    """In a process of its own."""
+    env = {**os.environ, "DETECT_DATASETS": str(datasets), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, f"tools/{tool}.py", *map(str, arguments)]
-    env = {
-        **os.environ,
-        "DETECT_DATASETS": str(datasets),
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": str(ROOT),
-        **environment,
-    }
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**env, "PYTHONPATH": str(ROOT)})
 
 
 def last_line(result):
@@ -49,30 +50,27 @@ def last_line(result):
 
 
 @pytest.fixture(scope="module")
-def trained(datasets, tmp_path_factory):
+def trained(run, tmp_path_factory):
     """A finished toy run: its folder and its last line."""
     folder = tmp_path_factory.mktemp("run")
-    result = run("train_net", datasets, *TOY, "TEST.PICTURES", 1, "OUTPUT_DIR", folder)
-    return folder, last_line(result)
+    return folder, last_line(run("train_net", *TOY, "TEST.PICTURES", 1, "OUTPUT_DIR", folder))
+
+
+def results_of(folder):
+    return json.loads((folder / "evaluation" / "synthetic_test" / "results.json").read_text())
 
 
 def test_training_writes_what_detectron2_users_expect(trained):
     folder, line = trained
     assert LAST_LINE.fullmatch(line)
     names = {path.name for path in folder.iterdir()}
-    assert {
-        "model_final.pth",
-        "model_0000001.pth",
-        "last_checkpoint",
-        "config.yaml",
-        "log.txt",
-        "metrics.json",
-    } <= names
+    files = {"model_final.pth", "model_0000001.pth", "last_checkpoint", "config.yaml", "log.txt", "metrics.json"}
+    assert files <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert (folder / "last_checkpoint").read_text() == "model_final.pth"
     rows = [json.loads(row) for row in (folder / "metrics.json").read_text().splitlines()]
     assert {"loss_cls", "loss_box_reg", "loss_rpn_cls", "loss_rpn_loc", "total_loss", "lr"} <= rows[-1].keys()
-    results = json.loads((folder / "evaluation" / "synthetic_test" / "results.json").read_text())
+    results = results_of(folder)
     assert results["provenance"]["videos"] == 2 and results["provenance"]["frames"] == 64
     assert results["provenance"]["seed"] == 0 and len(results["provenance"]["weights_hash"]) == 64
     assert results["results"]["coverage"] == {"frames_expected": 64, "frames_predicted": 64, "frames_missing": 0}
@@ -80,113 +78,92 @@ def test_training_writes_what_detectron2_users_expect(trained):
     assert (folder / "pictures" / "synthetic_test" / "video.mp4").stat().st_size > 1000
 
 
-def test_eval_only_and_evaluate_give_the_same_number(trained, datasets, tmp_path):
+def test_a_checkpoint_is_complete(trained):
+    data = read_checkpoint(trained[0] / "model_final.pth")
+    assert data["tag"]["classes"] == list(synthetic.CLASSES)
+    assert data["config"] == (trained[0] / "config.yaml").read_text()
+    assert data["preprocessing"]["context"] == {"mean": [127.5] * 3, "std": [127.5] * 3, "channel_order": "RGB"}
+    assert data["preprocessing"]["keyframe"]["mean"] == pytest.approx([123.675, 116.28, 103.53])
+    provenance = data["provenance"]
+    assert provenance["dataset"] == "synthetic_train" and provenance["seed"] == 0
+    assert provenance["annotation_hash"] and provenance["started_from"] == {} and provenance["torch"]
+
+
+def test_the_checkpoint_alone_evaluates_to_the_same_number(trained, run, tmp_path):
     folder, line = trained
-    again = run(
-        "train_net",
-        datasets,
-        "--eval-only",
-        "--config-file",
-        folder / "config.yaml",
-        "MODEL.WEIGHTS",
-        folder / "model_final.pth",
-        "OUTPUT_DIR",
-        tmp_path,
-    )
-    assert last_line(again) == line
+    again = run("train_net", "--eval-only", "--weights", folder / "model_final.pth", "OUTPUT_DIR", tmp_path)
+    assert last_line(again) == line and results_of(tmp_path)["results"] == results_of(folder)["results"]
+    by_key = ("--config-file", folder / "config.yaml", "MODEL.WEIGHTS", folder / "model_final.pth")
+    assert last_line(run("train_net", "--eval-only", *by_key, "OUTPUT_DIR", tmp_path)) == line
+
+
+def test_an_older_checkpoint_needs_its_config(trained, run, tmp_path):
+    folder, line = trained
+    data = read_checkpoint(folder / "model_final.pth")
+    torch.save({"model": data["model"], "tag": data["tag"]}, tmp_path / "old.pth")
+    result = run("train_net", "--eval-only", "--weights", tmp_path / "old.pth")
+    assert result.returncode == 2 and "old.pth: holds no config" in result.stderr
+    assert "--config-file" in result.stderr
+    options = ("--config-file", folder / "config.yaml", "OUTPUT_DIR", tmp_path)
+    assert last_line(run("train_net", "--eval-only", "--weights", tmp_path / "old.pth", *options)) == line
+
+
+def test_evaluate_scores_the_written_tables(trained, run):
+    folder, line = trained
     tables = folder / "evaluation" / "synthetic_test"
-    scored = run(
-        "evaluate",
-        datasets,
-        "--ground-truth",
-        tables / "ground_truth.csv.gz",
-        "--detections",
-        tables / "detections.csv.gz",
-        "--preset",
-        "voc",
-        "--frames",
-        "all",
-    )
-    assert abs(float(last_line(scored).split()[-1]) - float(line.split()[-1])) < 2e-6
+    files = ("--ground-truth", tables / "ground_truth.csv.gz", "--detections", tables / "detections.csv.gz")
+    scored = last_line(run("evaluate", *files, "--preset", "voc", "--frames", "all"))
+    assert abs(float(scored.split()[-1]) - float(line.split()[-1])) < 2e-6
 
 
-def test_a_resumed_run_ends_as_an_uninterrupted_one(trained, datasets, tmp_path):
-    import torch
-
-    from detect.engine.checkpoint import read_checkpoint
-
+def test_a_resumed_run_ends_as_an_uninterrupted_one(trained, run, tmp_path):
     folder, line = trained
-    first = run("train_net", datasets, *TOY, "OUTPUT_DIR", tmp_path)
+    first = run("train_net", *TOY, "OUTPUT_DIR", tmp_path)
     assert last_line(first) == line  # the same seed gives the same run
     (tmp_path / "model_final.pth").unlink()
     (tmp_path / "last_checkpoint").write_text("model_0000001.pth")
-    resumed = run("train_net", datasets, "--resume", *TOY, "OUTPUT_DIR", tmp_path)
+    resumed = run("train_net", "--resume", *TOY, "OUTPUT_DIR", tmp_path)
     assert "Training from iteration 2 to 4" in resumed.stdout and last_line(resumed) == line
     a, b = (read_checkpoint(path / "model_final.pth")["model"] for path in (folder, tmp_path))
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_two_processes(trained, datasets, tmp_path):
-    result = run("train_net", datasets, "--num-gpus", 2, *TOY, "OUTPUT_DIR", tmp_path)
-    own_line = last_line(result)
-    results = json.loads((tmp_path / "evaluation" / "synthetic_test" / "results.json").read_text())
-    assert results["results"]["coverage"]["frames_predicted"] == 64
-    final = ("MODEL.WEIGHTS", tmp_path / "model_final.pth", "OUTPUT_DIR", tmp_path / "check")
-    assert last_line(run("train_net", datasets, "--eval-only", *TOY, *final)) == own_line
+def test_averaged_weights(trained, run, tmp_path):
+    """After 4 steps with decay 0.5 the average is (w0 + w1 + 2 w2 + 4 w3 + 8 w4) / 16: not the learning weights."""
+    last_line(run("train_net", *TOY, "SOLVER.EMA_DECAY", 0.5, "OUTPUT_DIR", tmp_path))
+    found = read_checkpoint(tmp_path / "model_final.pth")
+    plain = read_checkpoint(trained[0] / "model_final.pth")["model"]
+    assert all(torch.equal(found["learning"][key], plain[key]) for key in plain)
+    key = "roi_heads.box_predictor.cls_score.weight"
+    key = key if key in plain else next(key for key in plain if key.endswith("weight"))
+    assert not torch.equal(found["model"][key], plain[key])
+
+
+def test_two_processes(trained, run, datasets, tmp_path):
+    own_line = last_line(run_alone(datasets, "train_net", "--num-gpus", 2, *TOY, "OUTPUT_DIR", tmp_path))
+    assert results_of(tmp_path)["results"]["coverage"]["frames_predicted"] == 64
+    final = ("--weights", tmp_path / "model_final.pth", "OUTPUT_DIR", tmp_path / "check")
+    assert last_line(run("train_net", "--eval-only", *final)) == own_line
     folder, _ = trained
-    evaluated = run(
-        "train_net",
-        datasets,
-        "--eval-only",
-        "--num-gpus",
-        2,
-        *TOY,
-        "OUTPUT_DIR",
-        tmp_path / "again",
-        "MODEL.WEIGHTS",
-        folder / "model_final.pth",
-    )
+    options = ("--num-gpus", 2, "--weights", folder / "model_final.pth", "OUTPUT_DIR", tmp_path / "again")
+    evaluated = run_alone(datasets, "train_net", "--eval-only", *options)
     assert evaluated.returncode == 0, evaluated.stderr[-2000:]
-    one, two = (
-        json.loads((path / "evaluation" / "synthetic_test" / "results.json").read_text())["results"]["frame_ap"]
-        for path in (folder, tmp_path / "again")
-    )
-    assert one == two
+    assert results_of(folder)["results"]["frame_ap"] == results_of(tmp_path / "again")["results"]["frame_ap"]
 
 
 @pytest.mark.skipif(not HAS_DETECTRON2, reason="Detectron2 is not installed")
-def test_default_trainer_trains_and_evaluates(datasets, tmp_path):
-    result = run("d2_train_net", datasets, *TOY, "OUTPUT_DIR", tmp_path)
+def test_default_trainer_trains_evaluates_and_draws(run, datasets, tmp_path):
+    result = run_alone(datasets, "d2_train_net", *TOY, "TEST.PICTURES", 1, "OUTPUT_DIR", tmp_path)
     assert LAST_LINE.fullmatch(last_line(result))
-    assert (tmp_path / "model_final.pth").exists()
-    ours = run(
-        "train_net",
-        datasets,
-        "--eval-only",
-        *TOY,
-        "OUTPUT_DIR",
-        tmp_path,
-        "MODEL.WEIGHTS",
-        tmp_path / "model_final.pth",
-    )
-    assert last_line(ours) == last_line(result)
+    assert (tmp_path / "pictures" / "synthetic_test" / "grid.png").exists()
+    ours = run("train_net", "--eval-only", "--weights", tmp_path / "model_final.pth", "OUTPUT_DIR", tmp_path)
+    assert last_line(ours) == last_line(result)  # its checkpoints are as complete as ours
 
 
 @pytest.mark.skipif(not HAS_DETECTRON2, reason="Detectron2 is not installed")
-def test_detectron2s_trunk_and_rpn_by_config(datasets, tmp_path):
-    result = run(
-        "train_net",
-        datasets,
-        *TOY,
-        "MODEL.BACKBONE.NAME",
-        "build_resnet_backbone",
-        "MODEL.RESNETS.RES2_OUT_CHANNELS",
-        64,
-        "MODEL.PROPOSAL_GENERATOR.NAME",
-        "RPN",
-        "OUTPUT_DIR",
-        tmp_path,
-    )
+def test_detectron2s_trunk_and_rpn_by_config(run, tmp_path):
+    names = ("MODEL.BACKBONE.NAME", "build_resnet_backbone", "MODEL.PROPOSAL_GENERATOR.NAME", "RPN")
+    result = run("train_net", *TOY, *names, "MODEL.RESNETS.RES2_OUT_CHANNELS", 64, "OUTPUT_DIR", tmp_path)
     assert LAST_LINE.fullmatch(last_line(result))
 
 
@@ -194,46 +171,56 @@ def test_detectron2s_trunk_and_rpn_by_config(datasets, tmp_path):
     (["SOLVER.BASELR", 1], "unknown key SOLVER.BASELR, closest legal keys: SOLVER.BASE_LR"),
     (["DATASETS.TRAIN", ("ucf24_train",)], "looked for"),
     (["DATASETS.TRAIN", ("synthetic_trian",)], "did you mean synthetic_train"),
-        (["MODEL.META_ARCHITECTURE", "ActionRCN"], "registered: "),
-        (["INPUT.FORMAT", "rgb"], "INPUT.FORMAT is 'rgb'"),
-        (["MODEL.CONTEXT.OVERRIDES.width", 1.0], "MODEL.CONTEXT.OVERRIDES has width"),
+    (["MODEL.META_ARCHITECTURE", "ActionRCN"], "registered: "),
+    (["MODEL.META_ARCHITECTURE", "ActionClassifier"], "use tools/train_classifier.py"),
+    (["INPUT.FORMAT", "rgb"], "INPUT.FORMAT is 'rgb'"),
+    (["INPUT.MODALITY", "flow"], "INPUT.MODALITY is 'flow', and only a classifier"),
+    (["MODEL.RPN.CONV_DIMS", [256]], "MODEL.RPN.CONV_DIMS is [256], and only Detectron2's RPN reads it"),
+    (["MODEL.CONTEXT.OVERRIDES.width", 1.0], "MODEL.CONTEXT.OVERRIDES has width"),
     (["MODEL.ROI_HEADS.NUM_CLASSES", 7], "synthetic_train has 6 classes, MODEL.ROI_HEADS.NUM_CLASSES is 7"),
-    (["MODEL.WEIGHTS", "absent.pth"], "absent.pth: no such checkpoint"),
-    (["--eval-only"], "--eval-only needs a checkpoint"),
+    (["--weights", "absent.pth"], "absent.pth: no such checkpoint"),
+    (["--eval-only"], "give --weights FILE"),
     (["--config-file", "absent.yaml"], "absent.yaml"),
     (["MODEL.CONTEXT.NAME", "s4d"], "unknown network 's4d'"),
     (["MODEL.CONTEXT.TAP", "mixed_6a"], "unknown endpoint 'mixed_6a'"),
+    (["OUTPUT_DIR", "/proc/none"], "OUTPUT_DIR /proc/none: cannot be made"),
 ])  # fmt: skip
-def test_bad_input_gives_one_message(datasets, tmp_path, arguments, message):
-    options = [a for a in arguments if str(a).startswith("--") or str(a).endswith(".yaml")]
-    result = run(
-        "train_net", datasets, *options, *TOY, *[a for a in arguments if a not in options], "OUTPUT_DIR", tmp_path
-    )
+def test_bad_input_gives_one_message(run, tmp_path, arguments, message):
+    options = arguments if arguments[0].startswith("--") else []
+    keys = [] if options else arguments
+    result = run("train_net", *options, *TOY, "OUTPUT_DIR", tmp_path, *keys)
     assert result.returncode == 2, result.stderr[-1500:]
     assert message in result.stderr and "Traceback" not in result.stderr
 
 
-def test_a_checkpoint_of_another_architecture(trained, datasets, tmp_path):
-    folder, _ = trained
-    result = run(
-        "train_net",
-        datasets,
-        "--eval-only",
-        *TOY,
-        "MODEL.CONTEXT.NAME",
-        "i3d",
-        "OUTPUT_DIR",
-        tmp_path,
-        "MODEL.WEIGHTS",
-        folder / "model_final.pth",
-    )
+def test_a_fault_of_the_program_keeps_its_traceback(run, monkeypatch):
+    def broken(*_):
+        raise ValueError("not the user's")
+
+    monkeypatch.setattr("detect.tasks.runner.run", broken)
+    with pytest.raises(ValueError, match="not the user's"):
+        run("train_net", *TOY)
+
+
+def test_a_checkpoint_of_another_architecture(trained, run, tmp_path):
+    options = ("MODEL.CONTEXT.NAME", "i3d", "OUTPUT_DIR", tmp_path)
+    result = run("train_net", "--eval-only", "--weights", trained[0] / "model_final.pth", *options)
     assert result.returncode == 2 and "model_final.pth: a checkpoint of another architecture" in result.stderr
     assert "MODEL.*" in result.stderr
 
 
-@pytest.mark.parametrize("tool", sorted(path.stem for path in (ROOT / "tools").glob("*.py")))
-def test_help(tool, datasets):
-    if tool.startswith("d2_") and not HAS_DETECTRON2:
-        pytest.skip("Detectron2 is not installed")
-    result = run(tool, datasets, "--help")
-    assert result.returncode == 0 and "usage" in result.stdout
+@pytest.mark.parametrize("tool", TOOLS)
+def test_help_is_there_at_once(tool, datasets):
+    """A process of its own for each tool, which imports nothing heavy before it knows its arguments."""
+    code = (
+        f"import runpy, sys\nsys.argv = ['{tool}.py', '--help']\n"
+        f"try: runpy.run_path('tools/{tool}.py', run_name='__main__')\n"
+        "finally: print('heavy:', {'torch', 'cv2', 'detectron2'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "usage" in done.stdout and "heavy: set()" in done.stderr, done.stderr
+
+
+def test_the_exit_status_of_a_process(datasets, tmp_path):
+    result = run_alone(datasets, "train_net", *TOY, "SOLVER.BASELR", 1, "OUTPUT_DIR", tmp_path)
+    assert result.returncode == 2 and result.stderr.startswith("error: overrides: unknown key SOLVER.BASELR")

@@ -4,6 +4,8 @@ import torch
 
 from detect.config import get_cfg
 from detect.d2 import Boxes, Instances
+from detect.engine.checkpoint import ActionCheckpointer
+from detect.modeling import build_model
 
 OVERRIDES = [
     "MODEL.DEVICE", "cpu", "MODEL.RESNETS.DEPTH", 18, "MODEL.RESNETS.NORM", "BN", "MODEL.CONTEXT.WIDTH", 0.125,
@@ -30,3 +32,14 @@ def clip_item(cfg, boxes=((8.0, 8.0, 40.0, 40.0),), classes=(1,), seed=0, height
     instances.gt_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
     instances.gt_classes = torch.tensor(classes, dtype=torch.int64)
     return {"clip": clip, "instances": instances, "height": height, "width": width, "video": "v", "frame_index": seed}
+
+
+def save_detector(path, *overrides):
+    """A complete checkpoint of a tiny detector with random weights, of the classes a, b, c; returns its path."""
+    cfg = tiny_cfg(*overrides)
+    torch.manual_seed(0)
+    model = build_model(cfg)
+    entries = {"config": cfg.dump(), "preprocessing": model.preprocessing()}
+    tag = {"meta_architecture": "ActionRCNN", "classes": ["a", "b", "c"]}
+    ActionCheckpointer(model, str(path.parent), tag=tag, entries=entries).save(path.stem)
+    return path

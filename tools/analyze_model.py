@@ -12,18 +12,15 @@ plot of the paper's Figure 4 (--plot): multiply-adds and latency against K, or a
   tools/analyze_model.py --csv family.csv --plot figure4.png
 """
 
-import argparse
-
-from detect.analysis.family import PAPER_SIZE, run_analysis
-from detect.engine.defaults import tune_malloc
-from detect.engine.errors import explain_errors
+from detect.utils.cli import old_name, running_tool, tool_parser
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser():
+    parser = tool_parser(__doc__)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="such as s3dg (default: the whole family)")
-    parser.add_argument("--size", type=int, nargs=3, default=PAPER_SIZE, metavar=("T", "H", "W"), help="64 224 224")
-    parser.add_argument("--classes", type=int, default=400, help="of the classifier (400)")
+    parser.add_argument("--size", type=int, nargs=3, default=(64, 224, 224), metavar=("T", "H", "W"), help="64 224 224")
+    parser.add_argument("--num-classes", type=int, default=400, help="of the classifier (400)")
+    old_name(parser, "--classes", "--num-classes", type=int)
     parser.add_argument("--in-channels", type=int, default=3, help="3 for RGB, 2 for flow (3)")
     parser.add_argument("--width", type=float, default=1.0, help="multiplies all channels (1)")
     parser.add_argument("--latency", action="store_true", help="measure time and peak memory too")
@@ -33,11 +30,28 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--markdown", metavar="FILE", help="table to write, as printed")
     parser.add_argument("--plot", metavar="FILE", help="picture to write, such as .png or .pdf (needs matplotlib)")
     parser.add_argument("--results", metavar="CSV", help="network,top1: puts accuracy on the plot's y axis")
-    return parser.parse_args()
+    return parser
+
+
+def main(arguments=None) -> None:
+    args = build_parser().parse_args(arguments)
+    with running_tool():
+        from detect.analysis.family import run_analysis
+
+        run_analysis(
+            args.networks,
+            tuple(args.size),
+            device=args.device if args.latency else None,
+            repeat=args.repeat,
+            csv=args.csv,
+            markdown=args.markdown,
+            plot=args.plot,
+            results_file=args.results,
+            num_classes=args.num_classes,
+            in_channels=args.in_channels,
+            width=args.width,
+        )
 
 
 if __name__ == "__main__":
-    args = parse_args()
-    tune_malloc()
-    with explain_errors():
-        run_analysis(args)
+    main()

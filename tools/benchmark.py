@@ -7,15 +7,14 @@ tools/benchmark.py networks                the networks against torchvision's s3
 tools/benchmark.py data                    clips per second and worker, from a video file and from a folder of frames
 """
 
-import argparse
-
-from detect.engine.defaults import tune_malloc
-from detect.engine.errors import explain_errors
 from detect.evaluation import PRESETS
+from detect.utils.cli import tool_parser
+from detect.utils.errors import explain_errors
+from detect.utils.malloc import tune_malloc
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser():
+    parser = tool_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("roi-pool", help="3D RoI pooling, 10 to 300 boxes")
     networks = commands.add_parser("networks", help="the networks against torchvision's s3d")
@@ -40,10 +39,10 @@ def parse_args() -> argparse.Namespace:
     data.add_argument("--size", type=int, nargs=2, default=(320, 400), metavar=("H", "W"), help="default 320 400")
     data.add_argument("--rounds", type=int, default=15)
     data.add_argument("--metrics", metavar="FILE", help="metrics.json of a run: the share of time it waited for data")
-    return parser.parse_args()
+    return parser
 
 
-def main(args: argparse.Namespace) -> None:
+def run(args) -> None:
     if args.command == "roi-pool":
         from detect.benchmarks.roi_pool import benchmark_roi_pool
 
@@ -67,9 +66,13 @@ def main(args: argparse.Namespace) -> None:
         benchmark_frame_ap(args.scale, args.preset, args.repeat, args.same_class)
 
 
-if __name__ == "__main__":
-    args = parse_args()
+def main(arguments=None) -> None:
+    args = build_parser().parse_args(arguments)
     if not getattr(args, "default_malloc", False):
         tune_malloc()
     with explain_errors():
-        main(args)
+        run(args)
+
+
+if __name__ == "__main__":
+    main()

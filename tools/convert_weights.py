@@ -1,38 +1,60 @@
 #!/usr/bin/env python
-"""Turn weights of other code into a checkpoint of ours, which knows its network and the pixels that it wants.
+"""Turn weights of other code into a checkpoint of ours, which knows its network and the normalisation of its input.
 
-Reads IN: an .npz of name -> array, a PyTorch file, a .pkl of numpy arrays, or the prefix of a TensorFlow checkpoint
-(needs tensorflow). Writes OUT (.pth), for MODEL.CONTEXT.WEIGHTS of a detector or classifier and for the other tools,
-and prints what became of every array and the config lines that belong to it. If anything is missing, unexpected or of
-the wrong shape, nothing is written. docs/weights.md says what each source computes.
+Reads --weights: an .npz of name -> array, a PyTorch file, a .pkl of numpy arrays, the prefix of a TensorFlow checkpoint
+(needs tensorflow), or an address. Writes --output (.pth), for MODEL.CONTEXT.WEIGHTS of a detector or classifier and for
+the other tools, and prints what became of every array and the config lines that belong to it. If anything is missing,
+unexpected or of the wrong shape, nothing is written. docs/weights.md says what each source computes.
+MODEL.CONTEXT.WEIGHTS takes the same files and addresses directly; converting says what happens to them.
 
-  tools/convert_weights.py --from torchvision s3d.pth s3d_kinetics.pth
-  tools/convert_weights.py --from googlenet googlenet.pth s3dg_imagenet.pth --network s3dg       (inflated)
-  tools/convert_weights.py --from slim model.ckpt s3dg_flow.pth --in-channels 2 --num-classes 101
+  tools/convert_weights.py --weights torchvision://S3D_Weights.KINETICS400_V1 --output s3d_kinetics.pth
+  tools/convert_weights.py --weights googlenet.pth --output s3dg_imagenet.pth --network s3dg       (inflated)
+  tools/convert_weights.py --weights model.ckpt --output s3dg_flow.pth --in-channels 2 --num-classes 101
 """
 
-import argparse
+from detect.utils.cli import WEIGHTS, old_positional, running_tool, tool_parser
 
-from backbones.importers import SOURCES
-from detect.convert import convert
-from detect.engine.errors import explain_errors
+SOURCES = (
+    "slim", "slim_inception_v1", "deepmind", "piergiaj", "hassony2", "kylemin", "torchvision", "howto100m", "googlenet",
+)  # fmt: skip
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--from", dest="source", required=True, metavar="SOURCE", help=f"one of {', '.join(SOURCES)}")
-    parser.add_argument("input", metavar="IN", help="weights of that source")
-    parser.add_argument("output", metavar="OUT", help="checkpoint to write")
-    parser.add_argument("--network", help="of image weights: the network to inflate, as for backbones.build")
+def build_parser():
+    parser = tool_parser(__doc__)
+    parser.add_argument("--weights", metavar="FILE", help=WEIGHTS)
+    parser.add_argument("--output", metavar="FILE", help="checkpoint to write")
+    parser.add_argument(
+        "--from", dest="source", metavar="SOURCE", help=f"one of {', '.join(SOURCES)} (told by the arrays' names)"
+    )
+    parser.add_argument("--network", metavar="NAME", help="of image weights: the network to inflate, such as s3dg")
     parser.add_argument(
         "--set", dest="fields", nargs="+", default=[], metavar="FIELD=VALUE", help="of an inflated network: VariantSpec"
     )
     parser.add_argument("--num-classes", type=int, help="for other classes: a new head, at random")
     parser.add_argument("--in-channels", type=int, help="for other input, 2 for flow: mean of the first convolution")
-    return parser.parse_args()
+    old_positional(parser)
+    return parser
+
+
+def main(arguments=None) -> None:
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    weights, output = (args.old + [None, None])[:2] if args.old else (args.weights, args.output)
+    if not weights or not output:
+        parser.error("--weights and --output are required")
+    with running_tool():
+        from detect.tasks.convert import convert
+
+        convert(
+            weights,
+            output,
+            source=args.source,
+            network=args.network,
+            fields=args.fields,
+            num_classes=args.num_classes,
+            in_channels=args.in_channels,
+        )
 
 
 if __name__ == "__main__":
-    args = parse_args()
-    with explain_errors():
-        convert(args)
+    main()

@@ -9,25 +9,30 @@ stopped. About half an hour on two CPU cores.
   tools/evidence.py
 """
 
-import argparse
+from detect.utils.cli import add_config, old_name, running_tool, tool_parser
 
-from detect.engine.defaults import tune_malloc
-from detect.engine.errors import explain_errors
-from detect.engine.evidence import NETWORKS, evidence_table, gather_evidence
+NETWORKS = ("i2d", "i3d", "s3d", "s3dg", "fast_s3d")
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", default="configs/synthetic_cls.yaml", metavar="FILE", help="the common config")
-    parser.add_argument("--networks", default=",".join(NETWORKS), metavar="A,B,...", help="(%(default)s)")
+def build_parser():
+    parser = tool_parser(__doc__)
+    parser.add_argument(
+        "--network", nargs="+", action="extend", metavar="NAME", help=f"repeatable ({' '.join(NETWORKS)})"
+    )
+    old_name(parser, "--networks", "--network", type=lambda text: text.split(","))
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 (3)")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, help="config overrides: KEY VALUE KEY VALUE ...")
-    return parser.parse_args()
+    add_config(parser, "the common config (%(default)s)", default="configs/synthetic_cls.yaml")
+    return parser
+
+
+def main(arguments=None) -> None:
+    args = build_parser().parse_args(arguments)
+    with running_tool():
+        from detect.tasks.evidence import evidence_table, gather_evidence
+
+        found = gather_evidence(args.config_file, args.opts, args.network or NETWORKS, range(args.seeds))
+        print(evidence_table(found))
 
 
 if __name__ == "__main__":
-    args = parse_args()
-    tune_malloc()
-    with explain_errors():
-        found = gather_evidence(args.config_file, args.opts, args.networks.split(","), range(args.seeds))
-        print(evidence_table(found))
+    main()

@@ -12,27 +12,25 @@ Writes, for each video, OUTPUT/<path of the video without extension>.npz with
 and OUTPUT/settings.json. A killed run goes on where it was: finished videos are skipped. Videos that do not decode are
 listed in OUTPUT/bad_inputs.txt; the exit status is then 1.
 
-  tools/extract_features.py --weights s3dg_kinetics.pth --input videos/ --output features/
+  tools/extract_features.py --weights torchvision://S3D_Weights.KINETICS400_V1 --input videos/ --output features/
   tools/extract_features.py --weights plain.pth --network s3d --input list.txt --output features/ \\
-      --endpoint mixed_4e mixed_5c --pool none --clip-length 16 --clip-stride 8
+      --endpoint mixed_4e --endpoint mixed_5c --pool none --clip-length 16 --clip-stride 8
 """
 
-import argparse
+from detect.utils.cli import WEIGHTS, add_endpoint, running_tool, tool_parser
 
-from detect.engine.defaults import tune_malloc
-from detect.engine.errors import explain_errors
-from detect.features import run_extract_features
+ENDPOINTS = ("mixed_5c",)
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, or a plain state dict")
+def build_parser():
+    parser = tool_parser(__doc__)
+    parser.add_argument("--weights", required=True, metavar="FILE", help=WEIGHTS)
     parser.add_argument("--network", metavar="NAME", help="of a plain state dict, such as s3dg")
     parser.add_argument("--width", type=float, default=1.0, help="of a plain state dict's network (1)")
     parser.add_argument("--input", required=True, metavar="PATH", help="folder, video or list of videos")
     parser.add_argument("--root", metavar="FOLDER", help="what a list's paths are relative to (the list's folder)")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="where to write")
-    parser.add_argument("--endpoint", nargs="+", default=["mixed_5c"], metavar="NAME", help="one or more (mixed_5c)")
+    add_endpoint(parser, ENDPOINTS)
     parser.add_argument("--pool", choices=("mean", "none"), default="mean", help="over time and space (mean)")
     parser.add_argument("--clip-length", type=int, default=64, metavar="N", help="frames (64)")
     parser.add_argument("--clip-stride", type=int, metavar="N", help="frames between clips (the clip length)")
@@ -41,11 +39,35 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--crop", type=int, nargs=2, default=(224, 224), metavar=("H", "W"), help="centre (224 224)")
     parser.add_argument("--batch-size", type=int, default=1, help="clips per forward pass (1)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
-    return parser.parse_args()
+    return parser
+
+
+def main(arguments=None) -> None:
+    args = build_parser().parse_args(arguments)
+    with running_tool():
+        from detect.tasks.features import FeatureSettings, run_extract_features
+
+        settings = FeatureSettings(
+            tuple(args.endpoint or ENDPOINTS),
+            args.pool,
+            args.clip_length,
+            args.clip_length if args.clip_stride is None else args.clip_stride,
+            args.frame_step,
+            tuple(args.resize),
+            tuple(args.crop),
+        )
+        run_extract_features(
+            args.weights,
+            args.input,
+            args.output,
+            settings,
+            network=args.network,
+            width=args.width,
+            root=args.root,
+            device=args.device,
+            batch_size=args.batch_size,
+        )
 
 
 if __name__ == "__main__":
-    args = parse_args()
-    tune_malloc()
-    with explain_errors():
-        run_extract_features(args)
+    main()

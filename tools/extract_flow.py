@@ -22,23 +22,20 @@ package opencv-contrib-python-headless, which setup.py installs; opencv-python d
       --shard 3/8 --workers 64
 """
 
-import argparse
-
-from detect.video.flow_batch import run_extract_flow
-from detect.video.flow_extraction import METHODS
+from detect.utils.cli import running_tool, tool_parser
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser():
+    parser = tool_parser(__doc__)
     parser.add_argument("--input", required=True, metavar="PATH", help="folder tree, video file or list of paths")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="where the tree of flow folders is written")
     parser.add_argument("--root", metavar="FOLDER", help="what the list's paths are relative to (the list's folder)")
-    parser.add_argument("--method", choices=METHODS, default="tvl1")
+    parser.add_argument("--method", choices=("tvl1", "dis"), default="tvl1", help="(tvl1)")
     parser.add_argument("--short-side", type=int, metavar="PIXELS", help="resize frames before (as they are)")
     parser.add_argument("--quality", type=int, default=95, choices=range(1, 101), metavar="1-100", help="of JPEG (95)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes, one thread each (1)")
     parser.add_argument("--shard", type=shard, default=(1, 1), metavar="i/n", help="this machine's share, 1/n to n/n")
-    return parser.parse_args()
+    return parser
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -46,9 +43,15 @@ def shard(text: str) -> tuple[int, int]:
     return index, count
 
 
-if __name__ == "__main__":
-    from detect.engine.errors import explain_errors  # here, as each worker imports this file and needs no torch
+def main(arguments=None) -> None:
+    args = build_parser().parse_args(arguments)
+    with running_tool():
+        from detect.tasks.extract_flow import run_extract_flow
+        from detect.video.flow_extraction import FlowSettings
 
-    args = parse_args()
-    with explain_errors():
-        run_extract_flow(args)
+        settings = FlowSettings(args.method, args.short_side, args.quality)
+        run_extract_flow(args.input, args.output, settings, root=args.root, workers=args.workers, shard=args.shard)
+
+
+if __name__ == "__main__":
+    main()

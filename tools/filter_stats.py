@@ -5,24 +5,32 @@ Reads a checkpoint, ours or a plain state dict of any video network: every weigh
 layer, full 3D or kT x 1 x 1. Writes a box plot of its weights at each temporal offset (--plot) and the boxes as numbers
 (--csv): mean, quartiles, whiskers at 1.5 interquartile ranges, count of outliers.
 
-  tools/filter_stats.py i3d_kinetics.pth --plot figure5.png --csv figure5.csv
+  tools/filter_stats.py --weights i3d_kinetics.pth --plot figure5.png --csv figure5.csv
 """
 
-import argparse
-
-from detect.analysis.filters import run_filter_stats
-from detect.engine.errors import explain_errors
+from detect.utils.cli import WEIGHTS, old_positional, running_tool, tool_parser
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint or state dict to read")
+def build_parser():
+    parser = tool_parser(__doc__)
+    parser.add_argument("--weights", metavar="FILE", help=WEIGHTS)
     parser.add_argument("--plot", metavar="FILE", help="picture to write, such as .png or .pdf (needs matplotlib)")
     parser.add_argument("--csv", metavar="FILE", help="table to write")
-    return parser.parse_args()
+    old_positional(parser)
+    return parser
+
+
+def main(arguments=None) -> None:
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    weights = args.weights or (args.old + [None])[0]
+    if not weights:
+        parser.error("--weights is required")
+    with running_tool():
+        from detect.analysis.filters import run_filter_stats
+
+        run_filter_stats(weights, csv=args.csv, plot=args.plot)
 
 
 if __name__ == "__main__":
-    args = parse_args()
-    with explain_errors():
-        run_filter_stats(args)
+    main()

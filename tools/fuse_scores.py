@@ -5,25 +5,30 @@ Reads two or more scores.npz of tools/train_classifier.py --save-scores; the vid
 same in all. Prints the accuracy of each file, then that of the average as `top-1 = ...` and `top-5 = ...`. Writes the
 averaged scores with --output.
 
-  tools/fuse_scores.py output/rgb/evaluation/SET/scores.npz output/flow/evaluation/SET/scores.npz --weights 1 1
+  tools/fuse_scores.py output/rgb/evaluation/SET/scores.npz output/flow/evaluation/SET/scores.npz --shares 1 1
 """
 
-import argparse
 from pathlib import Path
 
-from detect.classification.scores import fuse
-from detect.engine.errors import explain_errors
+from detect.utils.cli import old_name, running_tool, tool_parser
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser():
+    parser = tool_parser(__doc__)
     parser.add_argument("scores", nargs="+", type=Path, metavar="FILE", help="scores.npz of each network")
-    parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one for each file; equal by default")
+    parser.add_argument("--shares", nargs="+", type=float, metavar="S", help="one for each file; equal by default")
+    old_name(parser, "--weights", "--shares", nargs="+", type=float)
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the averaged scores, as .npz")
-    return parser.parse_args()
+    return parser
+
+
+def main(arguments=None) -> None:
+    args = build_parser().parse_args(arguments)
+    with running_tool():
+        from detect.classification.scores import fuse
+
+        fuse(args.scores, args.shares, args.output)
 
 
 if __name__ == "__main__":
-    args = parse_args()
-    with explain_errors():
-        fuse(args.scores, args.weights, args.output)
+    main()

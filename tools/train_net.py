@@ -7,19 +7,26 @@ The last line after an evaluation is `frame-mAP@0.5 = ...`.
 
   train:     tools/train_net.py --config-file configs/quickstart.yaml
   continue:  the same with --resume
-  evaluate:  tools/train_net.py --config-file ... --eval-only MODEL.WEIGHTS output/.../model_final.pth
+  evaluate:  tools/train_net.py --eval-only --weights output/quickstart/model_final.pth
 """
 
-import sys
+from detect.utils.cli import running_tool, training_parser
 
-from detect.engine.defaults import default_argument_parser, tune_malloc
-from detect.engine.detection import main
-from detect.engine.distributed import launch
-from detect.engine.errors import explain_errors
+
+def build_parser():
+    return training_parser(__doc__)
+
+
+def main(arguments=None) -> None:
+    args = build_parser().parse_args(arguments)
+    with running_tool():
+        from detect.tasks.detection import DETECTION
+        from detect.tasks.runner import run
+        from detect.utils.comm import launch
+
+        job = (DETECTION, args.config_file, args.opts, args.weights, args.resume, args.eval_only)
+        launch(run, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, args=job)
+
 
 if __name__ == "__main__":
-    args = default_argument_parser(__doc__).parse_args()
-    tune_malloc()
-    with explain_errors():
-        launch(main, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, args=(args,))
-    sys.exit(0)
+    main()

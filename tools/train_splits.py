@@ -8,23 +8,23 @@ OUTPUT_DIR/results.json. Started again it goes on where it was stopped. The last
   tools/train_splits.py --config-file configs/ucf101/s3dg.yaml --num-gpus 8 MODEL.CONTEXT.WEIGHTS kinetics.pth
 """
 
-import argparse
-
-from detect.engine.defaults import tune_malloc
-from detect.engine.errors import explain_errors
-from detect.engine.splits import split_table, train_splits
+from detect.utils.cli import add_config, running_tool, tool_parser
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", required=True, metavar="FILE", help="config of tools/train_classifier.py")
+def build_parser():
+    parser = tool_parser(__doc__)
     parser.add_argument("--num-gpus", type=int, default=1, help="processes on this machine (CPU if it has no GPU)")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, help="config overrides: KEY VALUE KEY VALUE ...")
-    return parser.parse_args()
+    add_config(parser, "config of tools/train_classifier.py", required=True)
+    return parser
+
+
+def main(arguments=None) -> None:
+    args = build_parser().parse_args(arguments)
+    with running_tool():
+        from detect.tasks.splits import split_table, train_splits
+
+        print(split_table(train_splits(args.config_file, args.opts, num_gpus=args.num_gpus)))
 
 
 if __name__ == "__main__":
-    args = parse_args()
-    tune_malloc()
-    with explain_errors():
-        print(split_table(train_splits(args.config_file, args.opts, num_gpus=args.num_gpus)))
+    main()

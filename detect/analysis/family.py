@@ -1,12 +1,8 @@
 """Tables and plots of what the networks of the family cost, beside the paper's figures."""
 
-import argparse
-import csv
-import io
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,9 +12,10 @@ from tqdm import tqdm
 import backbones
 from backbones.profile import Measurement, measure, profile
 from detect.analysis.family_plot import HEAVY, check_networks, plot_family, read_results
-from detect.analysis.plots import new_figure
-from detect.engine.defaults import tune_malloc
-from detect.files import atomic_file
+from detect.utils.errors import UserError
+from detect.utils.files import write_csv, write_text
+from detect.utils.malloc import tune_malloc
+from detect.utils.plots import new_figure
 
 Row = dict[str, Any]
 
@@ -60,28 +57,38 @@ TABLE = (
 )
 
 
-def run_analysis(args: argparse.Namespace) -> None:
-    """See the docstring of tools/analyze_model.py. ValueError for bad input."""
-    names = check_networks(args.networks)
-    results = read_results(args.results) if args.results else {}
-    if args.plot and not any(HEAVY.fullmatch(name) for name in names):
-        raise ValueError("--plot draws bottom_heavy_* and top_heavy_* networks; none of these was asked for")
-    if args.plot:
+def run_analysis(
+    networks: Sequence[str],
+    size: tuple[int, int, int] = PAPER_SIZE,
+    *,
+    device: str | None = None,
+    repeat: int = 5,
+    csv: str | None = None,
+    markdown: str | None = None,
+    plot: str | None = None,
+    results_file: str | None = None,
+    **options: Any,
+) -> None:
+    """See the docstring of tools/analyze_model.py; device: where to measure latency, None nowhere; options: of
+    `backbones.build`. UserError for bad input.
+    """
+    names = check_networks(networks)
+    results = read_results(results_file) if results_file else {}
+    if plot and not any(HEAVY.fullmatch(name) for name in names):
+        raise UserError("--plot draws bottom_heavy_* and top_heavy_* networks; none of these was asked for")
+    if plot:
         new_figure(1, 1)  # no matplotlib: say so before the work
-    options = {"num_classes": args.classes, "in_channels": args.in_channels, "width": args.width}
-    size = tuple(args.size)
-    rows = analyze(names, size, device=args.device if args.latency else None, repeat=args.repeat, **options)
-    print(f"one clip of {size[0]} x {size[1]} x {size[2]}, {args.classes} classes, float32")
-    if args.latency:
-        print(f"latency: median of {args.repeat} on {describe_device(args.device)}")
+    rows = analyze(names, size, device=device, repeat=repeat, **options)
+    print(f"one clip of {size[0]} x {size[1]} x {size[2]}, {options.get('num_classes', 400)} classes, float32")
+    if device:
+        print(f"latency: median of {repeat} on {describe_device(device)}")
     print(format_table(rows, "simple"))
-    if args.csv:
-        write_csv(rows, args.csv)
-    if args.markdown:
-        with atomic_file(args.markdown) as file:
-            file.write((format_table(rows, "github") + "\n").encode())
-    if args.plot:
-        plot_family(rows, args.plot, results)
+    if csv:
+        write_csv(csv, COLUMNS, rows)
+    if markdown:
+        write_text(markdown, format_table(rows, "github") + "\n")
+    if plot:
+        plot_family(rows, plot, results)
 
 
 def analyze(
@@ -146,13 +153,3 @@ def _cell(value: Any, divisor: float | None, decimals: int) -> str:
     if value is None:
         return ""
     return value if divisor is None else f"{value / divisor:.{decimals}f}"
-
-
-def write_csv(rows: Sequence[Row], path: str | Path) -> None:
-    """All columns, exact numbers; an empty cell is not known."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with atomic_file(path) as file:
-        file.write(text.getvalue().encode())

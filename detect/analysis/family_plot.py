@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import backbones
-from detect.analysis.plots import new_figure, save_figure
+from detect.utils.errors import UserError
+from detect.utils.plots import new_figure, save_figure
 
 HEAVY = re.compile(r"(?P<side>bottom|top)_heavy_(?P<family>i3d|s3d)_(?P<k>\d+)")
 
@@ -16,7 +17,7 @@ def check_networks(names: Sequence[str]) -> tuple[str, ...]:
     """The names, or the whole family where there are none. ValueError with the legal names for an unknown one."""
     for name in names:
         if name not in backbones.names():
-            raise ValueError(f"unknown network {name!r}; the networks are {', '.join(backbones.names())}")
+            raise UserError(f"unknown network {name!r}; the networks are {', '.join(backbones.names())}")
     return tuple(names) or backbones.names()
 
 
@@ -26,14 +27,14 @@ def read_results(path: str | Path) -> dict[str, float]:
     with open(path, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if not {"network", "top1"} <= set(reader.fieldnames or ()):
-            raise ValueError(f"{path}: the columns are {reader.fieldnames}; network and top1 are needed")
+            raise UserError(f"{path}: the columns are {reader.fieldnames}; network and top1 are needed")
         for row in reader:
             try:
                 (name,), value = check_networks([row["network"]]), float(row["top1"])
             except (TypeError, ValueError) as error:
-                raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+                raise UserError(f"{path}, line {reader.line_num}: {error}") from error
             if not 0 <= value <= 100:
-                raise ValueError(f"{path}, line {reader.line_num}: top1 {row['top1']} is not between 0 and 100 percent")
+                raise UserError(f"{path}, line {reader.line_num}: top1 {row['top1']} is not between 0 and 100 percent")
             results[name] = value
     return results
 
@@ -52,7 +53,7 @@ def plot_family(rows: Sequence[dict[str, Any]], path: str | Path, results: dict[
     where it was measured. Without results, multiply-adds and latency against K. ValueError if no result fits a point.
     """
     if results and not any(HEAVY.fullmatch(row["network"]) and row["network"] in results for row in rows):
-        raise ValueError(
+        raise UserError(
             f"the results are of {', '.join(results)}: none is a bottom_heavy_* or top_heavy_* network shown"
         )
     costs = [("multiply_adds", 1e9, "multiply-adds, $10^9$"), ("latency_s", 1e-3, "latency, ms")]

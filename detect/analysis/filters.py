@@ -1,8 +1,5 @@
 """The paper's Figure 5: how the weights of temporal filters are spread at each offset in time."""
 
-import argparse
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from detect.analysis.plots import new_figure, save_figure
-from detect.files import atomic_file
-from detect.weights import CheckpointError, read_checkpoint
+from detect.utils.checkpoint_files import CheckpointError, read_checkpoint
+from detect.utils.errors import UserError
+from detect.utils.files import write_csv
+from detect.utils.plots import new_figure, save_figure
 
 WHISKER = 1.5  # interquartile ranges, Tukey's rule
 PANELS_PER_ROW = 6
@@ -40,21 +38,24 @@ class OffsetStats:
     outliers: int
 
 
-def run_filter_stats(args: argparse.Namespace) -> None:
-    """See the docstring of tools/filter_stats.py. CheckpointError or ValueError for bad input."""
-    if not (args.csv or args.plot):
-        raise ValueError("nothing to write: give --csv FILE, --plot FILE or both")
-    if args.plot:
+COLUMNS = tuple(field.name for field in fields(OffsetStats))
+
+
+def run_filter_stats(weights: str, *, csv: str | None = None, plot: str | None = None) -> None:
+    """See the docstring of tools/filter_stats.py. UserError for bad input."""
+    if not (csv or plot):
+        raise UserError("nothing to write: give --csv FILE, --plot FILE or both")
+    if plot:
         new_figure(1, 1)  # no matplotlib: say so before the work
-    rows = filter_stats(read_checkpoint(args.checkpoint)["model"])
+    rows = filter_stats(read_checkpoint(weights)["model"])
     if not rows:
-        raise CheckpointError(f"{args.checkpoint}: no temporal filter: no weight (O, C, kT, kH, kW) has kT > 1")
-    if args.csv:
-        write_csv(rows, args.csv)
-    if args.plot:
-        plot_filters(rows, args.plot)
-    print(f"{len(by_layer(rows))} temporal layers of {args.checkpoint}")
-    for path in filter(None, (args.csv, args.plot)):
+        raise CheckpointError(f"{weights}: no temporal filter: no weight (O, C, kT, kH, kW) has kT > 1")
+    if csv:
+        write_csv(csv, COLUMNS, map(asdict, rows))
+    if plot:
+        plot_filters(rows, plot)
+    print(f"{len(by_layer(rows))} temporal layers of {weights}")
+    for path in filter(None, (csv, plot)):
         print(path)
 
 
@@ -73,7 +74,7 @@ def filter_stats(state: Mapping[str, Tensor]) -> list[OffsetStats]:
 def _stats(name: str, weight: Tensor) -> list[OffsetStats]:
     values = weight.detach().double().cpu().numpy()
     if not np.isfinite(values).all():
-        raise ValueError(f"{name}: {np.count_nonzero(~np.isfinite(values))} of its weights are not finite")
+        raise UserError(f"{name}: {np.count_nonzero(~np.isfinite(values))} of its weights are not finite")
     layer, kernel = name.removesuffix(".weight"), "x".join(map(str, weight.shape[2:]))
     rows = []
     for t in range(values.shape[2]):
@@ -93,16 +94,6 @@ def by_layer(rows: Sequence[OffsetStats]) -> dict[str, list[OffsetStats]]:
     for row in rows:
         layers.setdefault(row.layer, []).append(row)
     return layers
-
-
-def write_csv(rows: Sequence[OffsetStats], path: str | Path) -> None:
-    """One line for each layer and offset; the columns are the fields of OffsetStats."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(OffsetStats)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(asdict, rows))
-    with atomic_file(path) as file:
-        file.write(text.getvalue().encode())
 
 
 def plot_filters(rows: Sequence[OffsetStats], path: str | Path) -> None:

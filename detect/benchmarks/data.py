@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 
+from detect.utils.errors import UserError
 from detect.video.readers import count_frames, iter_frames, read_frames
 from detect.video.transforms import resize
 
@@ -151,7 +152,7 @@ def benchmark_data(
         ):
             count = count_frames(path)
             if not (1 <= length <= count and rounds >= 1):
-                raise ValueError(f"{path}: clips of {length} of {count} frames, {rounds} rounds; at least one of each")
+                raise UserError(f"{path}: clips of {length} of {count} frames, {rounds} rounds; at least one of each")
             print(f"{kind} {path.name}, {count} frames; clips of {length}, one thread, median of {rounds}")
             found[kind] = time_readers(path, readers, count, length, rounds)
             _print_table(found[kind])
@@ -196,7 +197,7 @@ def waiting_share(metrics: str | Path) -> float:
     rows = [json.loads(line) for line in Path(metrics).read_text().splitlines()]
     timed = [row for row in rows if "data_time" in row and "time" in row]
     if not timed:
-        raise ValueError(f"{metrics}: no row has time and data_time; give metrics.json of a training run")
+        raise UserError(f"{metrics}: no row has time and data_time; give metrics.json of a training run")
     return sum(row["data_time"] for row in timed) / sum(row["time"] for row in timed)
 
 

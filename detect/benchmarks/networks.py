@@ -23,6 +23,7 @@ from torch.nn.functional import cross_entropy
 import backbones
 from backbones.importers import load
 from backbones.inception import output_size
+from detect.utils.errors import UserError
 
 REFERENCE = "torchvision"  # the name of the network that all ratios are to
 COPY = "ours, its weights"  # our network with the reference's weights
@@ -47,7 +48,7 @@ def check_size(size: tuple[int, int, int]) -> None:
     for stage in backbones.build("torchvision_s3d", width=0.125).stages.children():
         last = output_size(stage, last)
     if last[0] < 2 or min(last[1:]) < 7:
-        raise ValueError(f"--size {size}: torchvision's s3d needs 2 x 7 x 7 cells at its head and would have {last}")
+        raise UserError(f"--size {size}: torchvision's s3d needs 2 x 7 x 7 cells at its head and would have {last}")
 
 
 def step(net: nn.Module, clip: Tensor, train: bool) -> Callable[[], None]:
@@ -131,7 +132,7 @@ def _run_alone(name: str, size: tuple[int, int, int], train: bool) -> tuple[floa
 def alone(name: str, size: str, train: str, repeats: int = 3) -> None:
     """In a process of its own: print [median seconds, peak resident GiB] of one network."""
     if name != REFERENCE:
-        from detect.engine.defaults import tune_malloc
+        from detect.utils.malloc import tune_malloc
 
         tune_malloc()
     training = json.loads(train)

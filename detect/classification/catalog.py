@@ -30,12 +30,13 @@ from pathlib import Path
 
 from detect.classification.hmdb51 import load_hmdb51
 from detect.classification.kinetics import load_kinetics400, load_mini_kinetics200
-from detect.classification.own_list import load_list
+from detect.classification.list_file import load_list
 from detect.classification.records import VideoSet
-from detect.classification.something import load_ssv1, load_ssv2
+from detect.classification.something_something import load_ssv1, load_ssv2
 from detect.classification.synthetic import load_synthetic_videos
 from detect.classification.ucf101 import load_ucf101
 from detect.data.catalog import datasets_root
+from detect.utils.errors import UserError
 
 MODALITIES = ("rgb", "flow")
 LIST = "list:"
@@ -77,7 +78,7 @@ def load_video_set(name: str, root: str | Path | None = None, modality: str = "r
     MissingDataError for a missing annotation with the places tried, AnnotationError for one that contradicts itself.
     """
     if modality not in MODALITIES:
-        raise ValueError(f"modality is {modality!r}; legal values are {' and '.join(map(repr, MODALITIES))}")
+        raise UserError(f"modality is {modality!r}; legal values are {' and '.join(map(repr, MODALITIES))}")
     root = datasets_root() if root is None else Path(root)
     if name.startswith(LIST):
         return load_list(root, name.removeprefix(LIST), name=name, modality=modality)
@@ -85,7 +86,7 @@ def load_video_set(name: str, root: str | Path | None = None, modality: str = "r
         close = difflib.get_close_matches(name, _READERS, n=3)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
         legal = ", ".join([*_patterns(), "list:PATH"])
-        raise ValueError(f"there is no classification set {name!r}; {hint}names are {legal}")
+        raise UserError(f"there is no classification set {name!r}; {hint}names are {legal}")
     return _READERS[name](root, name=name, modality=modality)
 
 

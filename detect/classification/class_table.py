@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from detect.data.checks import AnnotationError
+from detect.utils.files import read_text
 
 
 def read_class_table(path: str | Path) -> dict[str, str]:
@@ -12,7 +13,7 @@ def read_class_table(path: str | Path) -> dict[str, str]:
     Raises AnnotationError for a line without a value and for a class that is there twice.
     """
     table: dict[str, str] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.rsplit(maxsplit=1))]

@@ -1,6 +1,5 @@
 """From the logits of the parts of videos to a score for each video, top-1, top-5 and results.json."""
 
-import json
 import logging
 import re
 import time
@@ -15,10 +14,9 @@ from tqdm import tqdm
 
 from detect.classification.records import VideoSet
 from detect.classification.scores import NO_LABEL, Scores, accuracies, accuracy_lines, save_scores
-from detect.data.loader import append_bad_inputs
-from detect.engine.distributed import all_gather_object, is_main_process
-from detect.evaluation.report import code_version
-from detect.files import atomic_file
+from detect.utils.comm import all_gather_object, is_main_process
+from detect.utils.files import list_bad_inputs, write_json
+from detect.utils.provenance import code_version
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +61,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def score_videos(model: nn.Module, batches: Iterable[list[dict]], videos: VideoSet, count: int) -> ScoreKeeper:
-    """Scores of the `count` videos whose parts `batches` has; see `build_test_loader`."""
+    """Scores of the `count` videos whose parts `batches` has; see `build_video_loader`."""
     model.eval()
     keeper = ScoreKeeper(len(videos.classes))
     with tqdm(total=count, desc=f"test {videos.name}", unit="video", disable=not is_main_process()) as progress:
@@ -107,14 +105,14 @@ def evaluate_videos(
     bad = [(item.path, f"counted as wrong {item.name}: {why}") for item, why in bad]
     for _, message in bad:
         logger.warning("%s", message)
-    append_bad_inputs(folder.parents[1] / "bad_inputs.txt", bad)
+    list_bad_inputs(folder.parents[1] / "bad_inputs.txt", bad)
     _log(videos, counts, top1, top5, time.perf_counter() - start)
     result = {"dataset": videos.name, "modality": videos.modality, "top1": top1, "top5": top5, "counts": counts}
     facts = {**result, **provenance, "unreadable": [videos.items[i].name for i in sorted(errors)]}
-    facts.update(source_hash=videos.source_hash, classes=list(videos.classes), notes=list(videos.notes))
+    facts.update(annotation_hash=videos.annotation_hash, classes=list(videos.classes), notes=list(videos.notes))
+    facts["source_hash"] = videos.annotation_hash  # its name in version 0.1
     facts.update(code_version())
-    with atomic_file(folder / "results.json") as file:
-        file.write(json.dumps(facts, indent=1).encode())
+    write_json(folder / "results.json", facts)
     path = folder / "scores.npz" if save else None
     if path:
         save_scores(path, found)

@@ -12,7 +12,8 @@ from pathlib import Path
 from detect.classification.annotations import read_lines, read_text, unknown_class
 from detect.classification.records import VideoSet
 from detect.data.checks import AnnotationError
-from detect.files import atomic_file
+from detect.utils.errors import UserError
+from detect.utils.files import atomic_file
 
 
 def save_label_map(path: str | Path, classes: Sequence[str]) -> None:
@@ -21,7 +22,7 @@ def save_label_map(path: str | Path, classes: Sequence[str]) -> None:
     """
     for label in classes:
         if not label or label != label.strip() or "\n" in label or "\r" in label:
-            raise ValueError(f"the class {label!r} cannot be a line of a label map: blank, or has space around it")
+            raise UserError(f"the class {label!r} cannot be a line of a label map: blank, or has space around it")
     _check_unique(classes, f"{path}")
     with atomic_file(path) as stream:
         stream.write("".join(f"{label}\n" for label in classes).encode())

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from detect.classification.clips import TestPlan
+from detect.classification.clips import EvalPlan
 from detect.classification.records import VideoSet
-from detect.data.loader import UNREADABLE, worker_options
+from detect.data.train_stream import UNREADABLE, worker_options
 
 logger = logging.getLogger(__name__)
 
 
 class VideoDataset(Dataset):
-    """What `detect.data.loader.build_train_loader` draws from: a dict for each video with a label."""
+    """What `detect.data.train_stream.build_train_loader` draws from: a dict for each video with a label."""
 
     def __init__(self, videos: VideoSet):
         self.items = [item for item in videos.items if item.label is not None]
@@ -29,20 +29,20 @@ class VideoDataset(Dataset):
         return {"video": item.name, "image_id": item.name, "file_name": item.path, "label": item.label}
 
 
-def build_test_loader(
-    videos: VideoSet, plan: TestPlan, batch_size: int, *, num_workers: int = 0, rank: int = 0, world_size: int = 1
+def build_video_loader(
+    videos: VideoSet, plan: EvalPlan, batch_size: int, *, num_workers: int = 0, rank: int = 0, world_size: int = 1
 ) -> DataLoader:
     """Lists of `batch_size` parts of this rank's videos (every `world_size`-th); all parts of a video, in order.
 
     A part is {"video", "index": place in `videos.items`, "view", "clip" (t, H, W, C) uint8}; after the last one
     comes {"video", "index", "end": None}, or where the video could not be read to its end, the reason as "end".
     """
-    stream = _TestStream(videos, plan, rank, world_size)
+    stream = _EvalStream(videos, plan, rank, world_size)
     return DataLoader(stream, batch_size=batch_size, **worker_options(num_workers))
 
 
-class _TestStream(IterableDataset):
-    def __init__(self, videos: VideoSet, plan: TestPlan, rank: int, world_size: int):
+class _EvalStream(IterableDataset):
+    def __init__(self, videos: VideoSet, plan: EvalPlan, rank: int, world_size: int):
         self.videos, self.plan, self.rank, self.world_size = videos, plan, rank, world_size
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

@@ -8,9 +8,8 @@ from typing import NamedTuple
 from detect.classification.annotations import Listing
 from detect.classification.records import VideoItem, VideoSet
 from detect.data.checks import AnnotationError, Notes
-from detect.data.media import hash_files
-
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
+from detect.utils.files import hash_files
+from detect.video.readers import VIDEO_SUFFIXES
 
 
 class Medium(NamedTuple):
@@ -97,7 +96,7 @@ def make_set(
         else:
             taken[path] = video
             items.append(VideoItem(video, path, label))
-    return VideoSet(name, tuple(items), listing.classes, modality, tuple(missing), notes.lines(), hash_files(files))
+    return VideoSet(name, tuple(items), listing.classes, modality, tuple(missing), notes.lines(), hash_files(*files))
 
 
 def under(folders: Sequence[Path], places: Sequence[str]) -> str:

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import InceptionNet, Preprocessing
-from detect.classification.media import modality
 from detect.d2 import CfgNode, get_event_storage
 from detect.modeling.context import apply_norm, build_network
 from detect.modeling.context_weights import load_context_weights
+from detect.utils.errors import UserError
+from detect.video.modality import modality
 
 logger = logging.getLogger(__name__)
 FLOW_SCALE = 127.5  # stored flow, 0 .. 255 for -20 .. 20 pixels a frame, becomes -1 .. 1; it has no other encoding
@@ -70,7 +71,7 @@ def build_classifier(cfg: CfgNode, classes: Sequence[str], *, initial_weights: b
         load_start_weights(network, options.WEIGHTS, classes)
     apply_norm(network, options)
     if not 0 <= head.LABEL_SMOOTHING < 1:
-        raise ValueError(f"MODEL.CLASSIFIER.LABEL_SMOOTHING is {head.LABEL_SMOOTHING}; it must be at least 0, below 1")
+        raise UserError(f"MODEL.CLASSIFIER.LABEL_SMOOTHING is {head.LABEL_SMOOTHING}; it must be at least 0, below 1")
     model = ActionClassifier(network, *pixel_scale(cfg), head.LABEL_SMOOTHING)
     return model.to(cfg.MODEL.DEVICE)
 
@@ -81,14 +82,14 @@ def pixel_scale(cfg: CfgNode) -> tuple[list[float], list[float]]:
         return [FLOW_SCALE] * 2, [FLOW_SCALE] * 2
     mean, std = list(cfg.MODEL.CONTEXT.PIXEL_MEAN), list(cfg.MODEL.CONTEXT.PIXEL_STD)
     if len(mean) != 3 or len(std) != 3:
-        raise ValueError(f"MODEL.CONTEXT.PIXEL_MEAN {mean} and PIXEL_STD {std} must have three values, for R, G and B")
+        raise UserError(f"MODEL.CONTEXT.PIXEL_MEAN {mean} and PIXEL_STD {std} must have three values, for R, G and B")
     return mean, std
 
 
 def load_start_weights(network: InceptionNet, path: str, classes: Sequence[str]) -> None:
     """Start from a checkpoint of the same network; its head too, where it has these classes in this order.
 
-    CheckpointError if it is of another network, or of one that wants other pixels.
+    CheckpointError if it is of another network, or of one of another normalisation.
     """
     data = load_context_weights(network, path)
     theirs = data.get("tag", {}).get("classes")

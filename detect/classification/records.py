@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from detect.utils.errors import UserError
+
 
 @dataclass(frozen=True)
 class VideoItem:
@@ -20,7 +22,7 @@ class VideoSet:
 
     `modality` is "rgb" or "flow"; `missing` names the videos that are listed but cannot be used, for want of the
     media or of a label, and are not in `items`; `notes` say what a reader left out or took for something else;
-    `source_hash` is the sha256 of the annotation files read.
+    `annotation_hash` is the sha256 of the annotation files read.
     """
 
     name: str
@@ -29,15 +31,15 @@ class VideoSet:
     modality: str = "rgb"
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    source_hash: str = ""
+    annotation_hash: str = ""
 
     def __post_init__(self):
         names = set()
         for item in self.items:
             if item.name in names:
-                raise ValueError(f"{self.name}: the video {item.name} is there twice")
+                raise UserError(f"{self.name}: the video {item.name} is there twice")
             if item.label is not None and not 0 <= item.label < len(self.classes):
-                raise ValueError(f"{self.name}: {item.name} has label {item.label} of {len(self.classes)} classes")
+                raise UserError(f"{self.name}: {item.name} has label {item.label} of {len(self.classes)} classes")
             if not item.path:
-                raise ValueError(f"{self.name}: {item.name} has no path; list it in `missing` instead")
+                raise UserError(f"{self.name}: {item.name} has no path; list it in `missing` instead")
             names.add(item.name)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from detect.utils.errors import UserError
+
 TIME_STRIDE = 8  # of the whole network: borders of chunks fall on it, so that all chunks share one grid in time
 
 
@@ -33,7 +35,7 @@ def chunks(frames: Iterable[np.ndarray], size: int, pad_to: int = 0) -> Iterator
     `size` is a multiple of 8 and at least `pad_to`, else ValueError.
     """
     if size < TIME_STRIDE or size % TIME_STRIDE or pad_to > size:
-        raise ValueError(
+        raise UserError(
             f"TEST.CHUNK_FRAMES is {size}, TEST.PAD_FRAMES {pad_to}; the first must be a multiple of {TIME_STRIDE} "
             "and at least the second"
         )

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detect.files import atomic_file
+from detect.utils.errors import UserError
+from detect.utils.files import atomic_file
 
 NO_LABEL = -1
 
@@ -59,10 +60,10 @@ def load_scores(path: str | os.PathLike) -> Scores:
     except OSError:
         raise
     except Exception as error:  # zipfile, zlib and numpy have many
-        raise ValueError(f"{path}: not a file of scores (--save-scores writes them): {error}") from error
+        raise UserError(f"{path}: not a file of scores (--save-scores writes them): {error}") from error
     shape = (len(names), len(classes))
     if found.scores.shape != shape or found.labels.shape != shape[:1] or len(set(names)) != len(names):
-        raise ValueError(
+        raise UserError(
             f"{path}: scores {found.scores.shape}, labels {found.labels.shape}; expected {shape} and {shape[:1]} for "
             "its names, each once, and its classes"
         )
@@ -76,10 +77,10 @@ def fuse_scores(paths: Sequence[str | os.PathLike], weights: Sequence[float] | N
     files have, classes or labels that differ, and weights that are not one positive number for each file.
     """
     if len(paths) < 2:
-        raise ValueError(f"{len(paths)} file of scores; fusing takes two or more")
+        raise UserError(f"{len(paths)} file of scores; fusing takes two or more")
     weights = [1.0] * len(paths) if weights is None else list(weights)
     if len(weights) != len(paths) or not all(np.isfinite(weights)) or min(weights) <= 0:
-        raise ValueError(f"--weights {weights} for {len(paths)} files; expected one positive number for each")
+        raise UserError(f"--weights {weights} for {len(paths)} files; expected one positive number for each")
     first, *others = (load_scores(path) for path in paths)
     mean = np.float64(first.scores) * weights[0]
     for path, weight, other in zip(paths[1:], weights[1:], others, strict=True):
@@ -91,7 +92,7 @@ def fuse_scores(paths: Sequence[str | os.PathLike], weights: Sequence[float] | N
 def _matching_rows(first: Scores, other: Scores, first_path, other_path) -> np.ndarray:
     """Where the videos of `first` stand in `other`."""
     if first.classes != other.classes:
-        raise ValueError(f"{first_path} and {other_path} have different classes, or in another order")
+        raise UserError(f"{first_path} and {other_path} have different classes, or in another order")
     problems = [
         f"{len(only)} videos are only in {path}: {', '.join(only[:10])}{', ...' if len(only) > 10 else ''}"
         for path, only in (
@@ -101,12 +102,12 @@ def _matching_rows(first: Scores, other: Scores, first_path, other_path) -> np.n
         if only
     ]
     if problems:
-        raise ValueError("; ".join(problems))
+        raise UserError("; ".join(problems))
     place = {name: row for row, name in enumerate(other.names)}
     rows = np.array([place[name] for name in first.names], np.int64)
     if (wrong := np.flatnonzero(first.labels != other.labels[rows])).size:
         name = first.names[wrong[0]]
-        raise ValueError(f"{first_path} and {other_path} differ in the labels of {wrong.size} videos, first {name}")
+        raise UserError(f"{first_path} and {other_path} differ in the labels of {wrong.size} videos, first {name}")
     return rows
 
 

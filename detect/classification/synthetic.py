@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from detect.classification.records import VideoItem, VideoSet
 from detect.data import synthetic
-from detect.data.media import hash_files
-from detect.visualize import save_video
+from detect.utils.errors import UserError
+from detect.utils.files import hash_files
+from detect.video.writer import save_video
 
 VERSION = 1  # of what this file draws; `synthetic.VERSION` counts the changes there
 NUM_TRAIN, NUM_TEST = 960, 240
@@ -97,11 +98,11 @@ def load_synthetic_videos(root: str | Path, subset: str, *, name: str = "", moda
     """
     name = name or f"synthetic_cls_{subset}"
     if modality != "rgb":
-        raise ValueError(f"{name} has no {modality}; extract it with tools/extract_flow.py and name it by list:PATH")
+        raise UserError(f"{name} has no {modality}; extract it with tools/extract_flow.py and name it by list:PATH")
     folder = Path(root) / "synthetic_cls" / f"v{synthetic.VERSION}.{VERSION}"
     if not folder.exists():
         write_videos(folder)
     listed = folder / f"{subset}.txt"
     rows = [line.split() for line in listed.read_text().splitlines()]
     items = tuple(VideoItem(path, str(folder / path), CLASSES.index(label)) for path, label in rows)
-    return VideoSet(name, items, CLASSES, source_hash=hash_files([listed]))
+    return VideoSet(name, items, CLASSES, annotation_hash=hash_files(listed))

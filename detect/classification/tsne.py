@@ -3,34 +3,25 @@
 Needs scikit-learn and matplotlib: pip install 'action-detection[plots]'.
 """
 
-import importlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from detect.analysis.plots import new_figure, save_figure
 from detect.classification.model import ActionClassifier
 from detect.classification.records import VideoSet
-from detect.files import atomic_file
-from detect.visualize import class_colour
+from detect.utils.errors import UserError
+from detect.utils.files import atomic_file
+from detect.utils.plots import import_extra, new_figure, save_figure
+from detect.visualization.drawing import class_colour
 
 logger = logging.getLogger(__name__)
 ENDPOINTS = ("conv2d_2c_3x3", "mixed_3c", "mixed_4c", "mixed_4f", "mixed_5c")
 PERPLEXITY = 30.0  # scikit-learn's default, lowered where there are few videos
 COLUMNS = 3  # panels in a row
-
-
-def import_plots(*names: str) -> list[ModuleType]:
-    """Import modules of the extra "plots"; ValueError that says how to install them."""
-    try:
-        return [importlib.import_module(name) for name in names]
-    except ModuleNotFoundError as error:
-        raise ValueError(f"this needs {error.name}: pip install 'action-detection[plots]'") from error
 
 
 @torch.no_grad()
@@ -39,7 +30,7 @@ def pooled_endpoints(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Mean activations over time and space of every video that can be read.
 
-    batches: of `build_test_loader`. Returns the places in `videos.items`, (V,), and {endpoint: (V, C) float32}; the
+    batches: of `build_video_loader`. Returns the places in `videos.items`, (V,), and {endpoint: (V, C) float32}; the
     parts of a video count by their frames. ValueError for an unknown endpoint or if no video can be read.
     """
     model.eval()
@@ -61,7 +52,7 @@ def pooled_endpoints(
             frames[index] = frames.get(index, 0) + len(item["clip"])
     rows = sorted(sums.keys() - unreadable)
     if not rows:
-        raise ValueError(f"{videos.name}: none of its {len(videos.items)} videos can be read")
+        raise UserError(f"{videos.name}: none of its {len(videos.items)} videos can be read")
     pooled = {name: np.stack([sums[row][k] / frames[row] for row in rows]) for k, name in enumerate(names)}
     return np.array(rows, np.int64), pooled
 
@@ -71,10 +62,10 @@ def embed(activations: np.ndarray, seed: int = 0, perplexity: float = PERPLEXITY
 
     A perplexity that V is too small for is lowered to V / 4. ValueError for fewer than 4 videos.
     """
-    (manifold,) = import_plots("sklearn.manifold")
+    (manifold,) = import_extra("sklearn.manifold")
     count = len(activations)
     if count < 4:
-        raise ValueError(f"t-SNE of {count} videos; it needs 4 or more")
+        raise UserError(f"t-SNE of {count} videos; it needs 4 or more")
     scaled = activations - activations.mean(0)
     scaled /= np.maximum(scaled.std(0), 1e-6)
     method = manifold.TSNE(perplexity=min(perplexity, count / 4), init="pca", random_state=seed)

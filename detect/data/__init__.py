@@ -11,22 +11,23 @@ from detect.data.catalog import (
     set_datasets_root,
 )
 from detect.data.checks import AnnotationError
-from detect.data.clip_mapper import ClipMapper
-from detect.data.loader import build_test_loader, build_train_loader
+from detect.data.eval_stream import build_keyframe_loader
+from detect.data.keyframe_mapper import KeyframeMapper
 from detect.data.media import MissingDataError
 from detect.data.records import ActionDataset, KeyframeDataset, Tube, VideoRecord
-from detect.data.safe_pickle import UnsafePickleError
+from detect.data.train_stream import build_train_loader
+from detect.utils.safe_pickle import UnsafePickleError
 
 __all__ = [
     "ActionDataset",
     "AnnotationError",
-    "ClipMapper",
+    "KeyframeMapper",
     "KeyframeDataset",
     "MissingDataError",
     "Tube",
     "UnsafePickleError",
     "VideoRecord",
-    "build_test_loader",
+    "build_keyframe_loader",
     "build_train_loader",
     "load_action_dataset",
     "register_action_dataset",

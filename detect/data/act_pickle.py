@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from detect.data.checks import AnnotationError, Notes, checked_tube
-from detect.data.media import hash_files, locate_media
+from detect.data.media import locate_media
 from detect.data.records import ActionDataset, VideoRecord
-from detect.data.safe_pickle import load_pickle
+from detect.utils.files import hash_files
+from detect.utils.safe_pickle import load_pickle
 
 KEYS = ("labels", "gttubes", "nframes", "train_videos", "test_videos", "resolution")
 
@@ -53,7 +54,7 @@ def load_act_dataset(
         videos = tuple(_record(video, paths[video], content, notes) for video in names)
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
-    return ActionDataset(name, tuple(map(str, content["labels"])), videos, hash_files([path]), notes.lines())
+    return ActionDataset(name, tuple(map(str, content["labels"])), videos, hash_files(path), notes.lines())
 
 
 def _record(video: str, path: str, content: dict, notes: Notes) -> VideoRecord:

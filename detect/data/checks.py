@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from detect.data.records import Tube
+from detect.utils.errors import UserError
 
 
-class AnnotationError(ValueError):
+class AnnotationError(UserError):
     """The annotation contradicts itself; the message names file or video, the value and what is legal."""
 
 

@@ -17,8 +17,10 @@ import scipy.io
 
 from detect.data.act_pickle import load_act_dataset
 from detect.data.checks import AnnotationError, Notes, checked_tube
-from detect.data.media import hash_files, locate_media, require
+from detect.data.media import locate_media, require
 from detect.data.records import ActionDataset, VideoRecord
+from detect.utils.errors import UserError
+from detect.utils.files import hash_files
 from detect.video.readers import count_frames
 
 CLASSES = (
@@ -48,7 +50,7 @@ def load_jhmdb(
         ("source", source, ("auto", "pickle", "masks")),
     ):
         if value not in legal:
-            raise ValueError(f"{key} is {value!r}; legal values are {', '.join(map(str, legal))}")
+            raise UserError(f"{key} is {value!r}; legal values are {', '.join(map(str, legal))}")
     root, name = Path(root), name or f"jhmdb_split{split}_{subset}"
     require([root], f"{name}: the folder of the dataset", HOW_TO_GET)
     pickle_path = root / "JHMDB-GT.pkl"
@@ -75,7 +77,7 @@ def _load_masks(root: Path, split: int, subset: str, name: str) -> ActionDataset
     for video, path in masks.items():
         require([path], f"{name}: the annotation of {video}", HOW_TO_GET)
     videos = tuple(_record(video, paths[video], masks[video], notes) for video in names)
-    return ActionDataset(name, CLASSES, videos, hash_files([*split_files, *masks.values()]), notes.lines())
+    return ActionDataset(name, CLASSES, videos, hash_files(*split_files, *masks.values()), notes.lines())
 
 
 def _videos_in(path: Path, subset: str) -> list[str]:

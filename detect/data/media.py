@@ -1,13 +1,13 @@
 """Find a dataset's files under its root, and say where they were looked for when they are not there."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from detect.data.checks import Notes
+from detect.utils.errors import UserError
 
 
-class MissingDataError(FileNotFoundError):
+class MissingDataError(UserError, FileNotFoundError):
     """A dataset's folder or annotation file is not there; the message lists the places and how to get it."""
 
 
@@ -38,11 +38,3 @@ def locate_media(root: Path, names: Iterable[str], templates: Sequence[str], not
             notes.add(f"videos without media (looked under {root} for {places})", name)
         paths[name] = str(found or root / expected.format(name=name))
     return paths
-
-
-def hash_files(paths: Iterable[Path]) -> str:
-    """sha256, in hex, of the files' contents in the given order."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

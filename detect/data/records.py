@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from detect.utils.errors import UserError
+
 XYXY_ABS = 0  # Detectron2's BoxMode.XYXY_ABS
 
 
@@ -66,7 +68,7 @@ class ActionDataset:
         names = [video.name for video in self.videos]
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"{self.name}: the video {twice} is there twice")
+            raise UserError(f"{self.name}: the video {twice} is there twice")
 
     @property
     def num_frames(self) -> int:
@@ -103,12 +105,24 @@ class KeyframeDataset(Sequence):
 
     def __init__(self, dataset: ActionDataset, frames: Literal["annotated", "all"] = "annotated"):
         if frames not in ("annotated", "all"):
-            raise ValueError(f"frames is {frames!r}; legal values are 'annotated' and 'all'")
+            raise UserError(f"frames is {frames!r}; legal values are 'annotated' and 'all'")
         self.dataset = dataset
         self.keyframes = [
             video.annotated_frames() if frames == "annotated" else np.arange(video.num_frames)
             for video in dataset.videos
         ]
+
+    @property
+    def name(self) -> str:
+        return self.dataset.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.dataset.classes
+
+    @property
+    def annotation_hash(self) -> str:
+        return self.dataset.annotation_hash
 
     @cached_property
     def _starts(self) -> np.ndarray:  # (videos + 1,) where each video's keyframes start

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from detect.data.records import ActionDataset
 from detect.data.ucf24 import load_ucf24
-from detect.visualize import save_video
+from detect.video.writer import save_video
 
 VERSION = 1  # of the drawing: to be raised with every change below, so that nobody trains on an older set
 NUM_TRAIN, NUM_TEST = 320, 48

@@ -17,9 +17,11 @@ import numpy as np
 
 from detect.data.act_pickle import load_act_dataset
 from detect.data.checks import AnnotationError, Notes, checked_tube
-from detect.data.media import hash_files, locate_media, require
+from detect.data.media import locate_media, require
 from detect.data.records import ActionDataset, VideoRecord
-from detect.data.safe_pickle import load_pickle
+from detect.utils.errors import UserError
+from detect.utils.files import hash_files
+from detect.utils.safe_pickle import load_pickle
 
 CLASSES = (
     "Basketball", "BasketballDunk", "Biking", "CliffDiving", "CricketBowling", "Diving", "Fencing",
@@ -49,7 +51,7 @@ def load_ucf24(
     Raises MissingDataError for a missing file, AnnotationError for one that contradicts itself.
     """
     if split not in ("train", "test"):
-        raise ValueError(f"split is {split!r}; legal values are 'train' and 'test'")
+        raise UserError(f"split is {split!r}; legal values are 'train' and 'test'")
     root, name = Path(root), name or f"ucf24_{split}"
     media_root = Path(media_root or root)
     require([root], f"{name}: the folder of the dataset", HOW_TO_GET)
@@ -71,7 +73,7 @@ def load_ucf24(
         videos = tuple(_record(video, paths[video], annotations[video], classes, notes) for video in names)
     except AnnotationError as error:
         raise AnnotationError(f"{pickle_path}: {error}") from None
-    return ActionDataset(name, classes, videos, hash_files([pickle_path, list_path]), notes.lines())
+    return ActionDataset(name, classes, videos, hash_files(pickle_path, list_path), notes.lines())
 
 
 def _class_names(folders) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import random
@@ -14,9 +15,11 @@ import torch
 from fvcore.common.checkpoint import Checkpointer
 from torch import nn
 
-from detect.engine.distributed import all_gather_object, barrier, get_rank, is_main_process
-from detect.files import atomic_file
-from detect.weights import CheckpointError, first_line, read_checkpoint
+from detect.config import load_cfg, load_cfg_of_checkpoint
+from detect.d2 import CfgNode
+from detect.utils.checkpoint_files import CheckpointError, first_line, read_checkpoint
+from detect.utils.comm import all_gather_object, barrier, get_rank, is_main_process
+from detect.utils.files import atomic_file
 
 logger = logging.getLogger(__name__)
 _LISTED_IN_FULL = 30  # entries of a list in a message
@@ -68,21 +71,28 @@ class ActionCheckpointer(Checkpointer):
             file.write(last_filename_basename.encode())
 
     def load(
-        self, path: str, checkpointables: Sequence[str] | None = None, *, strict: bool = True, complete: bool = False
+        self,
+        path: str,
+        checkpointables: Sequence[str] | None = None,
+        *,
+        strict: bool = True,
+        complete: bool = False,
+        contents: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Load the model and the named `checkpointables`, by default all; returns the file's other entries.
 
         Random generators go on where they were if everything is loaded (`checkpointables` is None). An empty
         `path` loads nothing and returns {}. With `strict` the file must have the model's keys and shapes and
         no others; without it what fits is loaded and the rest is logged, as for a head of other classes.
-        With `complete` the file must have a state for every checkpointable.
+        With `complete` the file must have a state for every checkpointable. contents: what `read_checkpoint(path)`
+        gave, where it was read already.
         CheckpointError, with the model untouched, if the file cannot be read or does not fit.
         """
         if not path:
             logger.info("MODEL.WEIGHTS is empty: the model stays as it was built")
             return {}
         logger.info("Loading checkpoint %s", path)
-        data = self._load_file(self.path_manager.get_local_path(path))
+        data = read_checkpoint(path) if contents is None else dict(contents)
         if complete and (missing := [name for name in self.checkpointables if name not in data]):
             raise CheckpointError(
                 f"{path}: holds no state of {', '.join(missing)}, so training cannot go on from it (another engine "
@@ -109,8 +119,34 @@ class ActionCheckpointer(Checkpointer):
             return self.load(self.get_checkpoint_file(), complete=True)
         return self.load(path, checkpointables=[], strict=strict)
 
-    def _load_file(self, f: str) -> dict[str, Any]:
-        return read_checkpoint(f)
+
+def load_cfg_and_checkpoint(
+    config_file: str, opts: Sequence[Any] = (), weights: str = "", contents: dict[str, Any] | None = None
+) -> tuple[CfgNode, dict[str, Any] | None]:
+    """The config of a tool and, where it came from there, the contents of the checkpoint `weights` that holds it.
+
+    With `config_file`, or with neither, the config is `load_cfg` and the contents are None. weights: MODEL.WEIGHTS.
+    contents: of it, where it was read already.
+    CheckpointError if the checkpoint is to give the config and has none.
+    """
+    if config_file or not weights:
+        return load_cfg(config_file, [*opts, *(("MODEL.WEIGHTS", weights) if weights else ())]), None
+    contents = read_checkpoint(weights) if contents is None else contents
+    if not isinstance(contents.get("config"), str):
+        raise CheckpointError(
+            f"{weights}: holds no config (an older or a foreign file?); give --config-file, the config it was trained "
+            "with, such as the config.yaml beside it"
+        )
+    return load_cfg_of_checkpoint(contents["config"], weights, opts), contents
+
+
+def weights_hash(model: nn.Module) -> str:
+    """sha256 over every name and value of the model's state."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def random_state() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from detect.d2 import CfgNode
+from detect.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def scale_learning_rate(cfg: CfgNode) -> CfgNode:
     solver = cfg.SOLVER
     batch, reference = solver.IMS_PER_BATCH * solver.ACCUMULATE, solver.REFERENCE_BATCH
     if reference < 0:
-        raise ValueError(f"SOLVER.REFERENCE_BATCH is {reference}; it must be 0 or the clips a step that BASE_LR is for")
+        raise UserError(f"SOLVER.REFERENCE_BATCH is {reference}; it must be 0 or the clips a step that BASE_LR is for")
     if reference in (0, batch):
         return cfg
     scale = batch / reference
@@ -62,7 +63,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
         return torch.optim.SGD(groups, solver.BASE_LR, solver.MOMENTUM, nesterov=solver.NESTEROV)
     if solver.OPTIMIZER == "adamw":
         return torch.optim.AdamW(groups, solver.BASE_LR)
-    raise ValueError(f"SOLVER.OPTIMIZER is {solver.OPTIMIZER!r}; it must be 'sgd' or 'adamw'")
+    raise UserError(f"SOLVER.OPTIMIZER is {solver.OPTIMIZER!r}; it must be 'sgd' or 'adamw'")
 
 
 def parameter_groups(cfg: CfgNode, model: nn.Module) -> list[dict]:
@@ -75,7 +76,7 @@ def parameter_groups(cfg: CfgNode, model: nn.Module) -> list[dict]:
                 seen.add(parameter)
                 groups.setdefault(_hyperparameters(cfg.SOLVER, module, name), []).append(parameter)
     if not groups:
-        raise ValueError("the model has no trainable parameters; see the FREEZE_AT keys of the config")
+        raise UserError("the model has no trainable parameters; see the FREEZE_AT keys of the config")
     return [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
 
 
@@ -107,7 +108,7 @@ def lr_multiplier(cfg: CfgNode) -> Callable[[int], float]:
     solver = cfg.SOLVER
     decay, warmup, factor = _decay(solver), min(solver.WARMUP_ITERS, solver.MAX_ITER), solver.WARMUP_FACTOR
     if solver.WARMUP_METHOD not in ("linear", "constant"):
-        raise ValueError(f"SOLVER.WARMUP_METHOD is {solver.WARMUP_METHOD!r}; it must be 'linear' or 'constant'")
+        raise UserError(f"SOLVER.WARMUP_METHOD is {solver.WARMUP_METHOD!r}; it must be 'linear' or 'constant'")
 
     def multiplier(iteration: int) -> float:
         if iteration >= warmup:
@@ -126,7 +127,7 @@ def _decay(solver: CfgNode) -> Callable[[int], float]:
         end = solver.BASE_LR_END / solver.BASE_LR
         return lambda i: end + (1 - end) * (1 + math.cos(math.pi * min(i / solver.MAX_ITER, 1.0))) / 2
     legal = "'WarmupMultiStepLR' or 'WarmupCosineLR'"
-    raise ValueError(f"SOLVER.LR_SCHEDULER_NAME is {solver.LR_SCHEDULER_NAME!r}; it must be {legal}")
+    raise UserError(f"SOLVER.LR_SCHEDULER_NAME is {solver.LR_SCHEDULER_NAME!r}; it must be {legal}")
 
 
 def clip_norm(cfg: CfgNode) -> float | None:
@@ -139,7 +140,7 @@ def clip_norm(cfg: CfgNode) -> float | None:
         return None
     if clip.CLIP_TYPE != "full_model" or clip.NORM_TYPE != 2.0:
         found = f"CLIP_TYPE is {clip.CLIP_TYPE!r} and NORM_TYPE {clip.NORM_TYPE}"
-        raise ValueError(f"SOLVER.CLIP_GRADIENTS: {found}; they must be 'full_model' and 2.0")
+        raise UserError(f"SOLVER.CLIP_GRADIENTS: {found}; they must be 'full_model' and 2.0")
     return clip.CLIP_VALUE
 
 

@@ -20,13 +20,18 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from detect.d2 import EventStorage
 from detect.engine.checkpoint import ActionCheckpointer, random_state, set_random_state
-from detect.engine.distributed import get_world_size, is_main_process, reduce_mean
 from detect.engine.solver import clip_gradients
 from detect.engine.writers import Writer
+from detect.utils.comm import get_world_size, is_main_process, reduce_mean
+from detect.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 _EXIT_ON_SIGTERM = 128 + signal.SIGTERM  # the status that a shell reports for a process ended by SIGTERM
+
+
+class NotFiniteError(UserError, FloatingPointError):
+    """A loss or gradient is infinite or no number; the message names the iteration and the samples."""
 
 
 class Trainer:
@@ -43,7 +48,7 @@ class Trainer:
     amp_dtype: torch.bfloat16 for autocast, or None.
 
     On SIGTERM the running step is finished, a checkpoint saved, and SystemExit(143) raised. A loss or a
-    gradient that is not finite raises FloatingPointError before the step is taken.
+    gradient that is not finite raises NotFiniteError before the step is taken.
     """
 
     def __init__(
@@ -152,7 +157,7 @@ class Trainer:
             own = dict(zip(losses, values, strict=True))
             mean = reduce_mean(own, self.device)
             if not all(map(math.isfinite, mean.values())):
-                raise FloatingPointError(self._not_finite(own, batch))
+                raise NotFiniteError(self._not_finite(own, batch))
             (sum(losses.values()) / self.accumulate).backward()
         return mean
 
@@ -161,7 +166,7 @@ class Trainer:
             return
         norm = float(clip_gradients(self.model.parameters(), self.clip_norm))
         if not math.isfinite(norm):
-            raise FloatingPointError(self._not_finite({"gradient norm": norm}, batch))
+            raise NotFiniteError(self._not_finite({"gradient norm": norm}, batch))
         storage.put_scalar("grad_norm", norm)
 
     def _not_finite(self, values: dict[str, float], batch: list[dict]) -> str:
@@ -255,7 +260,7 @@ def endless(batches: Iterable[list[dict]]) -> Iterator[list[dict]]:
             count += 1
             yield batch
         if count == 0:
-            raise ValueError("the training data has no batches; see DATASETS.TRAIN and SOLVER.IMS_PER_BATCH")
+            raise UserError("the training data has no batches; see DATASETS.TRAIN and SOLVER.IMS_PER_BATCH")
 
 
 def flatten(results: dict[str, Any], prefix: str = "") -> dict[str, float]:

@@ -1,6 +1,5 @@
 """The evaluator that training and testing loops call: collects detections, scores them, writes them down."""
 
-import functools
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch.distributed as dist
 
 from detect.d2 import DatasetEvaluator
 from detect.evaluation import report
@@ -18,6 +16,9 @@ from detect.evaluation.formats import write_table
 from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, evaluate_frame_ap
 from detect.evaluation.proposals import LIMITS, best_overlaps, proposal_recall
 from detect.evaluation.tables import Detections, GroundTruth
+from detect.utils.comm import gather_object
+from detect.utils.files import write_json
+from detect.utils.provenance import code_version
 
 if TYPE_CHECKING:
     from detect.data.records import ActionDataset
@@ -88,7 +89,7 @@ class FrameAPEvaluator(DatasetEvaluator):
         "coverage" (frames expected, predicted and missed), "coco" and "proposals" where asked for.
         Raises ValueError when a frame was predicted twice.
         """
-        parts = _gather((self._frames, self._found, self._overlaps))
+        parts = gather_object((self._frames, self._found, self._overlaps))
         if not parts:
             return OrderedDict()
         frames = np.array([f for part in parts for f in part[0]], dtype=np.int64).reshape(-1, 2)
@@ -197,7 +198,7 @@ class FrameAPEvaluator(DatasetEvaluator):
         names = [video.name for video in self._videos]
         write_table(self._output_dir / "detections.csv.gz", det, names)
         write_table(self._output_dir / "ground_truth.csv.gz", self._gt, names)
-        report.write_json(
+        write_json(
             self._output_dir / "results.json",
             {
                 "results": results,
@@ -212,7 +213,7 @@ class FrameAPEvaluator(DatasetEvaluator):
                     "detections": len(det),
                     "frames_without_prediction": missing[:100],
                     "protocol": asdict(self._options),
-                    **report.code_version(),
+                    **code_version(),
                     **self._provenance,
                 },
             },
@@ -240,18 +241,3 @@ def _check_size(instances, item: dict, name: str) -> None:
             f"{name}: boxes are in an image of {tuple(instances.image_size)} (height, width) but the frame "
             f"is {expected}; map them back to the original frame before scoring"
         )
-
-
-@functools.cache
-def _cpu_group():
-    """NCCL would move the pickled detections through GPU memory."""
-    return dist.new_group(backend="gloo") if dist.get_backend() == "nccl" else None
-
-
-def _gather(value) -> list:
-    """Values of all ranks on rank 0, an empty list elsewhere."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return [value]
-    values = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
-    dist.gather_object(value, values, dst=0, group=_cpu_group())
-    return values or []

@@ -16,7 +16,7 @@ from typing import TextIO
 import numpy as np
 
 from detect.evaluation.tables import Detections, GroundTruth, TableError
-from detect.files import atomic_file
+from detect.utils.files import atomic_file
 
 GROUND_TRUTH_COLUMNS = ("video", "frame", "label", "x1", "y1", "x2", "y2")
 DETECTION_COLUMNS = ("video", "frame", "label", "score", "x1", "y1", "x2", "y2")

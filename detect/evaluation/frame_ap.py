@@ -13,6 +13,7 @@ import numpy as np
 
 from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, average_precision, match
 from detect.evaluation.tables import Detections, GroundTruth
+from detect.utils.errors import UserError
 
 FRAME_RULES = ("all", "annotated")
 TIE_ORDERS = ("frame", "input", "reversed_input")
@@ -47,7 +48,7 @@ class FrameAPOptions:
 
     def __post_init__(self) -> None:
         if not 0 < self.iou_threshold <= 1:
-            raise ValueError(f"iou_threshold is {self.iou_threshold}; expected 0 < iou_threshold <= 1")
+            raise UserError(f"iou_threshold is {self.iou_threshold}; expected 0 < iou_threshold <= 1")
         for name, legal in (
             ("ap_rule", tuple(AP_RULES)),
             ("matching", MATCHING_RULES),
@@ -56,7 +57,7 @@ class FrameAPOptions:
             ("classes_without_gt", CLASS_RULES),
         ):
             if getattr(self, name) not in legal:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(legal)}")
+                raise UserError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(legal)}")
 
 
 # As in the public code of TF Object Detection API (Pascal metrics), ACT / MOC, Peng and Schmid's
@@ -75,7 +76,7 @@ PRESETS: dict[str, FrameAPOptions] = {
 def preset(name: str, **changes) -> FrameAPOptions:
     """The options of a preset, with fields replaced: preset("yowo", frames="all")."""
     if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
+        raise UserError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
     return replace(PRESETS[name], **changes)
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from detect.utils.errors import UserError
 
-class TableError(ValueError):
+
+class TableError(UserError):
     """A table that cannot be used; the message names file, line and value."""
 
 

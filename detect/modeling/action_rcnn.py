@@ -25,6 +25,7 @@ from detect.d2 import (
 )
 from detect.modeling.context import build_context_network
 from detect.modeling.keyframe_weights import load_keyframe_weights
+from detect.utils.errors import UserError
 
 
 @META_ARCH_REGISTRY.register()
@@ -50,7 +51,7 @@ class ActionRCNN(nn.Module):
         self.backbone, self.context = backbone, context
         self.proposal_generator, self.roi_heads = proposal_generator, roi_heads
         if input_format not in ("RGB", "BGR"):
-            raise ValueError(f"INPUT.FORMAT is {input_format!r}; it must be 'RGB' or 'BGR'")
+            raise UserError(f"INPUT.FORMAT is {input_format!r}; it must be 'RGB' or 'BGR'")
         self.channel_order = [0, 1, 2] if input_format == "RGB" else [2, 1, 0]
         for name, values, shape in (
             ("pixel_mean", pixel_mean, (3, 1, 1)),
@@ -63,7 +64,7 @@ class ActionRCNN(nn.Module):
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
         if cfg.MODEL.BACKBONE.WEIGHTS and cfg.MODEL.BACKBONE.NAME != "build_keyframe_resnet":
-            raise ValueError(
+            raise UserError(
                 f"MODEL.BACKBONE.WEIGHTS is for build_keyframe_resnet; {cfg.MODEL.BACKBONE.NAME} takes weights with "
                 "the whole model's, through MODEL.WEIGHTS and tools/d2_train_net.py"
             )
@@ -84,6 +85,16 @@ class ActionRCNN(nn.Module):
             "context_pixel_mean": tuple(cfg.MODEL.CONTEXT.PIXEL_MEAN),
             "context_pixel_std": tuple(cfg.MODEL.CONTEXT.PIXEL_STD),
             "input_format": cfg.INPUT.FORMAT,
+        }
+
+    def preprocessing(self) -> dict[str, dict]:
+        """The input of both branches, as a checkpoint notes it: (pixel - mean) / std, pixel 0..255."""
+        return {
+            branch: {"mean": mean.flatten().tolist(), "std": std.flatten().tolist(), "channel_order": order}
+            for branch, mean, std, order in (
+                ("keyframe", self.pixel_mean, self.pixel_std, "RGB" if self.channel_order[0] == 0 else "BGR"),
+                ("context", self.context_pixel_mean, self.context_pixel_std, "RGB"),
+            )
         }
 
     @property
@@ -148,4 +159,4 @@ def registered(registry, name: str):
         return registry.get(name)
     hint = "" if HAS_DETECTRON2 else " (Detectron2's own components need Detectron2, which is not installed)"
     known = ", ".join(known for known, _ in registry)
-    raise ValueError(f"the config names {name!r}, which is not registered{hint}; registered: {known}")
+    raise UserError(f"the config names {name!r}, which is not registered{hint}; registered: {known}")

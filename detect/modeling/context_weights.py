@@ -1,14 +1,17 @@
-"""MODEL.CONTEXT.WEIGHTS into the context network: the same network, fed with the pixels that its weights want."""
+"""MODEL.CONTEXT.WEIGHTS into the context network: the same network, fed as its weights want it."""
 
 import logging
+import os
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from backbones import InceptionNet, Preprocessing, VariantSpec
+from backbones import InceptionNet, Preprocessing, VariantSpec, network_state
 from backbones.checkpoint import TRAINING_FIELDS, describe, with_input_channels
-from detect.weights import CheckpointError, read_checkpoint
+from backbones.importers import SOURCES, detect_source, import_weights
+from detect.utils.checkpoint_files import CheckpointError, read_arrays, read_checkpoint
+from detect.utils.download import local_file, torchvision_weights
 
 logger = logging.getLogger(__name__)
 
@@ -18,9 +21,9 @@ def load_context_weights(net: InceptionNet, path: str) -> dict[str, Any]:
 
     `net.preprocessing` says what the network will be fed. For other input channels (flow from RGB) the first
     convolution's weights are their mean over the input channels. CheckpointError, with `net` untouched and the config
-    lines to set, where the file is of another network, or of one that wants other pixels.
+    lines to set, where the file is of another network, or of one of another normalisation.
     """
-    data = read_checkpoint(path)
+    data = read_network(path, net.spec)
     if "network" in data and "preprocessing" in data:
         check_network(net, data, path)
     state = {key: value for key, value in data["model"].items() if not key.startswith("logits.")}
@@ -44,8 +47,36 @@ def load_context_weights(net: InceptionNet, path: str) -> dict[str, Any]:
     return data
 
 
+def read_network(path: str, spec: VariantSpec | None = None) -> dict[str, Any]:
+    """The contents of a network's checkpoint, ours or of other code, which is then converted by its importer.
+
+    path: a file or an address. spec: of the network that image weights are inflated to. Of torchvision's weights by
+    name, the classes are in "tag". CheckpointError if the file is of no known source, or not wholly.
+    """
+    file = local_file(path)
+    if file.endswith((".npz", ".pkl")) or os.path.exists(f"{file}.index"):
+        arrays, data = read_arrays(file)[0], {}
+    else:
+        data = read_checkpoint(file)
+        arrays = data["model"]
+    if "network" in data or any(name.startswith(("stages.", "module.stages.")) for name in arrays):
+        return data
+    try:
+        source = detect_source(arrays)
+        inflated = spec is not None and SOURCES[source].two_d and bool(spec.temporal_units)
+        name, fields = describe(spec) if inflated else (None, {})
+        net, report = import_weights(source, arrays, network=name, **fields)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    counts = (len(report.used), len(report.ignored))
+    logger.info("%s: converted from %s, %d arrays used, %d left out on purpose", path, source, *counts)
+    classes = torchvision_weights(path).meta["categories"] if path.startswith("torchvision://") else None
+    tag = {"tag": {"classes": list(classes)}} if classes else {}
+    return {**network_state(net), **tag, "source": {"format": source, "file": path}}
+
+
 def check_network(net: InceptionNet, data: dict[str, Any], path: str) -> None:
-    """CheckpointError with the lines to set, if the file's network computes something else or wants other pixels."""
+    """CheckpointError with the lines to set, if the file's network or its normalisation is another."""
     try:
         spec = VariantSpec(**data["network"]["spec"])
     except TypeError as error:
@@ -55,14 +86,14 @@ def check_network(net: InceptionNet, data: dict[str, Any], path: str) -> None:
     differing = [name for name in names if getattr(spec, name) != getattr(net.spec, name)]
     given, wanted = ((p.mean, p.std) for p in (net.preprocessing, preprocessing))
     same_input = data["network"]["in_channels"] == net.in_channels
-    other_pixels = same_input and not np.allclose(given, wanted, rtol=1e-5)
+    other_normalisation = same_input and not np.allclose(given, wanted, rtol=1e-5)
     width = data["network"]["width"]
-    if not (differing or other_pixels or width != net.width):
+    if not (differing or other_normalisation or width != net.width):
         return
     lines = config_lines(spec, preprocessing if same_input else net.preprocessing, width)
     differing += ["width"] * (width != net.width) + [
-        f"pixels of mean {wanted[0]} and deviation {wanted[1]}"
-    ] * other_pixels
+        f"normalisation, which is mean {wanted[0]} and deviation {wanted[1]}"
+    ] * other_normalisation
     raise CheckpointError(
         f"{path} is of a network that differs from the config's in {', '.join(differing)}; set\n    "
         + " ".join(f"{key} {value}" for key, value in lines.items())

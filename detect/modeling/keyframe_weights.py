@@ -12,7 +12,7 @@ from backbones.resnet_importers import Convention, import_resnet, to_tensor
 from detect.config_node import ConfigError
 from detect.d2 import CfgNode
 from detect.modeling.rpn import cell_anchors
-from detect.weights import CheckpointError, read_arrays
+from detect.utils.checkpoint_files import CheckpointError, read_arrays
 
 RPN = "proposal_generator.rpn_head."
 CELL_ANCHORS = "proposal_generator.anchor_generator.cell_anchors.0"  # in Detectron2's files of 2019
@@ -29,7 +29,7 @@ def load_keyframe_weights(cfg: CfgNode, trunk: ResNetTrunk, proposal_generator: 
     The file: a state dict of torchvision's ResNet (.pth), Detectron2's R-50.pkl, or one of its detectors (.pkl, .pth),
     whose region proposal network is loaded too if it stands on res4 and ours has Detectron2's parameters.
     CheckpointError with the report if the file does not fit the networks; ConfigError with the lines to set if the
-    file's network was trained with another stride placement, other pixels or other anchors than `cfg` says.
+    file's network was trained with another stride placement, normalisation or other anchors than `cfg` says.
     """
     path = cfg.MODEL.BACKBONE.WEIGHTS
     arrays, author = read_arrays(path)

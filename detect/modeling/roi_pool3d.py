@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from detect.utils.errors import UserError
+
 
 def roi_pool3d(features: Tensor, boxes: list[Tensor], size: int, scale: float, sampling_ratio: int) -> Tensor:
     """Pool regions from (N, C, T, H, W) features: (R, C, T, size, size), channels last, regions image by image.
@@ -20,7 +22,7 @@ def roi_pool3d(features: Tensor, boxes: list[Tensor], size: int, scale: float, s
     sampling_ratio: bilinear samples for each output cell along each axis, averaged; at least 1.
     """
     if sampling_ratio < 1:
-        raise ValueError(f"sampling_ratio is {sampling_ratio}; it must be at least 1")
+        raise UserError(f"sampling_ratio is {sampling_ratio}; it must be at least 1")
     if features.dtype in (torch.bfloat16, torch.float16):  # box corners need more than 8 or 11 bits
         features = features.float()
     boxes = [b.to(features.dtype) for b in boxes]

@@ -12,6 +12,7 @@ from torchvision.ops import clip_boxes_to_image, nms, remove_small_boxes
 
 from detect.d2 import PROPOSAL_GENERATOR_REGISTRY, Boxes, CfgNode, ImageList, Instances, ShapeSpec, configurable
 from detect.modeling.boxes import decode, encode, match, sample, smooth_l1
+from detect.utils.errors import UserError
 
 
 def cell_anchors(sizes: list[float], aspect_ratios: list[float]) -> Tensor:
@@ -88,11 +89,9 @@ class KeyframeRPN(nn.Module):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         rpn, anchors = cfg.MODEL.RPN, cfg.MODEL.ANCHOR_GENERATOR
         if len(rpn.IN_FEATURES) != 1 or rpn.IN_FEATURES[0] not in input_shape:
-            raise ValueError(
-                f"MODEL.RPN.IN_FEATURES is {rpn.IN_FEATURES}; KeyframeRPN takes one of {list(input_shape)}"
-            )
+            raise UserError(f"MODEL.RPN.IN_FEATURES is {rpn.IN_FEATURES}; KeyframeRPN takes one of {list(input_shape)}")
         if len(anchors.SIZES) != 1 or len(anchors.ASPECT_RATIOS) != 1:
-            raise ValueError("MODEL.ANCHOR_GENERATOR.SIZES and ASPECT_RATIOS: one list each, for the one feature map")
+            raise UserError("MODEL.ANCHOR_GENERATOR.SIZES and ASPECT_RATIOS: one list each, for the one feature map")
         shape = input_shape[rpn.IN_FEATURES[0]]
         return {
             "in_feature": rpn.IN_FEATURES[0],

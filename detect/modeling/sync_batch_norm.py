@@ -28,7 +28,7 @@ class SyncBatchNorm(BatchNorm):
     def _joint_statistics(x: Tensor) -> tuple[Tensor, Tensor, float]:
         """(C,) biased variance and mean over all processes, and how many values each is of.
 
-            mean = sum_r n_r mean_r / n        var = sum_r n_r (var_r + (mean_r - mean)^2) / n
+        mean = sum_r n_r mean_r / n        var = sum_r n_r (var_r + (mean_r - mean)^2) / n
         """
         var, mean = torch.var_mean(x, dim=(0, 2, 3, 4), correction=0)
         n = mean.new_full((1,), float(x.numel() // x.shape[1]))

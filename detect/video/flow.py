@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from detect.files import atomic_file
+from detect.utils.files import atomic_file
 from detect.video.readers import FrameReadError, MissingMediaError, decode_image
 
 BOUND = 20.0  # pixels; the paper, and TSN truncate to [-20, 20]

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from detect.utils.errors import UserError
 from detect.video.flow import META, write_flow
 from detect.video.readers import FrameReadError, iter_frames
 
@@ -30,14 +31,14 @@ class FlowSettings:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS or (self.short_side or 16) < 16 or not 1 <= self.quality <= 100:
-            raise ValueError(f"{self}: method one of {METHODS}, short_side at least 16, quality 1 to 100")
+            raise UserError(f"{self}: method one of {METHODS}, short_side at least 16, quality 1 to 100")
 
     def algorithm(self) -> cv2.DenseOpticalFlow:
         """OpenCV's, with its defaults (DIS: the medium preset). ValueError where OpenCV lacks it."""
         if self.method == "dis":
             return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         if not hasattr(cv2, "optflow"):
-            raise ValueError(NO_CONTRIB)
+            raise UserError(NO_CONTRIB)
         return cv2.optflow.DualTVL1OpticalFlow_create()
 
     def describe(self) -> dict[str, Any]:

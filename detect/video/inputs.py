@@ -1,14 +1,12 @@
-"""Which videos a folder tree or a list file names, and the list of those that are bad."""
+"""Which videos a folder tree or a list file names."""
 
 import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from detect.files import atomic_file
-from detect.video.readers import IMAGE_NAME, MissingMediaError
-
-VIDEO_SUFFIXES = {".avi", ".mp4", ".m4v", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
+from detect.utils.errors import UserError
+from detect.utils.files import read_text
+from detect.video.readers import IMAGE_NAME, VIDEO_SUFFIXES, MissingMediaError
 
 
 def find_videos(source: str | Path, root: str | Path | None = None, skip: Path | None = None) -> dict[str, Path]:
@@ -32,9 +30,9 @@ def find_videos(source: str | Path, root: str | Path | None = None, skip: Path |
     for path in sorted(paths):
         name = _relative_name(path, root)
         if found.setdefault(name, path) != path:
-            raise ValueError(f"{found[name]} and {path} would both become {name}; rename one")
+            raise UserError(f"{found[name]} and {path} would both become {name}; rename one")
     if not found:
-        raise ValueError(
+        raise UserError(
             f"{source}: no video; expected files {' '.join(sorted(VIDEO_SUFFIXES))}, folders of 00001.jpg, 00002.jpg, "
             "... or a text file that lists them"
         )
@@ -58,7 +56,7 @@ def _same(a: Path, b: Path) -> bool:
 
 def _listed(file: Path, root: Path) -> list[Path]:
     paths = []
-    for line in file.read_text().splitlines():
+    for line in read_text(file).splitlines():
         if line := line.strip():
             whole, before_label = root / line, root / line.rsplit(None, 1)[0]
             named = whole.suffix.lower() in VIDEO_SUFFIXES or whole.exists()
@@ -69,16 +67,5 @@ def _listed(file: Path, root: Path) -> list[Path]:
 def _relative_name(path: Path, root: Path) -> str:
     name = os.path.relpath(path, root)
     if name.startswith(".."):
-        raise ValueError(f"{path} is not below {root}; give the folder that all are below as --root")
+        raise UserError(f"{path} is not below {root}; give the folder that all are below as --root")
     return name if path.is_dir() or path.suffix.lower() not in VIDEO_SUFFIXES else os.path.splitext(name)[0]
-
-
-def write_bad_inputs(bad: Mapping[str, str], file: Path) -> None:
-    """Name the bad inputs, path -> reason, on stderr and in `file`, one `path<tab>reason` a line; none, no file."""
-    if not bad:
-        file.unlink(missing_ok=True)
-        return
-    with atomic_file(file) as stream:
-        stream.write("".join(f"{path}\t{reason}\n" for path, reason in bad.items()).encode())
-    for reason in bad.values():
-        print(f"bad input: {reason}", file=sys.stderr)

@@ -18,13 +18,17 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are raised here,
 import cv2
 import numpy as np
 
+from detect.utils.errors import UserError
+
 IMAGE_NAME = re.compile(r"(?P<prefix>|[^.\d]|[^.].*\D)(?P<number>\d+)\.(jpe?g|png)", re.IGNORECASE)
+VIDEO_SUFFIXES = {".avi", ".mp4", ".m4v", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
 RGB_PREFIXES = ("", "img_", "image_", "frame_", "frame", "img", "image")  # where flow images lie beside them
+DEFAULT_FPS = 25.0
 MAX_SAID_FRAMES = 10**7  # four days of video: a container that says more is wrong
 END_MARKERS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
 
 
-class FrameReadError(RuntimeError):
+class FrameReadError(UserError, RuntimeError):
     """A frame cannot be read; the message names the file, the frame and how many decode.
 
     `decoded`: how many frames the video has, where the reason is that it ends too early, else None.
@@ -84,6 +88,18 @@ def expected_length(path: str | Path) -> int:
         return count_frames(path)
     said = int(_open(path).get(cv2.CAP_PROP_FRAME_COUNT))
     return said if 0 < said < MAX_SAID_FRAMES else count_frames(path)
+
+
+def container_facts(path: str | Path) -> tuple[float, int | None]:
+    """Frames a second, and about how many frames there are, as the header says; only for playing and for progress.
+
+    A folder of frames, and a container that does not say, has DEFAULT_FPS.
+    """
+    if not os.path.isfile(path):
+        return DEFAULT_FPS, None
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    fps, count = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    return (fps if 0 < fps < 1000 else DEFAULT_FPS), (count if count > 0 else None)
 
 
 def iter_frames(path: str | Path, threads: int = 1) -> Iterator[np.ndarray]:

@@ -1,9 +1,12 @@
 """Transforms of a clip and its boxes. Clips are (T, H, W, 3) uint8 RGB; boxes (n, 4) x0 y0 x1 y1 pixels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from detect.utils.errors import UserError
 
 PAD_VALUE = 128  # mid grey: zero after scaling to [-1, 1]
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
@@ -44,6 +47,16 @@ class Window:
         """Boxes of the frame in pixels of this window resized to `size` (height, width); not clipped."""
         scale = np.array([size[1] / self.width, size[0] / self.height] * 2)
         return (boxes - np.array([self.x, self.y] * 2)) * scale
+
+
+def check_augmentation(flip_prob: float, color_jitter: float, scale_jitter: Sequence[float]) -> None:
+    """UserError for values that make no sense, by their config keys."""
+    if not 0 <= flip_prob <= 1:
+        raise UserError(f"flip_prob is {flip_prob}; legal values are 0 to 1 (INPUT.FLIP_PROB)")
+    if not 0 <= color_jitter < 1:
+        raise UserError(f"color_jitter is {color_jitter}; legal values are 0 up to 1 (INPUT.COLOR_JITTER)")
+    if len(scale_jitter) != 2 or not 0 < scale_jitter[0] <= scale_jitter[1]:
+        raise UserError(f"scale_jitter is {scale_jitter}, not 0 < lowest <= highest (INPUT.SCALE_JITTER)")
 
 
 def resize(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import backbones
-from detect.analysis.family import COLUMNS, PAPER, PAPER_SIZE, analyze, format_table, measure_in_process, write_csv
+from detect.analysis.family import COLUMNS, PAPER, PAPER_SIZE, analyze, format_table, measure_in_process
 from detect.analysis.family_plot import check_networks, heavy_families, plot_family, read_results
+from detect.utils.files import write_csv
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,7 +72,7 @@ def test_columns_without_a_value_are_left_out_of_the_table(rows):
 
 
 def test_csv_has_exact_numbers_and_empty_cells(rows, tmp_path):
-    write_csv(rows, tmp_path / "family.csv")
+    write_csv(tmp_path / "family.csv", COLUMNS, rows)
     with open(tmp_path / "family.csv", newline="") as file:
         back = list(csv.DictReader(file))
     assert [int(row["multiply_adds"]) for row in back] == [row["multiply_adds"] for row in rows]

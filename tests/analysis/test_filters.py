@@ -1,15 +1,16 @@
 """Figure 5: the boxes against numpy and matplotlib, which weights count, the tool."""
 
-import argparse
 import csv
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
 
 import backbones
-from detect.analysis.filters import by_layer, filter_stats, plot_filters, run_filter_stats, write_csv
-from detect.weights import CheckpointError
+from detect.analysis.filters import COLUMNS, by_layer, filter_stats, plot_filters, run_filter_stats
+from detect.utils.checkpoint_files import CheckpointError
+from detect.utils.files import write_csv
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_weights_that_are_not_finite_are_named(state):
 
 def test_csv_reads_back(state, tmp_path):
     rows = filter_stats(state)
-    write_csv(rows, tmp_path / "boxes.csv")
+    write_csv(tmp_path / "boxes.csv", COLUMNS, map(asdict, rows))
     with open(tmp_path / "boxes.csv", newline="") as file:
         back = list(csv.DictReader(file))
     assert [(row["layer"], int(row["offset"])) for row in back] == [(row.layer, row.offset) for row in rows]
@@ -94,23 +95,19 @@ def test_tool_on_a_checkpoint_and_on_a_plain_state_dict(state, tmp_path):
     pytest.importorskip("matplotlib", reason="plots need matplotlib")
     for name, content in (("ours", {"model": state, "iteration": 3}), ("plain", state)):
         torch.save(content, tmp_path / f"{name}.pth")
-        run_filter_stats(arguments(tmp_path, name))
+        paths = {"csv": tmp_path / f"{name}.csv", "plot": tmp_path / f"{name}.png"}
+        run_filter_stats(str(tmp_path / f"{name}.pth"), **paths)
     assert (tmp_path / "ours.csv").read_text() == (tmp_path / "plain.csv").read_text()
     assert (tmp_path / "ours.png").read_bytes()[:4] == b"\x89PNG"
-
-
-def arguments(folder, name):
-    paths = {"csv": folder / f"{name}.csv", "plot": folder / f"{name}.png"}
-    return argparse.Namespace(checkpoint=str(folder / f"{name}.pth"), **paths)
 
 
 def test_nothing_to_show_and_nothing_to_write(tmp_path):
     torch.save({"w": torch.zeros(2, 2, 1, 3, 3)}, tmp_path / "flat.pth")
     with pytest.raises(CheckpointError, match="flat.pth: no temporal filter"):
-        run_filter_stats(argparse.Namespace(checkpoint=str(tmp_path / "flat.pth"), csv=tmp_path / "x.csv", plot=None))
+        run_filter_stats(str(tmp_path / "flat.pth"), csv=tmp_path / "x.csv")
     assert not (tmp_path / "x.csv").exists()
     with pytest.raises(ValueError, match="--csv FILE, --plot FILE"):
-        run_filter_stats(argparse.Namespace(checkpoint=str(tmp_path / "flat.pth"), csv=None, plot=None))
+        run_filter_stats(str(tmp_path / "flat.pth"))
 
 
 def test_many_layers_fill_several_lines(tmp_path):

@@ -1,9 +1,7 @@
 from pathlib import Path
 
 import pytest
-from tiny_videos import arguments, write_set
-
-from detect.engine.classification import main
+from tiny_videos import train, write_set
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +12,6 @@ def video_list(tmp_path_factory) -> Path:
 @pytest.fixture
 def run(video_list, tmp_path):
     """`run(KEY, VALUE, ..., resume=, eval_only=, save_scores=)`: one run of the tool on the tiny videos."""
-    return lambda *overrides, videos=video_list, output=tmp_path / "run", **flags: main(
-        arguments(videos, output, *overrides, **flags)
+    return lambda *overrides, videos=video_list, output=tmp_path / "run", **flags: train(
+        videos, output, *overrides, **flags
     )

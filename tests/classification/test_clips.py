@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from tiny_videos import write_video
 
-from detect.classification.clips import ClipMapper, TestPlan, test_crops
+from detect.classification.clips import EvalPlan, VideoClipMapper, eval_crops
 from detect.video.readers import FrameReadError, MissingMediaError, iter_frames, read_frames
 from detect.video.transforms import resize
 
@@ -20,7 +20,7 @@ def sample(path):
 
 
 def test_a_training_clip_is_a_crop_of_consecutive_resized_frames(video):
-    mapper = ClipMapper(5, (16, 18), (12, 10), flip_prob=0.0)
+    mapper = VideoClipMapper(5, (16, 18), (12, 10), flip_prob=0.0)
     resized = np.stack([resize(frame, (16, 18)) for frame in iter_frames(video)])
     places = set()
     for seed in range(60):
@@ -39,14 +39,14 @@ def test_a_training_clip_is_a_crop_of_consecutive_resized_frames(video):
 
 
 def test_it_depends_on_the_generator_alone_and_keeps_the_label(video):
-    mapper = ClipMapper(5, (16, 18), (12, 10), flip_prob=0.5)
+    mapper = VideoClipMapper(5, (16, 18), (12, 10), flip_prob=0.5)
     one, two = (mapper(sample(video), np.random.default_rng(7)) for _ in range(2))
     assert (one["clip"] == two["clip"]).all() and one["label"] == 1
 
 
 def test_mirrored(video):
     plain, mirrored = (
-        ClipMapper(5, (16, 18), (16, 18), flip_prob)(sample(video), np.random.default_rng(0))["clip"]
+        VideoClipMapper(5, (16, 18), (16, 18), flip_prob)(sample(video), np.random.default_rng(0))["clip"]
         for flip_prob in (0.0, 1.0)
     )
     assert (mirrored == plain.flip(2)).all()
@@ -54,8 +54,8 @@ def test_mirrored(video):
 
 def test_a_short_video_loops_and_a_wrong_header_is_put_right(video, monkeypatch):
     monkeypatch.setattr("detect.video.readers.cv2.CAP_PROP_FRAME_COUNT", cv2.CAP_PROP_FPS)  # 10 instead of 12
-    assert len(ClipMapper(11, (8, 8), (8, 8), 0.0)(sample(video), np.random.default_rng(0))["clip"]) == 11
-    mapper = ClipMapper(30, (20, 24), (20, 24), 0.0)
+    assert len(VideoClipMapper(11, (8, 8), (8, 8), 0.0)(sample(video), np.random.default_rng(0))["clip"]) == 11
+    mapper = VideoClipMapper(30, (20, 24), (20, 24), 0.0)
     mapper.modality = mapper.modality._replace(length=lambda path: 100)  # a header that promises too much
     clip = mapper(sample(video), np.random.default_rng(0))["clip"].numpy()
     assert np.array_equal(clip, read_frames(video, np.arange(30) % 12))
@@ -68,45 +68,45 @@ def test_flow_mirrors_x(tmp_path):
         for component in "xy":
             cv2.imwrite(str(tmp_path / f"flow_{component}_{k:05d}.png"), rng.integers(0, 255, (10, 12), dtype=np.uint8))
     plain, mirrored = (
-        ClipMapper(4, (10, 12), (10, 12), prob, "flow")(sample(str(tmp_path)), np.random.default_rng(0))["clip"]
+        VideoClipMapper(4, (10, 12), (10, 12), prob, "flow")(sample(str(tmp_path)), np.random.default_rng(0))["clip"]
         for prob in (0.0, 1.0)
     )
     assert plain.shape == (4, 10, 12, 2)
     assert (plain[0, :, :, 0].numpy() == cv2.imread(str(tmp_path / "flow_x_00001.png"), 0)).all()
     assert (mirrored[..., 0] == 255 - plain[..., 0].flip(2)).all() and (mirrored[..., 1] == plain[..., 1].flip(2)).all()
-    ((view, whole),) = TestPlan((10, 12), (10, 12), 8, modality="flow").views(str(tmp_path))
+    ((view, whole),) = EvalPlan((10, 12), (10, 12), 8, modality="flow").views(str(tmp_path))
     assert view == 0 and np.array_equal(whole, plain.numpy())
 
 
 def test_all_frames_are_tested_in_the_centre(video):
     resized = np.stack([resize(frame, (16, 18)) for frame in iter_frames(video)])
-    parts = list(TestPlan((16, 18), (12, 10), chunk_frames=8).views(video))
+    parts = list(EvalPlan((16, 18), (12, 10), chunk_frames=8).views(video))
     assert [view for view, _ in parts] == [0, 0]
     assert np.array_equal(np.concatenate([part for _, part in parts]), resized[:, 2:14, 4:14])
-    ((_, padded),) = TestPlan((16, 18), (12, 10), chunk_frames=24, pad_frames=20).views(video)
+    ((_, padded),) = EvalPlan((16, 18), (12, 10), chunk_frames=24, pad_frames=20).views(video)
     assert np.array_equal(padded, resized[np.arange(20) % 12, 2:14, 4:14])
 
 
 def test_clips_and_crops(video):
     resized = np.stack([resize(frame, (16, 18)) for frame in iter_frames(video)])
-    plan = TestPlan((16, 18), (12, 10), clips=2, clip_frames=8, crops=3)
+    plan = EvalPlan((16, 18), (12, 10), clips=2, clip_frames=8, crops=3)
     found = dict(plan.views(video))
     expected = [resized[t : t + 8, 2:14, x : x + 10] for t in (0, 4) for x in (0, 4, 8)]
     assert list(found) == list(range(6))
     assert all(np.array_equal(found[i], expected[i]) for i in range(6))
     high = np.zeros((1, 9, 5, 3), np.uint8) + np.arange(9, dtype=np.uint8)[None, :, None, None]
-    assert [crop[0, 0, 0, 0] for crop in test_crops(high, (5, 5), 3)] == [0, 2, 4]
+    assert [crop[0, 0, 0, 0] for crop in eval_crops(high, (5, 5), 3)] == [0, 2, 4]
 
 
 def test_bad_videos_and_sizes(tmp_path):
     (tmp_path / "broken.avi").write_bytes(b"RIFF nothing")
-    mapper = ClipMapper(4, (8, 8), (8, 8), 0.0)
+    mapper = VideoClipMapper(4, (8, 8), (8, 8), 0.0)
     for name, error in (("broken.avi", FrameReadError), ("absent.avi", MissingMediaError)):
         with pytest.raises(error, match=name):
             mapper(sample(str(tmp_path / name)), np.random.default_rng(0))
         with pytest.raises(error, match=name):
-            list(TestPlan().views(str(tmp_path / name)))
+            list(EvalPlan().views(str(tmp_path / name)))
     with pytest.raises(ValueError, match=r"INPUT.SIZE is \(9, 8\), INPUT.RESIZE \(8, 8\)"):
-        ClipMapper(4, (8, 8), (9, 8), 0.0)
+        VideoClipMapper(4, (8, 8), (9, 8), 0.0)
     with pytest.raises(ValueError, match="INPUT.MODALITY is 'depth'; it must be one of rgb, flow"):
-        ClipMapper(4, (8, 8), (8, 8), 0.0, "depth")
+        VideoClipMapper(4, (8, 8), (8, 8), 0.0, "depth")

@@ -76,7 +76,7 @@ def test_real_bare_id_list_is_the_joined_one(real):
     assert set(Counter(video.label for video in bare.items).values()) == {25}
     order = (real / "mini_kinetics200" / "val_ytid_list.txt").read_text().split()
     assert [video.name for video in bare.items] == order
-    assert bare.source_hash != joined.source_hash
+    assert bare.annotation_hash != joined.annotation_hash
 
 
 def test_real_bare_train_list(real):
@@ -153,11 +153,11 @@ def test_test_list_has_no_labels(bike):
 
 def test_explicit_classes(bike):
     touch(bike / "kinetics400", "val/0wR5jVB-WPk.mp4")
-    without = load_video_set("kinetics400_val", bike).source_hash
+    without = load_video_set("kinetics400_val", bike).annotation_hash
     write(bike / "kinetics400" / "classes.txt", "riding a bike", "abseiling", "zumba")
     val = load_video_set("kinetics400_val", bike)
     assert val.classes == ("riding a bike", "abseiling", "zumba") and val.items[0].label == 1
-    assert val.source_hash != without and len(without) == 64
+    assert val.annotation_hash != without and len(without) == 64
     write(bike / "kinetics400" / "classes.txt", "riding_a_bike", "abseiling")
     message = r"val.csv line 2: 'riding a bike' is not one of the 2 classes; did you mean 'riding_a_bike'\?"
     with pytest.raises(AnnotationError, match=message):

@@ -56,7 +56,7 @@ def test_written_set_and_its_labels(tmp_path, monkeypatch):
     train, test = (synthetic.load_synthetic_videos(tmp_path, subset) for subset in ("train", "test"))
     assert (len(train.items), len(test.items)) == (7, 2) and train.classes == synthetic.CLASSES
     assert [item.label for item in train.items] == [0, 1, 2, 3, 4, 5, 0]
-    assert train.name == "synthetic_cls_train" and train.source_hash != test.source_hash
+    assert train.name == "synthetic_cls_train" and train.annotation_hash != test.annotation_hash
     for item in train.items:
         assert synthetic.CLASSES[item.label] in item.path
         frames = read_frames(item.path, range(13))

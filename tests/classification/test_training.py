@@ -6,13 +6,13 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from tiny_videos import arguments, write_set
+from tiny_videos import train, write_set
 
 from detect.classification.scores import load_scores
 from detect.config import load_cfg
-from detect.engine.classification import averaged, main
 from detect.modeling import build_model
-from detect.weights import read_checkpoint
+from detect.tasks.runner import averaged
+from detect.utils.checkpoint_files import read_checkpoint
 
 # larger frames and all videos in a batch: statistics of fewer values would differ too much from their average
 SIZES = ("INPUT.SIZE", (64, 64), "INPUT.RESIZE", (68, 68))
@@ -26,7 +26,7 @@ LEARNING = (
 def trained(tmp_path_factory, video_list):
     """A run that has learned the tiny videos: its folder, and what it returned."""
     folder = tmp_path_factory.mktemp("trained")
-    return folder, main(arguments(video_list, folder, *LEARNING, save_scores=True))
+    return folder, train(video_list, folder, *LEARNING, save_scores=True)
 
 
 def only(folder, pattern):
@@ -43,11 +43,11 @@ def test_it_learns_the_videos_by_heart(trained, video_list):
     assert np.allclose(scores.scores.sum(1), 1) and (scores.scores.argmax(1) == scores.labels).all()
     facts = json.loads(only(folder, "evaluation/*/results.json").read_text())
     assert facts["counts"] == {"videos": 6, "unreadable": 0, "listed_without_media": 0}
-    assert facts["protocol"]["chunk_frames"] == 16 and facts["seed"] == 3 and facts["source_hash"]
+    assert facts["protocol"]["chunk_frames"] == 16 and facts["seed"] == 3 and facts["annotation_hash"]
     assert not (folder / "bad_inputs.txt").exists()
 
 
-def test_a_checkpoint_tells_its_network_pixels_and_classes(trained):
+def test_a_checkpoint_tells_its_network_normalisation_and_classes(trained):
     data = read_checkpoint(trained[0] / "model_final.pth")
     assert data["tag"]["classes"] == ["blue", "green", "red"] and data["tag"]["modality"] == "rgb"
     network = data["network"]
@@ -166,12 +166,12 @@ def test_start_weights_keep_the_head_for_the_same_classes_only(trained, tmp_path
     assert all(torch.allclose(state[k], before[k], atol=1e-6) for k in state if k.endswith("conv.weight"))
 
 
-def test_weights_made_for_other_pixels_are_refused(trained, run, capsys):
+def test_weights_of_another_normalisation_are_refused(trained, run, capsys):
     with pytest.raises(SystemExit):
         run("MODEL.WEIGHTS", trained[0] / "model_final.pth", "MODEL.CONTEXT.PIXEL_MEAN", [0, 0, 0], eval_only=True)
     message = capsys.readouterr().err
-    assert "differs from the config's in pixels of mean (127.5, 127.5, 127.5) and deviation" in message
-    assert 'set\n    MODEL.CONTEXT.NAME' in message and 'MODEL.CONTEXT.PIXEL_MEAN "[127.5, 127.5, 127.5]"' in message
+    assert "differs from the config's in normalisation, which is mean (127.5, 127.5, 127.5) and deviation" in message
+    assert "set\n    MODEL.CONTEXT.NAME" in message and 'MODEL.CONTEXT.PIXEL_MEAN "[127.5, 127.5, 127.5]"' in message
 
 
 @pytest.mark.parametrize(

@@ -10,19 +10,20 @@ import torch
 
 import backbones
 from detect.classification import synthetic
-from detect.classification.clips import TestPlan
-from detect.classification.loader import build_test_loader
+from detect.classification.clips import EvalPlan
+from detect.classification.loader import build_video_loader
 from detect.classification.model import ActionClassifier, build_classifier
 from detect.classification.records import VideoItem, VideoSet
-from detect.classification.tsne import draw_grid, embed, import_plots, pooled_endpoints, save_points
+from detect.classification.tsne import draw_grid, embed, pooled_endpoints, save_points
 from detect.config import load_cfg
 from detect.engine.checkpoint import ActionCheckpointer
-from detect.engine.classification import get_videos
-from detect.engine.tsne import draw_tsne
+from detect.tasks.classification import CLASSIFICATION
+from detect.tasks.tsne import draw_tsne
+from detect.utils.plots import import_extra
 from detect.video.readers import read_frames
 
 NAMES = ("maxpool_2a_3x3", "mixed_3b")
-PLAN = TestPlan(resize_to=(64, 64), size=(64, 64), chunk_frames=16)
+PLAN = EvalPlan(resize_to=(64, 64), size=(64, 64), chunk_frames=16)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def model():
 
 
 def test_activations_are_means_over_time_and_space(videos, model):
-    rows, pooled = pooled_endpoints(model, build_test_loader(videos, PLAN, 2), videos, NAMES)
+    rows, pooled = pooled_endpoints(model, build_video_loader(videos, PLAN, 2), videos, NAMES)
     assert rows.tolist() == [0, 1, 2]
     clip = torch.from_numpy(read_frames(videos.items[1].path, range(13)).copy()).float() / 127.5 - 1
     with torch.no_grad():
@@ -53,16 +54,16 @@ def test_unreadable_videos_are_left_out_and_named(videos, model, tmp_path, caplo
     (tmp_path / "broken.avi").write_bytes(b"no video")
     broken = VideoItem("broken.avi", str(tmp_path / "broken.avi"), 0)
     mixed = VideoSet("toy", (broken, videos.items[0]), videos.classes)
-    rows, pooled = pooled_endpoints(model, build_test_loader(mixed, PLAN, 4), mixed, NAMES)
+    rows, pooled = pooled_endpoints(model, build_video_loader(mixed, PLAN, 4), mixed, NAMES)
     assert rows.tolist() == [1] and len(pooled["mixed_3b"]) == 1 and "broken.avi is left out" in caplog.text
     alone = VideoSet("toy", (broken,), videos.classes)
     with pytest.raises(ValueError, match="none of its 1 videos can be read"):
-        pooled_endpoints(model, build_test_loader(alone, PLAN, 4), alone, NAMES)
+        pooled_endpoints(model, build_video_loader(alone, PLAN, 4), alone, NAMES)
 
 
 def test_an_unknown_endpoint_is_refused(videos, model):
     with pytest.raises(ValueError, match="unknown endpoint 'mixed_9z'"):
-        pooled_endpoints(model, build_test_loader(videos, PLAN, 2), videos, ("mixed_9z",))
+        pooled_endpoints(model, build_video_loader(videos, PLAN, 2), videos, ("mixed_9z",))
 
 
 def test_clusters_stay_together_and_the_seed_decides():
@@ -98,19 +99,18 @@ def test_from_a_checkpoint_to_the_picture(tmp_path):
     synthetic.write_videos(tmp_path / "set", num_train=0, num_test=6)
     (tmp_path / "groups.txt").write_text("MoveLeft sideways\nMoveRight sideways\nGrow size\nShrink size\n")
     videos, options = f"list:{tmp_path}/set/test.txt", ["MODEL.CONTEXT.NAME", "i2d", "MODEL.CONTEXT.WIDTH", 0.125]
-    cfg = load_cfg(
-        "configs/synthetic_cls.yaml",
-        [*options, "DATASETS.TEST", (videos,), "MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", str(tmp_path / "model.pth")],
-    )
-    model = build_classifier(cfg, get_videos(videos, cfg).classes, initial_weights=False)
+    job = ("configs/synthetic_cls.yaml", [*options, "DATASETS.TEST", (videos,), "MODEL.DEVICE", "cpu"])
+    cfg = load_cfg(*job)
+    model = build_classifier(cfg, CLASSIFICATION.load_set(videos, cfg).classes, initial_weights=False)
     ActionCheckpointer(model.network, str(tmp_path)).save("model")
-    draw_tsne(cfg, ("mixed_5c", "mixed_3b"), str(tmp_path / "groups.txt"), tmp_path / "out" / "tsne.png", 30.0)
+    job = (*job, str(tmp_path / "model.pth"))
+    draw_tsne(*job, ("mixed_5c", "mixed_3b"), str(tmp_path / "groups.txt"), tmp_path / "out" / "tsne.png", 30.0)
     assert cv2.imread(str(tmp_path / "out" / "tsne.png")).shape[1] == 1200  # two panels of 4 inches, 150 dots an inch
     with np.load(tmp_path / "out" / "tsne.npz") as data:
         assert data["groups"].tolist() == ["sideways", "sideways", "other", "other", "size", "size"]
         assert data["mixed_5c"].shape == data["mixed_3b"].shape == (6, 2) and data["videos"].size == 6
     with pytest.raises(ValueError, match="tsne.jpg: the picture is a .png"):
-        draw_tsne(cfg, ("mixed_5c",), None, tmp_path / "tsne.jpg", 30.0)
+        draw_tsne(*job, ("mixed_5c",), None, tmp_path / "tsne.jpg", 30.0)
 
 
 def test_what_is_not_installed_is_named(monkeypatch):
@@ -119,5 +119,5 @@ def test_what_is_not_installed_is_named(monkeypatch):
         importlib, "import_module", lambda name: load("no_such_module" if name.startswith("sklearn") else name)
     )
     with pytest.raises(ValueError, match=r"needs no_such_module: pip install 'action-detection\[plots\]'"):
-        import_plots("sklearn.manifold")
-    assert import_plots("builtins") == [builtins]
+        import_extra("sklearn.manifold")
+    assert import_extra("builtins") == [builtins]

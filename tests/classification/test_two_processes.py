@@ -6,14 +6,13 @@ import os
 import numpy as np
 import pytest
 import torch
-from tiny_videos import arguments, write_set
+from tiny_videos import train, write_set
 
 import backbones
 from detect.classification.scores import load_scores
-from detect.engine.classification import main
-from detect.engine.distributed import get_rank, get_world_size, launch, wrap_model
 from detect.modeling.sync_batch_norm import sync_batch_norm
-from detect.weights import read_checkpoint
+from detect.utils.checkpoint_files import read_checkpoint
+from detect.utils.comm import get_rank, get_world_size, launch, wrap_model
 
 OPTIONS = ("MODEL.CLASSIFIER.DROPOUT", 0.0, "SOLVER.ACCUMULATE", 2)  # each process would draw its own dropout
 STEPS = {"FrozenBN": 3, "SyncBN": 1}  # rounding grows fast through batch statistics; float64 below holds longer
@@ -23,7 +22,7 @@ def train_and_test(video_list, folder) -> None:
     torch.set_num_threads(1)
     for norm, steps in STEPS.items():
         options = (*OPTIONS, "MODEL.CONTEXT.NORM", norm, "SOLVER.MAX_ITER", steps)
-        main(arguments(video_list, folder / norm, *options, save_scores=True))
+        train(video_list, folder / norm, *options, save_scores=True)
     torch.save(double_precision_step(), folder / f"step{get_rank()}.pth")
 
 

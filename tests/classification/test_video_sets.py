@@ -5,7 +5,7 @@ from detect.classification.catalog import load_video_set, video_set_names
 from detect.classification.records import VideoItem, VideoSet
 from detect.data import catalog
 from detect.data.media import MissingDataError
-from detect.engine.errors import USER_ERRORS
+from detect.utils.errors import UserError
 
 
 def test_names():
@@ -34,7 +34,7 @@ def test_missing_annotation_names_set_and_places(tmp_path, name, modality):
 
 
 def test_unknown_name_is_a_users_error_with_suggestions(tmp_path):
-    with pytest.raises(USER_ERRORS) as error:
+    with pytest.raises(UserError) as error:
         load_video_set("ucf101_split1_val", tmp_path)
     for text in (
         "'ucf101_split1_val'",

@@ -1,10 +1,12 @@
 """Tiny videos whose class is their colour, and a config with which a network learns them in seconds."""
 
-import argparse
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from detect.tasks.classification import CLASSIFICATION
+from detect.tasks.runner import run
 
 BASE = Path(__file__).resolve().parents[2] / "configs" / "Base-ActionClassifier.yaml"
 TINY = [
@@ -37,9 +39,9 @@ def write_set(folder: Path, count: int = 6) -> Path:
     return folder / "list.txt"
 
 
-def arguments(video_list: Path, output: Path, *overrides, **flags) -> argparse.Namespace:
-    """Those of tools/train_classifier.py for a run on the videos of a list."""
+def train(video_list: Path, output: Path, *overrides, weights="", resume=False, eval_only=False, save_scores=False):
+    """What tools/train_classifier.py does, on the videos of a list; returns the results by set."""
     sets = [part for key in ("TRAIN", "TEST") for part in (f"DATASETS.{key}", (f"list:{video_list}",))]
-    flags = {"resume": False, "eval_only": False, "save_scores": False, **flags}
-    words = [str(word) if isinstance(word, Path) else word for word in (*TINY, *sets, "OUTPUT_DIR", output, *overrides)]
-    return argparse.Namespace(config_file=str(BASE), opts=words, **flags)
+    words = (*TINY, *sets, "OUTPUT_DIR", output, "TEST.SAVE_SCORES", save_scores, *overrides)
+    words = [str(word) if isinstance(word, Path) else word for word in words]
+    return run(CLASSIFICATION, str(BASE), words, weights, resume, eval_only)

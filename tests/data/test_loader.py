@@ -9,10 +9,10 @@ import pytest
 import torch
 from tiny_set import SIZE
 
-from detect.data.clip_mapper import ClipMapper
-from detect.data.loader import TooManyBadSamples, build_test_loader, build_train_loader
+from detect.data.eval_stream import build_keyframe_loader, slide
+from detect.data.keyframe_mapper import KeyframeMapper
 from detect.data.records import ActionDataset, KeyframeDataset, VideoRecord
-from detect.data.sliding import slide
+from detect.data.train_stream import TooManyBadSamples, build_train_loader
 from detect.video import readers
 from detect.video.readers import FrameReadError
 
@@ -20,7 +20,7 @@ LENGTHS = {"Left/a": 9, "Left/b": 4, "Right/c": 1, "Right/d": 13, "Right/e": 6}
 
 
 def train_mapper():
-    return ClipMapper(4, (12, 16), is_train=True, flip_prob=0.5, color_jitter=0.3, scale_jitter=(0.8, 1.3))
+    return KeyframeMapper(4, (12, 16), is_train=True, flip_prob=0.5, color_jitter=0.3, scale_jitter=(0.8, 1.3))
 
 
 def batches(dataset, count, batch_size=3, **options):
@@ -143,12 +143,12 @@ def test_nothing_to_train_on(make_set):
         build_train_loader(empty, train_mapper(), 1, seed=0)
     with pytest.raises(ValueError, match="batch size 0"):
         build_train_loader(dataset, train_mapper(), 0, seed=0)
-    loader = build_test_loader(empty, sliding_mapper(), 2)
+    loader = build_keyframe_loader(empty, sliding_mapper(), 2)
     assert list(loader) == [] and len(loader) == 0
 
 
 def sliding_mapper(num_frames=4, size=(12, 16)):
-    return ClipMapper(num_frames, size, is_train=False)
+    return KeyframeMapper(num_frames, size, is_train=False)
 
 
 def alone(dataset, mapper):
@@ -174,7 +174,7 @@ def assert_equals_mapper(found, dataset, mapper):
 @pytest.mark.parametrize("num_frames", [1, 2, 5, 8, 20])
 def test_sliding_equals_the_mapper(make_set, frames, num_frames):
     dataset, _ = make_set(LENGTHS, frames)
-    loader = build_test_loader(dataset, sliding_mapper(num_frames), 4)
+    loader = build_keyframe_loader(dataset, sliding_mapper(num_frames), 4)
     samples = assert_equals_mapper(loader, dataset, sliding_mapper(num_frames))
     assert [sample["image_id"] for sample in samples] == [sample["image_id"] for sample in dataset]
     assert loader.errors == 0 and loader.lengths == {} and loader.num_keyframes == len(dataset)
@@ -197,7 +197,7 @@ def test_videos_are_shared_out(make_set, num_workers, world_size):
     dataset, _ = make_set(LENGTHS, "all")
     found = []
     for rank in range(world_size):
-        loader = build_test_loader(
+        loader = build_keyframe_loader(
             dataset, sliding_mapper(), 4, num_workers=num_workers, rank=rank, world_size=world_size
         )
         of_rank = list(loader)
@@ -216,7 +216,7 @@ def test_unreadable_frames_are_left_out_and_counted(make_set, caplog):
     (folders["Right/d"] / "00012.png").unlink()
     for file in folders["Left/b"].iterdir():  # nothing left
         file.unlink()
-    loader = build_test_loader(dataset, sliding_mapper(), 4)
+    loader = build_keyframe_loader(dataset, sliding_mapper(), 4)
     assert_equals_mapper(list(loader), dataset, sliding_mapper())
     samples = [sample for video in range(4) for sample in slide(dataset, video, sliding_mapper())]
     errors = {sample["image_id"]: sample["error"] for sample in samples if "error" in sample}
@@ -241,7 +241,7 @@ def test_video_longer_than_annotated(make_set, caplog, frames):
     folder = Path(dataset.dataset.videos[0].path)
     (folder / "00007.png").write_bytes((folder / "00001.png").read_bytes())
     with caplog.at_level(logging.WARNING):
-        loader = build_test_loader(dataset, sliding_mapper(), 4)
+        loader = build_keyframe_loader(dataset, sliding_mapper(), 4)
         assert_equals_mapper(list(loader), dataset, sliding_mapper())
     assert loader.lengths == {str(folder): (7, 6)} and loader.errors == 0
     assert "7 frames decode, the annotation of Left/a says 6" in caplog.text
@@ -252,7 +252,7 @@ def test_wrong_size_is_an_error_of_each_frame(make_set):
     path = Path(dataset.dataset.videos[0].path)
     for number in (1, 2, 3):
         cv2.imwrite(str(path / f"{number:05d}.png"), np.zeros((8, 8, 3), np.uint8))
-    loader = build_test_loader(dataset, sliding_mapper(), 4)
+    loader = build_keyframe_loader(dataset, sliding_mapper(), 4)
     assert_equals_mapper(list(loader), dataset, sliding_mapper())
     assert loader.errors == 3
 
@@ -262,7 +262,7 @@ def test_real_video(real_data):
     video = VideoRecord("SoccerJuggling/v_SoccerJuggling_g23_c01", str(path), 240, 240, 320, ())
     dataset = KeyframeDataset(ActionDataset("real", ("a",), (video,), "hash"), "all")
     mapper = sliding_mapper(20, (64, 80))
-    samples = [sample for batch in build_test_loader(dataset, mapper, 8) for sample in batch]
+    samples = [sample for batch in build_keyframe_loader(dataset, mapper, 8) for sample in batch]
     assert len(samples) == 240 and samples[-1]["decoded_frames"] == 240
     for frame in (0, 5, 117, 235, 239):
         assert torch.equal(samples[frame]["clip"], mapper(dataset[frame])["clip"])

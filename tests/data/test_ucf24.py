@@ -8,8 +8,8 @@ from tiny_set import draw, entry, tube, write_frames, write_ucf
 from detect.data import ucf24
 from detect.data.checks import AnnotationError
 from detect.data.media import MissingDataError
-from detect.data.safe_pickle import UnsafePickleError
 from detect.data.ucf24 import load_ucf24
+from detect.utils.safe_pickle import UnsafePickleError
 from detect.video.readers import MissingMediaError, read_frames
 
 

@@ -6,7 +6,9 @@ from torch import nn
 
 from detect.config import get_cfg
 from detect.d2 import get_event_storage
-from detect.engine import ActionCheckpointer, Trainer, build_lr_scheduler, build_optimizer
+from detect.engine.checkpoint import ActionCheckpointer
+from detect.engine.solver import build_lr_scheduler, build_optimizer
+from detect.engine.trainer import Trainer
 
 
 class ToyModel(nn.Module):

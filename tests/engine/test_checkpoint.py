@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from engine_toy import ToyModel
 from torch import nn
 
-from detect.engine import ActionCheckpointer, CheckpointError, read_checkpoint
-from detect.engine.checkpoint import random_state, set_random_state
-from detect.files import atomic_file
+from detect.engine.checkpoint import ActionCheckpointer, random_state, set_random_state
+from detect.utils.checkpoint_files import CheckpointError, read_checkpoint
+from detect.utils.files import atomic_file
+from tests.engine.engine_toy import ToyModel
 
 
 def weights(model):
@@ -210,8 +210,8 @@ def test_killed_while_writing_leaves_the_old_checkpoint(tmp_path):
     saver.save("model_final", iteration=4)
     code = f"""
 import os, signal, torch
-from engine_toy import ToyModel
-from detect.engine import ActionCheckpointer
+from tests.engine.engine_toy import ToyModel
+from detect.engine.checkpoint import ActionCheckpointer
 real = torch.save
 def half(data, file):
     file.write(b"x" * 1000); file.flush()

@@ -9,11 +9,11 @@ import time
 import numpy as np
 import pytest
 import torch
-from engine_toy import ToyModel, toy_batches, toy_cfg, toy_trainer
 from torch import nn
 
 from detect.engine.trainer import endless, flatten
 from detect.engine.writers import JsonWriter
+from tests.engine.engine_toy import ToyModel, toy_batches, toy_cfg, toy_trainer
 
 
 def final_weights(folder):
@@ -194,7 +194,7 @@ STOPPED_RUN = """
 import sys, time
 import torch
 from torch.utils.data import DataLoader
-from engine_toy import ToyModel, toy_batches, toy_trainer
+from tests.engine.engine_toy import ToyModel, toy_batches, toy_trainer
 
 torch.set_num_threads(1)
 

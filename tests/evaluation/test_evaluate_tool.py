@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import importlib.util
 import io
 import json
 import subprocess
@@ -15,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detect.evaluation import Detections, GroundTruth, TableError, read_tables, write_table
+from tests.running import run_tool
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "evaluate.py"
 GT_HEADER, DET_HEADER = "video,frame,label,x1,y1,x2,y2\n", "video,frame,label,score,x1,y1,x2,y2\n"
@@ -23,11 +23,8 @@ STRAY = "v,1,0,0.9,0,0,99,99\n"  # on a frame without ground truth
 
 
 @pytest.fixture
-def run(tmp_path, capsys):
+def run(tmp_path):
     """run(gt text, detections text, *arguments) -> (exit code, lines of output, error text)."""
-    spec = importlib.util.spec_from_file_location("evaluate_tool", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
 
     def run(gt, det, *arguments):
         paths = []
@@ -35,15 +32,8 @@ def run(tmp_path, capsys):
             paths.append(tmp_path / name)
             if text is not None:
                 paths[-1].write_bytes(text if isinstance(text, bytes) else text.encode())
-        code = 0
-        try:
-            tool.main(["--ground-truth", str(paths[0]), "--detections", str(paths[1]), *arguments])
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-            if isinstance(stop.code, str):
-                print(stop.code, file=sys.stderr)
-        out, err = capsys.readouterr()
-        return code, out.splitlines(), err
+        done = run_tool("evaluate", "--ground-truth", paths[0], "--detections", paths[1], *arguments)
+        return done.returncode, done.stdout.splitlines(), done.stderr
 
     return run
 
@@ -101,7 +91,7 @@ def test_class_names(run, tmp_path):
     assert out[2].startswith("| run ") and out[3].startswith("| jump ")
     assert out[-1] == "frame-mAP@0.5 = 0.500000"  # jump has no truth: zero, and in gurkirt's mean
     code, _, err = run(GT_HEADER + GT_ROW, DET_HEADER + "v,9,2,0.6,0,0,9,9\n", "--classes", str(names))
-    assert code == 1 and "label 2" in err and "2 classes, 0 to 1" in err
+    assert code == 2 and "label 2" in err and "2 classes, 0 to 1" in err
 
 
 def test_coco_scores(run):
@@ -154,16 +144,16 @@ GOOD_GT, GOOD_DET = GT_HEADER + GT_ROW, DET_HEADER + DET_ROW
 )
 def test_bad_tables_give_one_message(run, gt, det, message):
     code, out, err = run(gt, det)
-    assert code == 1 and message in err and len(err.splitlines()) == 1 and out == []
+    assert code == 2 and message in err and len(err.splitlines()) == 1 and out == []
 
 
 def test_bad_arguments(run, tmp_path):
     code, _, err = run(GOOD_GT, GOOD_DET, "--preset", "pascal")
     assert code == 2 and "'pascal'" in err and "yowo_11pt" in err
     code, _, err = run(GOOD_GT, GOOD_DET, "--iou", "1.5")
-    assert code == 1 and "iou_threshold is 1.5" in err
+    assert code == 2 and "iou_threshold is 1.5" in err
     code, _, err = run(GOOD_GT, GOOD_DET, "--classes", str(tmp_path / "no.txt"))
-    assert code == 1 and "no.txt" in err
+    assert code == 2 and "no.txt" in err
 
 
 def test_as_a_command_on_real_tables(real_data):
@@ -178,7 +168,7 @@ def test_as_a_command_on_real_tables(real_data):
     assert done.stdout.splitlines()[-1] == "frame-mAP@0.5 = 0.832681"
     command[-1] += ".missing"
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and "Traceback" not in done.stderr and "no such file" in done.stderr
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "no such file" in done.stderr
 
 
 # --- the tables themselves ---------------------------------------------------------------------------------

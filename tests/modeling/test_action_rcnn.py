@@ -7,7 +7,7 @@ import backbones
 from detect.d2 import HAS_DETECTRON2, Boxes, Instances
 from detect.modeling import build_model
 from detect.modeling.roi_head import ActionROIHead, _rank_within_class
-from detect.weights import CheckpointError
+from detect.utils.checkpoint_files import CheckpointError
 from tests.tiny import clip_item, tiny_cfg
 
 LOSSES = {"loss_rpn_cls", "loss_rpn_loc", "loss_cls", "loss_box_reg"}

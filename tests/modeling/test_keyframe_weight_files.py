@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from detect.data.safe_pickle import UnsafePickleError
-from detect.weights import CheckpointError, read_arrays
+from detect.utils.checkpoint_files import CheckpointError, read_arrays
+from detect.utils.safe_pickle import UnsafePickleError
 
 
 def write(path, content, protocol=2):

@@ -14,7 +14,6 @@ from backbones.resnet import ResNetTrunk
 from backbones.resnet_importers import CONVENTIONS
 from detect.config_node import ConfigError
 from detect.d2 import HAS_DETECTRON2, ImageList, ShapeSpec
-from detect.engine.errors import explain_errors
 from detect.modeling import build_model
 from detect.modeling.keyframe import KeyframeResNet
 from detect.modeling.keyframe_weights import (
@@ -25,7 +24,8 @@ from detect.modeling.keyframe_weights import (
     load_keyframe_weights,
 )
 from detect.modeling.rpn import KeyframeRPN, RPNHead, cell_anchors
-from detect.weights import CheckpointError
+from detect.utils.checkpoint_files import CheckpointError
+from detect.utils.errors import explain_errors
 from tests.backbones.foreign_resnet import caffe2_names, detectron2_resnet50, res4
 from tests.tiny import tiny_cfg
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from detect.tasks.extract_flow import extract_flow
 from detect.video.flow import check_flow_range, decode_flow, flow_length, read_flow
-from detect.video.flow_batch import extract_flow
 from detect.video.flow_extraction import FlowSettings, extract_video
 from detect.video.readers import FrameReadError
 
@@ -171,11 +171,11 @@ def test_stopped_in_the_middle_and_gone_on_with(tmp_path, how):
     write_frames(tmp_path / "in" / "b", 60, (120, 160), (1, 0))  # some seconds of TV-L1
     out = tmp_path / "out"
     code = (
-        "import sys; from argparse import Namespace; from detect.video.flow_batch import run_extract_flow as run\n"
-        "run(Namespace(input=sys.argv[1], output=sys.argv[2], method='tvl1', short_side=None, quality=95, root=None,"
-        " workers=1, shard=(1, 1)))"
+        "import sys; from detect.tasks.extract_flow import run_extract_flow as run\n"
+        "from detect.video.flow_extraction import FlowSettings\n"
+        "run(sys.argv[1], sys.argv[2], FlowSettings())"
     )
-    process = start("-c", code, tmp_path / "in", out)  # the tool itself, without the seconds that it imports torch
+    process = start("-c", code, tmp_path / "in", out)
     wait_for(lambda: (out / ".b.tmp" / "flow_y_00001.jpg").exists())
     process.send_signal(how)
     error = process.communicate()[1]

@@ -1,0 +1,200 @@
+"""A detector and a classifier as objects: load a checkpoint, give it a video."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import backbones
+from backbones import network_from
+from detect.classification.clips import EvalPlan
+from detect.classification.evaluation import ScoreKeeper
+from detect.classification.model import ActionClassifier
+from detect.config import ActionCfgNode
+from detect.d2 import Instances
+from detect.data.keyframe_mapper import KeyframeMapper
+from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint
+from detect.modeling import build_model
+from detect.modeling.context_weights import read_network
+from detect.modeling.stream import detect_stream
+from detect.utils.checkpoint_files import CheckpointError, read_checkpoint
+from detect.utils.errors import UserError
+from detect.video.readers import container_facts, iter_frames
+from detect.video.windows import clip_indices
+
+Video = str | os.PathLike | Iterable[np.ndarray]  # a file, a folder of frames, or the frames (h, w, 3) uint8 RGB
+
+
+@dataclass(frozen=True, eq=False)
+class FrameDetections:
+    """What was found in one frame, the surest first.
+
+    frame: its number, from 0.  time: in seconds, None where the frame rate is not known.  boxes: (n, 4) float32
+    x0 y0 x1 y1 in pixels of the frame.  labels: (n,) int64 indices into the detector's classes.  names: those classes.
+    scores: (n,) float32 in 0..1.
+    """
+
+    frame: int
+    time: float | None
+    boxes: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class ActionDetector:
+    """The detector of a checkpoint: who does what, where, in every frame of a video.
+
+    classes: names, in the order of the labels.  cfg: its config, frozen.  model: the `ActionRCNN`.
+    """
+
+    def __init__(self, model: nn.Module, cfg: ActionCfgNode, classes: Sequence[str]):
+        self.model, self.cfg, self.classes = model.eval(), cfg, tuple(classes)
+        self._mapper = KeyframeMapper.from_config(cfg, is_train=False)
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | os.PathLike,
+        *,
+        device: str | None = None,
+        config_file: str | os.PathLike = "",
+        overrides: Sequence[Any] = (),
+    ) -> "ActionDetector":
+        """The detector of a checkpoint of tools/train_net.py.
+
+        weights: a file or an address (https://...).  device: "cpu", "cuda", "cuda:1"; a GPU where there is one.
+        config_file: for a checkpoint that holds no config.  overrides: KEY, VALUE, ... of the config.  CheckpointError
+        for a file that cannot be read or is of something else.
+        """
+        weights, config_file = os.fspath(weights), os.fspath(config_file)
+        overrides = [*overrides, *(("MODEL.DEVICE", device) if device else ())]
+        cfg, contents = load_cfg_and_checkpoint(config_file, overrides, weights)
+        contents = read_checkpoint(weights) if contents is None else contents
+        if cfg.MODEL.META_ARCHITECTURE == "ActionClassifier":
+            raise CheckpointError(f"{weights}: is of a classifier, see VideoClassifier; a detector is needed")
+        classes = _classes(contents, weights)
+        if len(classes) != cfg.MODEL.ROI_HEADS.NUM_CLASSES:
+            raise CheckpointError(
+                f"{weights}: has {len(classes)} classes, the config's MODEL.ROI_HEADS.NUM_CLASSES is "
+                f"{cfg.MODEL.ROI_HEADS.NUM_CLASSES}; give the config it was trained with (config.yaml beside it)"
+            )
+        model = build_model(cfg, initial_weights=False)
+        ActionCheckpointer(model).load(weights, checkpointables=[], contents=contents)
+        return cls(model, cfg, classes)
+
+    def detect(
+        self, video: Video, *, every: int = 1, batch_size: int = 1, threshold: float = 0.0, fps: float | None = None
+    ) -> Iterator[FrameDetections]:
+        """One result a frame, in order; each frame is decoded once, and memory does not grow with the video.
+
+        video: a file, a folder of numbered images, or any iterable of frames (h, w, 3) uint8 RGB.  every: run the
+        detector on every n-th frame; the frames between repeat its result.  batch_size: keyframes a forward pass.
+        threshold: the lowest score given.  fps: of an iterable, for `time`.  FrameReadError where a frame does not
+        decode.
+        """
+        for _, found in self.detect_with_frames(
+            video, every=every, batch_size=batch_size, threshold=threshold, fps=fps
+        ):
+            yield found
+
+    def detect_with_frames(
+        self, video: Video, *, every: int = 1, batch_size: int = 1, threshold: float = 0.0, fps: float | None = None
+    ) -> Iterator[tuple[np.ndarray, FrameDetections]]:
+        """As `detect`, each result with its frame (h, w, 3) uint8 RGB, for drawing."""
+        if every < 1 or batch_size < 1:
+            raise UserError(f"every is {every}, batch_size {batch_size}; both must be at least 1")
+        if isinstance(video, (str, os.PathLike)):
+            fps = container_facts(video)[0] if fps is None else fps
+            video = iter_frames(video, threads=0)
+        stream = detect_stream(self.model, video, self._mapper, every=every, batch_size=batch_size)
+        for k, frame, found in stream:
+            yield frame, self._result(k, None if fps is None else k / fps, found, threshold)
+
+    def detect_clip(self, frames: Sequence[np.ndarray] | np.ndarray, *, threshold: float = 0.0) -> FrameDetections:
+        """The result of the middle frame, number T // 2, of a clip of T frames (h, w, 3) uint8 RGB.
+
+        The detector looks at INPUT.NUM_FRAMES frames around it; a shorter clip is continued by its edge frames.
+        """
+        key = len(frames) // 2
+        indices = clip_indices(key, len(frames), self._mapper.num_frames)
+        sample = {"file_name": "the clip", "height": frames[key].shape[0], "width": frames[key].shape[1]}
+        clip = np.stack([self._mapper.prepare(sample, frames[index]) for index in indices])
+        with torch.no_grad():
+            (output,) = self.model.eval()([self._mapper.pack(sample, clip)])
+        return self._result(key, None, output["instances"].to("cpu"), threshold)
+
+    def _result(self, frame: int, time: float | None, found: Instances, threshold: float) -> FrameDetections:
+        found = found[found.scores >= threshold]
+        labels = found.pred_classes.numpy()
+        names = tuple(self.classes[label] for label in labels)
+        return FrameDetections(frame, time, found.pred_boxes.tensor.numpy(), labels, names, found.scores.numpy())
+
+
+class VideoClassifier:
+    """The classifier of a checkpoint: what happens in a video.
+
+    classes: names in the order of the scores.  network: a `backbones.InceptionNet`.  plan: how a video is looked at.
+    """
+
+    def __init__(self, network: backbones.InceptionNet, classes: Sequence[str], plan: EvalPlan, device: str = "cpu"):
+        preprocessing = network.preprocessing
+        self.network, self.classes, self.plan = network, tuple(classes), plan
+        self._model = ActionClassifier(network, preprocessing.mean, preprocessing.std).to(device).eval()
+
+    @classmethod
+    def load(cls, weights: str | os.PathLike, *, device: str | None = None) -> "VideoClassifier":
+        """The classifier of a checkpoint of tools/train_classifier.py, or of other code (docs/weights.md).
+
+        weights: a file or an address, such as torchvision://S3D_Weights.KINETICS400_V1.  Videos are looked at as the
+        checkpoint's config says, else whole, at 256 x 256 cropped to 224 x 224.
+        """
+        weights = os.fspath(weights)
+        data = read_network(weights)
+        if not {"network", "preprocessing"} <= data.keys():
+            raise CheckpointError(f"{weights}: does not say which network it is of; see tools/convert_weights.py")
+        network = network_from(data)
+        classes = data.get("tag", {}).get("classes") or [str(k) for k in range(network.logits.out_channels)]
+        if network.in_channels not in (2, 3):
+            raise CheckpointError(f"{weights}: takes {network.in_channels} channels; videos are RGB or flow")
+        plan = EvalPlan(modality="rgb" if network.in_channels == 3 else "flow")
+        if "config" in data:
+            cfg, _ = load_cfg_and_checkpoint("", (), weights, contents=data)
+            plan = EvalPlan.from_config(cfg)
+        return cls(network, classes, plan, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+    @torch.no_grad()
+    def scores(self, video: Video) -> np.ndarray:
+        """(K,) float32, which sum to 1: logits averaged over time, softmax, averaged over clips and crops.
+
+        video: a file, a folder of frames (or of flow images, for a flow network), or an iterable of frames, which is
+        looked at whole.
+        """
+        keeper = ScoreKeeper(len(self.classes))
+        views = self.plan.views(os.fspath(video)) if isinstance(video, (str, os.PathLike)) else self.plan.whole(video)
+        for view, clip in views:
+            logits = self._model([{"clip": torch.from_numpy(np.ascontiguousarray(clip))}])
+            keeper.add(0, view, len(clip), logits[0].cpu().numpy())
+        keeper.close(0, None)
+        if keeper.errors:
+            raise UserError(f"nothing to classify: {keeper.errors[0]}")
+        return keeper.scores[0]
+
+    def classify(self, video: Video, top: int = 5) -> list[tuple[str, float]]:
+        """The `top` likeliest classes, (name, score), the likeliest first."""
+        scores = self.scores(video)
+        return [(self.classes[k], float(scores[k])) for k in np.argsort(-scores, kind="stable")[:top]]
+
+
+def _classes(contents: dict[str, Any], path: str) -> list[str]:
+    classes = contents.get("tag", {}).get("classes")
+    if not classes:
+        raise CheckpointError(f"{path}: does not say its classes; give a checkpoint of tools/train_net.py")
+    return list(map(str, classes))

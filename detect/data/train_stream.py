@@ -1,0 +1,181 @@
+"""Batches of clips for training: an endless stream of samples, each a pure function of (seed, position).
+
+So it does not depend on the number of workers and resumes anywhere.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from detect.data.checks import AnnotationError
+from detect.utils.errors import UserError
+from detect.utils.files import list_bad_inputs
+from detect.video.readers import FrameReadError
+
+logger = logging.getLogger(__name__)
+
+UNREADABLE = (FrameReadError, AnnotationError, OSError)
+# While fewer have been tried, bad samples are tolerated as among this many: 20 at the default share of 2 %.
+GRACE_SAMPLES = 1000
+MAX_ATTEMPTS = 32  # for one position; with half of all files broken, 32 in a row fail once in 4e9
+
+
+class TooManyBadSamples(UserError, RuntimeError):
+    """More samples cannot be read than the configuration tolerates; the message lists the files."""
+
+
+class TrainDataset(Protocol):
+    """Samples to train on: dicts with `image_id` and `file_name`, which name it in messages, and the mapper's needs."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+
+def build_train_loader(
+    dataset: "TrainDataset",
+    mapper: Callable[[dict[str, Any], np.random.Generator], dict[str, Any]],
+    batch_size_per_rank: int,
+    *,
+    seed: int,
+    num_workers: int = 0,
+    start_sample: int = 0,
+    max_bad_share: float = 0.02,
+    bad_inputs_file: str | Path | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> "TrainLoader":
+    """An endless iterable of batches, lists of `batch_size_per_rank` dicts from `mapper(dataset[i], rng)`.
+
+    Each epoch is a new permutation of the dataset. `start_sample` is how many samples all ranks together have
+    had (iterations done x batch size x ranks): the stream goes on from there exactly. A sample that cannot be
+    read is replaced, counted, logged once for each file and appended to `bad_inputs_file`; TooManyBadSamples
+    is raised when more than `max_bad_share` of the samples tried (of 1000, while fewer have been tried) are
+    bad.
+    """
+    if len(dataset) == 0:
+        raise UserError("the training set has nothing to train on; see DATASETS.TRAIN and the notes of its reader")
+    if batch_size_per_rank < 1 or not 0 <= max_bad_share <= 1:
+        raise UserError(
+            f"batch size {batch_size_per_rank}, max_bad_share {max_bad_share}; expected at least 1 and 0 to 1"
+        )
+    positions = _Positions(batch_size_per_rank, start_sample, rank, world_size)
+    samples = _TrainSamples(dataset, mapper, seed)
+    batches = DataLoader(samples, batch_sampler=positions, **worker_options(num_workers))
+    return TrainLoader(batches, max_bad_share, bad_inputs_file)
+
+
+def _as_list(samples: list) -> list:
+    return samples
+
+
+def _init_worker(_: int) -> None:
+    # a forked worker inherits OpenCV's thread pool without its threads; and the workers are the parallelism
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def worker_options(num_workers: int) -> dict[str, Any]:
+    """DataLoader arguments of every loader here: batches are lists, workers have one thread each."""
+    return {"num_workers": num_workers, "collate_fn": _as_list, "worker_init_fn": _init_worker}
+
+
+class _Positions:
+    """Batches of positions in the stream of samples; consecutive ones go to different ranks."""
+
+    def __init__(self, batch_size: int, start: int, rank: int, world_size: int):
+        self.batch_size, self.start, self.rank, self.world_size = batch_size, start, rank, world_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        position = self.start + self.rank
+        while True:
+            yield [position + i * self.world_size for i in range(self.batch_size)]
+            position += self.batch_size * self.world_size
+
+
+class _TrainSamples(Dataset):
+    """Position in the stream -> (mapped sample, or None, and the failures on the way to it)."""
+
+    def __init__(self, dataset: "TrainDataset", mapper: Callable, seed: int):
+        self.dataset, self.mapper, self.seed = dataset, mapper, seed
+        self.epoch, self.order = -1, np.empty(0, np.int64)
+
+    def index_at(self, position: int) -> int:
+        epoch, place = divmod(position, len(self.dataset))
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
+        return int(self.order[place])
+
+    def __getitem__(self, position: int) -> tuple[dict[str, Any] | None, list[tuple[str, str]]]:
+        # three numbers, so that no position repeats the generator of an epoch
+        rng = np.random.default_rng([self.seed, position, 1])
+        index, failures = self.index_at(position), []
+        for _ in range(MAX_ATTEMPTS):
+            sample = self.dataset[index]
+            try:
+                return self.mapper(sample, rng), failures
+            except UNREADABLE as error:
+                failures.append((sample["file_name"], f"{sample['image_id']}: {error}"))
+            # drawn aside, not from the stream, so that resuming needs no memory of failures
+            index = int(rng.integers(len(self.dataset)))
+        return None, failures
+
+
+class TrainLoader:
+    """See `build_train_loader`. `seen` and `bad` count the samples tried and those that could not be read."""
+
+    def __init__(self, batches: DataLoader, max_bad_share: float, bad_inputs_file: str | Path | None):
+        self._batches, self.max_bad_share = batches, max_bad_share
+        self._bad_inputs_file = Path(bad_inputs_file) if bad_inputs_file else None
+        self.seen = self.bad = 0
+        self._bad_files: dict[str, str] = {}  # file -> its first message
+
+    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        for batch in self._batches:
+            for sample, failures in batch:
+                self.seen += len(failures) + (sample is not None)
+                self.bad += len(failures)
+                for file, message in failures:
+                    self._report(file, f"skipped {message}")
+                if sample is not None and "decoded_frames" in sample:
+                    self._report(sample["file_name"], length_message(sample))
+                if sample is None or self.bad > self.max_bad_share * max(self.seen, GRACE_SAMPLES):
+                    raise self._too_many()
+            yield [sample for sample, _ in batch]
+
+    def _report(self, file: str, message: str) -> None:
+        if file in self._bad_files:
+            return
+        self._bad_files[file] = message
+        logger.warning("%s", message)
+        if self._bad_inputs_file:
+            list_bad_inputs(self._bad_inputs_file, [(file, message)])
+
+    def _too_many(self) -> TooManyBadSamples:
+        shown = list(self._bad_files.values())[:20]
+        more = [f"... and {len(self._bad_files) - len(shown)} more files"] if len(self._bad_files) > len(shown) else []
+        return TooManyBadSamples(
+            "\n  ".join(
+                [
+                    f"{self.bad} of {self.seen} training samples cannot be read; tolerated is a share of "
+                    f"{self.max_bad_share} (of {GRACE_SAMPLES} at least). Repair these, or raise the share:",
+                    *shown,
+                    *more,
+                ]
+            )
+        )
+
+
+def length_message(sample: dict[str, Any]) -> str:
+    """What to say of a video that decodes to another number of frames than its annotation says."""
+    return (
+        f"{sample['file_name']}: {sample['decoded_frames']} frames decode, "
+        f"the annotation of {sample['video']} says {sample['num_frames']}"
+    )

@@ -1,0 +1,101 @@
+"""From a config and a model to a finished training run; the same for the detector and the classifier."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from detect.d2 import CfgNode
+from detect.data.train_stream import build_train_loader
+from detect.engine.checkpoint import ActionCheckpointer
+from detect.engine.solver import build_lr_scheduler, build_optimizer, clip_norm, scale_learning_rate
+from detect.engine.trainer import Trainer
+from detect.engine.writers import default_writers
+from detect.utils.comm import get_rank, get_world_size, is_main_process, wrap_model
+from detect.utils.errors import UserError
+
+
+def can_resume(cfg: CfgNode, asked: bool) -> bool:
+    """Whether --resume was given and there is a checkpoint to go on from."""
+    return asked and (Path(cfg.OUTPUT_DIR) / "last_checkpoint").exists()
+
+
+def fit(
+    cfg: CfgNode,
+    model: nn.Module,
+    batches: Callable[[int], Iterable[list[dict]]],
+    evaluate: Callable[[], dict[str, Any]] | None,
+    *,
+    resume: bool,
+    saved: nn.Module | None = None,
+    tag: dict[str, Any] | None = None,
+    entries: dict[str, Any] | None = None,
+    after_step: Callable[[], None] | None = None,
+    **checkpointables: Any,
+) -> dict[str, Any]:
+    """Train to SOLVER.MAX_ITER; returns the last evaluation's results.
+
+    model: has its starting weights, which `resume` replaces by those of OUTPUT_DIR/last_checkpoint. batches: from the
+    first iteration to the batches from there on. saved: whose state dict a checkpoint holds as "model", by default
+    the model. tag, entries, checkpointables: see `ActionCheckpointer`. after_step: called after each optimiser step.
+    """
+    cfg = scale_learning_rate(cfg)
+    optimizer = build_optimizer(cfg, model)
+    schedule = build_lr_scheduler(cfg, optimizer)
+    if after_step is not None:
+        optimizer.register_step_post_hook(lambda *_: after_step())
+    saved = model if saved is None else saved
+    checkpointables.update(optimizer=optimizer, schedule=schedule)
+    checkpointer = ActionCheckpointer(saved, cfg.OUTPUT_DIR, tag=tag, entries=entries, **checkpointables)
+    loaded = checkpointer.load(checkpointer.get_checkpoint_file(), complete=True) if resume else {}
+    start = loaded.get("iteration", -1) + 1
+    trainer = Trainer(
+        wrap_model(model),
+        optimizer,
+        schedule,
+        batches(start),
+        checkpointer,
+        default_writers(cfg.OUTPUT_DIR, cfg.SOLVER.MAX_ITER) if is_main_process() else [],
+        max_iter=cfg.SOLVER.MAX_ITER,
+        start_iter=start,
+        checkpoint_period=cfg.SOLVER.CHECKPOINT_PERIOD,
+        eval_period=cfg.TEST.EVAL_PERIOD,
+        evaluate=evaluate,
+        clip_norm=clip_norm(cfg),
+        accumulate=cfg.SOLVER.ACCUMULATE,
+        amp_dtype=torch.bfloat16 if cfg.SOLVER.AMP.ENABLED else None,
+    )
+    return trainer.train()
+
+
+def training_stream(cfg: CfgNode, dataset, mapper: Callable, seed: int, start_iter: int = 0):
+    """Endless batches of this process's share of SOLVER.IMS_PER_BATCH, from where iteration `start_iter` begins."""
+    return build_train_loader(
+        dataset,
+        mapper,
+        batch_per_process(cfg),
+        seed=seed,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        start_sample=start_iter * cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATE,
+        max_bad_share=cfg.DATALOADER.MAX_BAD_SHARE,
+        bad_inputs_file=Path(cfg.OUTPUT_DIR) / "bad_inputs.txt",
+        rank=get_rank(),
+        world_size=get_world_size(),
+    )
+
+
+def batch_per_process(cfg: CfgNode) -> int:
+    """This process's share of SOLVER.IMS_PER_BATCH; ValueError if it does not divide."""
+    world, batch = get_world_size(), cfg.SOLVER.IMS_PER_BATCH
+    if batch % world:
+        raise UserError(f"SOLVER.IMS_PER_BATCH is {batch}, not a multiple of the {world} processes")
+    return batch // world
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give every process rank 0's running statistics, those that a checkpoint holds."""
+    if get_world_size() > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, 0)

@@ -1,0 +1,80 @@
+"""What `tools/demo.py` does: a video in, a drawn video and a list of detections out."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from detect.api import ActionDetector, FrameDetections
+from detect.utils.errors import UserError
+from detect.utils.files import atomic_file
+from detect.video.readers import container_facts, iter_frames
+from detect.video.writer import VideoWriter
+from detect.visualization.drawing import draw_boxes
+
+READ_SECTIONS = ("MODEL.", "INPUT.", "TEST.DETECTIONS_PER_")  # of the config
+
+
+def run_demo(
+    weights: str,
+    video: str,
+    *,
+    config_file: str = "",
+    overrides: Sequence[Any] = (),
+    output: str | None = None,
+    json_file: str | None = None,
+    threshold: float = 0.4,
+    every: int = 1,
+    batch_size: int = 1,
+) -> None:
+    """See the docstring of tools/demo.py. UserError for bad input."""
+    if not (output or json_file):
+        raise UserError("nothing to write: give --output VIDEO, --json FILE or both")
+    if every < 1 or batch_size < 1:
+        raise UserError(f"--every {every} --batch-size {batch_size}: both must be at least 1")
+    for key in overrides[0::2]:
+        if not str(key).startswith(READ_SECTIONS):
+            raise UserError(f"{key}: tools/demo.py does not read it; it reads {'*, '.join(READ_SECTIONS)}*")
+    detector = ActionDetector.load(weights, config_file=config_file, overrides=overrides)
+    fps, about = container_facts(video)
+    frames = tqdm(iter_frames(video, threads=0), Path(video).name, about, unit="frame")
+    results = detector.detect_with_frames(frames, every=every, batch_size=batch_size, threshold=threshold, fps=fps)
+    with ExitStack() as stack:
+        film = stack.enter_context(VideoWriter(output, fps)) if output else None
+        listed = (json_file, video, fps, detector.classes)
+        listing = stack.enter_context(json_listing(*listed)) if json_file else None
+        for frame, found in results:
+            if listing:
+                listing(found)
+            if film:
+                film.write(draw_boxes(frame.copy(), found.boxes, found.labels, detector.classes, found.scores))
+    for path in filter(None, (output, json_file)):
+        print(path)
+
+
+@contextmanager
+def json_listing(
+    path: str, video: str, fps: float, classes: Sequence[str]
+) -> Iterator[Callable[[FrameDetections], None]]:
+    """Gives `add(found)`, called once a frame in order; the file appears when the block ends."""
+    with atomic_file(path) as file:
+        head = json.dumps({"video": str(video), "fps": fps, "classes": list(classes)})
+        file.write(f'{head[:-1]}, "frames": ['.encode())
+        separator = "\n"
+
+        def add(found: FrameDetections) -> None:
+            nonlocal separator
+            columns = (found.boxes.tolist(), found.names, found.scores.tolist())
+            detections = [
+                {"box": [round(v, 2) for v in box], "label": name, "score": round(score, 4)}
+                for box, name, score in zip(*columns, strict=True)
+            ]
+            item = {"frame": found.frame, "time": round(found.frame / fps, 3), "detections": detections}
+            file.write((separator + json.dumps(item)).encode())
+            separator = ",\n"
+
+        yield add
+        file.write(b"\n]}\n")

@@ -1,0 +1,150 @@
+"""The detector as a task: what `tools/train_net.py` and `tools/d2_train_net.py` run."""
+
+import difflib
+import functools
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from detect.d2 import CfgNode, DatasetCatalog, DatasetEvaluator
+from detect.data import catalog  # noqa: F401  (registers the datasets)
+from detect.data.eval_stream import KeyframeLoader, build_keyframe_loader
+from detect.data.keyframe_mapper import KeyframeMapper
+from detect.data.records import KeyframeDataset
+from detect.engine.checkpoint import weights_hash
+from detect.engine.fit import training_stream
+from detect.evaluation import FrameAPEvaluator, preset
+from detect.evaluation.report import summary_line
+from detect.modeling import build_model
+from detect.tasks.runner import Task
+from detect.utils.comm import barrier, get_rank, get_world_size, is_main_process
+from detect.utils.errors import UserError
+from detect.visualization.pictures import PictureDrawer
+
+logger = logging.getLogger(__name__)
+PROGRESS_SECONDS = 15.0  # between two progress lines of an evaluation
+
+
+class DetectionTask(Task):
+    reader = "detector"
+
+    def load_set(self, name: str, cfg: CfgNode, classes: Sequence[str] | None = None) -> KeyframeDataset:
+        """A registered dataset; rank 0 first, because the synthetic one is drawn when it is first asked for."""
+        if name not in DatasetCatalog.list():
+            legal = difflib.get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
+            raise UserError(f"the dataset {name!r} of DATASETS is not registered; did you mean {', '.join(legal)}?")
+        if is_main_process():
+            dataset = DatasetCatalog.get(name)
+        barrier()
+        if not is_main_process():
+            dataset = DatasetCatalog.get(name)
+        found, count = dataset.classes, cfg.MODEL.ROI_HEADS.NUM_CLASSES
+        if len(found) != count:
+            raise UserError(f"{name} has {len(found)} classes, MODEL.ROI_HEADS.NUM_CLASSES is {count}")
+        if classes is not None and tuple(found) != tuple(classes):
+            raise UserError(f"{name} has other classes than the model, or in another order: {found[:5]}, {classes[:5]}")
+        return dataset
+
+    def build(self, cfg: CfgNode, classes: Sequence[str], *, initial_weights: bool) -> nn.Module:
+        model = build_model(cfg, initial_weights)
+        if initial_weights:
+            warn_of_frozen_random_statistics(cfg)
+        return model
+
+    def saved(self, model: nn.Module) -> nn.Module:
+        return model
+
+    def tag(self, cfg: CfgNode, classes: Sequence[str]) -> dict[str, Any]:
+        return {
+            "meta_architecture": cfg.MODEL.META_ARCHITECTURE,
+            "context": cfg.MODEL.CONTEXT.NAME,
+            "classes": list(classes),
+        }
+
+    def facts(self, model: nn.Module) -> dict[str, Any]:
+        return {"preprocessing": model.preprocessing()} if hasattr(model, "preprocessing") else {}
+
+    def training_batches(self, cfg: CfgNode, dataset: KeyframeDataset, seed: int, start_iter: int = 0):
+        return training_stream(cfg, dataset, KeyframeMapper.from_config(cfg, is_train=True), seed, start_iter)
+
+    def evaluate(self, cfg: CfgNode, model: nn.Module, dataset: KeyframeDataset, seed: int | None) -> dict[str, Any]:
+        evaluator, drawer = build_evaluators(cfg, dataset, model, seed)
+        run_inference(model, evaluation_batches(cfg, dataset), [evaluator, drawer])
+        result = evaluator.evaluate()
+        drawer.evaluate()
+        return {**result, "pictures": drawer.written} if drawer.written else result
+
+    def summary(self, cfg: CfgNode, name: str, result: dict[str, Any]) -> str:
+        heading = f"{name}: {result['pictures']}" if "pictures" in result else name
+        return f"{heading}\n{summary_line(result['frame_ap']['mAP'], cfg.TEST.IOU_THRESHOLD)}"
+
+
+DETECTION = DetectionTask()
+
+
+def warn_of_frozen_random_statistics(cfg: CfgNode) -> None:
+    """Frozen batch normalisation needs the statistics of pretrained weights; without them little is learned."""
+    if cfg.MODEL.WEIGHTS:
+        return
+    pairs = (("MODEL.CONTEXT.WEIGHTS", "MODEL.CONTEXT.NORM"), ("MODEL.BACKBONE.WEIGHTS", "MODEL.RESNETS.NORM"))
+    for weights, norm in pairs:
+        values = {name: functools.reduce(getattr, name.split("."), cfg) for name in (weights, norm)}
+        if values[norm] == "FrozenBN" and not values[weights]:
+            logger.warning("%s is empty and %s FrozenBN: give weights, or set BN to train from scratch", weights, norm)
+
+
+def evaluation_batches(cfg: CfgNode, dataset: KeyframeDataset) -> KeyframeLoader:
+    """This process's share of the keyframes of a set."""
+    return build_keyframe_loader(
+        dataset,
+        KeyframeMapper.from_config(cfg, is_train=False),
+        cfg.TEST.IMS_PER_BATCH,
+        # a sliding window costs 2 ms a keyframe; to another process and back costs more, worth it beside a GPU only
+        num_workers=cfg.DATALOADER.NUM_WORKERS if cfg.MODEL.DEVICE.startswith("cuda") else 0,
+        rank=get_rank(),
+        world_size=get_world_size(),
+    )
+
+
+def build_evaluators(
+    cfg: CfgNode, dataset: KeyframeDataset, model: nn.Module | None = None, seed: int | None = None
+) -> tuple[FrameAPEvaluator, PictureDrawer]:
+    """Scores under the protocol TEST.PRESET, to OUTPUT_DIR/evaluation/<set>; pictures, to OUTPUT_DIR/pictures/<set>."""
+    provenance = {"seed": seed, "weights_hash": weights_hash(model) if model is not None else None}
+    frames = {"frames": cfg.TEST.FRAMES} if cfg.TEST.FRAMES else {}
+    output = Path(cfg.OUTPUT_DIR)
+    evaluator = FrameAPEvaluator(
+        dataset.dataset,
+        preset(cfg.TEST.PRESET, iou_threshold=cfg.TEST.IOU_THRESHOLD, **frames),
+        output / "evaluation" / dataset.name,
+        coco=cfg.TEST.COCO,
+        provenance=provenance,
+    )
+    return evaluator, PictureDrawer(dataset, output / "pictures" / dataset.name, cfg.TEST.PICTURES)
+
+
+@torch.no_grad()
+def run_inference(model: nn.Module, batches: KeyframeLoader, evaluators: Iterable[DatasetEvaluator]) -> None:
+    """Give the evaluators the model's detections on every batch, with progress in the log."""
+    for evaluator in evaluators:
+        evaluator.reset()
+    model.eval()
+    done, start = 0, time.perf_counter()
+    reported = start
+    for batch in batches:
+        outputs = model(batch)
+        for evaluator in evaluators:
+            evaluator.process(batch, outputs)
+        done += len(batch)
+        now = time.perf_counter()
+        if now - reported > PROGRESS_SECONDS:
+            reported, each = now, (now - start) / done
+            left = timedelta(seconds=int(each * (batches.num_keyframes - done)))
+            logger.info("Keyframe %d of %d, %.3f s each, eta: %s", done, batches.num_keyframes, each, left)
+    logger.info("%d keyframes in %s", done, timedelta(seconds=round(time.perf_counter() - start)))

@@ -1,0 +1,181 @@
+"""What `tools/extract_flow.py` does: the optical flow of many videos, by several processes, to be stopped and gone on
+with at any time."""
+
+import fcntl
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from detect.utils.errors import UserError
+from detect.utils.files import UnusableFileError, report_bad_inputs
+from detect.video.flow import META, temporary_folder
+from detect.video.flow_extraction import FlowSettings, extract_video
+from detect.video.inputs import find_videos
+from detect.video.readers import FrameReadError
+
+
+def run_extract_flow(
+    source: str,
+    output: str,
+    settings: FlowSettings,
+    *,
+    root: str | None = None,
+    workers: int = 1,
+    shard: tuple[int, int] = (1, 1),
+) -> None:
+    """See tools/extract_flow.py. Exit status 1 if an input is bad, 130 if stopped; UserError for wrong arguments."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        bad = extract_flow(source, output, settings, root=root, workers=workers, shard=shard)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+    if bad:
+        raise SystemExit(1)
+
+
+def extract_flow(
+    source: str | Path,
+    output: str | Path,
+    settings: FlowSettings,
+    *,
+    root: str | Path | None = None,
+    workers: int = 1,
+    shard: tuple[int, int] = (1, 1),
+) -> dict[str, str]:
+    """The flow of every video below `source` (see `find_videos`) into `output`/<same relative path, no extension>.
+
+    `shard` (i, n): only every n-th video from the i-th. Finished videos are left as they are. Returns the bad
+    inputs, path -> reason, which also stand in `output`/bad_inputs.txt (one `path<tab>reason` a line; with shards
+    bad_inputs_<i>_of_<n>.txt). Raises ValueError where finished videos were made with other settings or another run
+    is writing there.
+    """
+    index, count = shard
+    if workers < 1 or not 1 <= index <= count:
+        raise UserError(f"{workers} workers, shard {index}/{count}: at least 1 worker, and shard 1/n to n/n")
+    settings.algorithm()  # fails here, once, where OpenCV lacks it
+    output = Path(output)
+    videos = dict(list(find_videos(source, root, skip=output).items())[index - 1 :: count])
+    suffix = "" if count == 1 else f"_{index}_of_{count}"
+    with _only_run(output, suffix):
+        todo = {name: path for name, path in videos.items() if not _finished(output / name, settings)}
+        _clear_leftovers(output, todo)
+        try:
+            bad = _extract_in_processes(todo, output, settings, workers)
+        finally:
+            _clear_leftovers(output, todo)
+        _report(bad, len(videos), len(todo), output / f"bad_inputs{suffix}.txt")
+    return bad
+
+
+def _extract_in_processes(
+    todo: Mapping[str, Path], output: Path, settings: FlowSettings, workers: int
+) -> dict[str, str]:
+    bad: dict[str, str] = {}
+    if not todo:
+        return bad
+    # spawned, because a forked process inherits OpenCV's thread pool without its threads
+    context = multiprocessing.get_context("spawn")
+    bar = tqdm(total=len(todo), unit="video", desc=f"flow ({settings.method})")
+    with bar, ProcessPoolExecutor(min(workers, len(todo)), context, _start_worker) as pool:
+        try:
+            for source, message in _results(pool, todo, output, settings, 2 * workers):
+                bar.update()
+                if message:
+                    bad[str(source)] = message
+        except BaseException as error:
+            for process in multiprocessing.active_children():
+                process.kill()
+            if isinstance(error, BrokenProcessPool):
+                raise ChildProcessError(
+                    "a worker process was killed (out of memory?); run again, with fewer --workers: what is finished "
+                    "is kept"
+                ) from None
+            raise
+    return bad
+
+
+def _results(
+    pool: ProcessPoolExecutor, todo: Mapping[str, Path], output: Path, settings: FlowSettings, in_flight: int
+) -> Iterator[tuple[Path, str | None]]:
+    """(source, reason why it is bad or None) as they finish; few are handed out ahead, as there can be 240,000."""
+    pending: set[Future] = set()
+    for name, source in todo.items():
+        pending.add(pool.submit(_extract_or_explain, source, output / name, settings))
+        if len(pending) >= in_flight:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    while pending:
+        done, pending = wait(pending, return_when=FIRST_COMPLETED)
+        yield from (future.result() for future in done)
+
+
+def _extract_or_explain(source: Path, destination: Path, settings: FlowSettings) -> tuple[Path, str | None]:
+    """An OSError is no fault of the video (reading turns those into FrameReadError): the disk is full, for instance."""
+    try:
+        extract_video(source, destination, settings)
+    except UnusableFileError:
+        raise
+    except (FrameReadError, ValueError, cv2.error) as error:
+        return source, str(error)
+    return source, None
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
+    cv2.setNumThreads(1)
+
+    def end_with_parent() -> None:  # also after kill -9
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _finished(destination: Path, settings: FlowSettings) -> bool:
+    try:
+        meta = json.loads((destination / META).read_bytes())
+    except FileNotFoundError:
+        return False
+    if not settings.made(meta):
+        raise UserError(
+            f"{destination} holds flow of method {meta.get('method')}, short side {meta.get('short_side')}, quality "
+            f"{meta.get('jpeg_quality')}; now asked for: {settings.method}, {settings.short_side}, {settings.quality}. "
+            "Give another --output, or the same settings"
+        )
+    return True
+
+
+def _clear_leftovers(output: Path, names: Mapping[str, Path]) -> None:
+    for name in names:
+        shutil.rmtree(temporary_folder(output / name), ignore_errors=True)
+
+
+@contextmanager
+def _only_run(output: Path, suffix: str) -> Iterator[None]:
+    """Two runs of the same shard would clear each other's temporary folders. The lock ends with the process."""
+    output.mkdir(parents=True, exist_ok=True)
+    with open(output / f".extract_flow{suffix}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another run is writing to {output}; wait for it, or give each its own --shard") from None
+        yield
+
+
+def _report(bad: Mapping[str, str], videos: int, todo: int, file: Path) -> None:
+    report_bad_inputs(file, sorted(bad.items()))
+    listed = f", listed in {file}" if bad else ""
+    print(f"{videos} videos: {todo - len(bad)} done, {videos - todo} were done before, {len(bad)} bad{listed}")

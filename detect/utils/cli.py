@@ -1,0 +1,68 @@
+"""What the command lines of all tools share. Light: no torch, so that `--help` is there at once."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from detect.utils.errors import explain_errors
+from detect.utils.malloc import tune_malloc
+
+OVERRIDES = "config overrides: KEY VALUE KEY VALUE ..."
+WEIGHTS = "checkpoint: a file, https://..., torchvision://..., detectron2://..."
+
+
+def tool_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser whose help is the tool's docstring as it stands."""
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def add_config(parser: argparse.ArgumentParser, config_help: str, **options) -> None:
+    """--config-file FILE and KEY VALUE ... at the end."""
+    parser.add_argument("--config-file", metavar="FILE", help=config_help, **options)
+    parser.add_argument("opts", nargs=argparse.REMAINDER, default=[], help=OVERRIDES)
+
+
+def training_parser(description: str | None) -> argparse.ArgumentParser:
+    """Detectron2's command line: --config-file F --num-gpus N ... KEY VALUE KEY VALUE."""
+    parser = tool_parser(description)
+    add_config(parser, "YAML config; see configs/. Without it: the config in the checkpoint of --weights", default="")
+    parser.add_argument("--weights", default="", metavar="FILE", help=f"MODEL.WEIGHTS, a {WEIGHTS}")
+    parser.add_argument("--resume", action="store_true", help="continue from OUTPUT_DIR/last_checkpoint, if any")
+    parser.add_argument("--eval-only", action="store_true", help="evaluate the weights and stop")
+    parser.add_argument("--num-gpus", type=int, default=1, help="processes on this machine (CPU if it has no GPU)")
+    parser.add_argument("--num-machines", type=int, default=1, help="machines in all")
+    parser.add_argument("--machine-rank", type=int, default=0, help="number of this machine, from 0")
+    parser.add_argument("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0; auto on one machine")
+    return parser
+
+
+@contextmanager
+def running_tool() -> Iterator[None]:
+    """The frame of every tool: memory settings, and the user's errors as one line with exit status 2."""
+    tune_malloc()
+    with explain_errors():
+        yield
+
+
+def add_endpoint(parser: argparse.ArgumentParser, default: Sequence[str]) -> None:
+    """--endpoint NAME, repeatable; None where it is not given."""
+    text = f"layer, repeatable ({' '.join(default)})"
+    parser.add_argument("--endpoint", nargs="+", action="extend", metavar="NAME", help=text)
+
+
+def old_name(parser: argparse.ArgumentParser, old: str, new: str, **options) -> None:
+    """Keep an option's earlier name working; using it says the new one."""
+
+    class OldName(argparse.Action):
+        def __call__(self, parser, namespace, values, option_string=None):
+            print(f"note: {old} is now {new}", file=sys.stderr)
+            setattr(namespace, self.dest, values)
+
+    hidden = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+    parser.add_argument(old, dest=new.lstrip("-").replace("-", "_"), action=OldName, **hidden, **options)
+
+
+def old_positional(parser: argparse.ArgumentParser) -> None:
+    """Accept files without an option before them, as earlier versions had it, as the list `old`."""
+    parser.add_argument("old", nargs="*", help=argparse.SUPPRESS)

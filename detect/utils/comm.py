@@ -1,0 +1,164 @@
+"""One process or many: ranks, collectives that also work alone, and the launcher."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from detect.utils.errors import UserError
+
+_TIMEOUT = timedelta(minutes=30)
+
+
+def get_rank() -> int:
+    """Number of this process, 0 where there is only one."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def get_world_size() -> int:
+    """Count of all processes on all machines."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def is_main_process() -> bool:
+    return get_rank() == 0
+
+
+def barrier() -> None:
+    """Wait for all processes."""
+    if get_world_size() > 1:
+        dist.barrier()
+
+
+def all_gather_object(value: Any) -> list[Any]:
+    """[value of rank 0, value of rank 1, ...] on every rank; values are pickled."""
+    if get_world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+@functools.cache
+def _cpu_group():
+    """NCCL would move pickled values through GPU memory."""
+    return dist.new_group(backend="gloo") if dist.get_backend() == "nccl" else None
+
+
+def gather_object(value: Any) -> list[Any]:
+    """[value of rank 0, value of rank 1, ...] on rank 0, an empty list elsewhere; values are pickled."""
+    if get_world_size() == 1:
+        return [value]
+    values: list[Any] | None = [None] * get_world_size() if get_rank() == 0 else None
+    dist.gather_object(value, values, dst=0, group=_cpu_group())
+    return values or []
+
+
+def reduce_mean(values: dict[str, float], device: torch.device | str = "cpu") -> dict[str, float]:
+    """The mean over ranks of each value, on every rank. All ranks pass the same names.
+
+    `device` holds the numbers on the way: a CUDA device for the NCCL backend.
+    """
+    if get_world_size() == 1:
+        return dict(values)
+    names = sorted(values)
+    total = torch.tensor([float(values[name]) for name in names], dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return dict(zip(names, (total / get_world_size()).tolist(), strict=True))
+
+
+def wrap_model(model: nn.Module, find_unused_parameters: bool = False) -> nn.Module:
+    """The model itself in one process, DistributedDataParallel over it in several."""
+    if get_world_size() == 1:
+        return model
+    device = next(model.parameters()).device
+    ids = [device.index] if device.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(model, device_ids=ids, find_unused_parameters=find_unused_parameters)
+
+
+def launch(
+    main: Callable,
+    num_gpus: int = 1,
+    num_machines: int = 1,
+    machine_rank: int = 0,
+    dist_url: str = "auto",
+    args: tuple = (),
+) -> Any:
+    """Run `main(*args)` in `num_gpus * num_machines` processes: over NCCL, or without GPUs over gloo.
+
+    Under torchrun (RANK and WORLD_SIZE in the environment) this process is one of them; none is started.
+    Returns what `main` returns if it ran in this process, else None. SIGTERM is passed on to the processes
+    started here. If one of them fails its error is raised, as SystemExit if it left with an exit code.
+    """
+    world_size = num_gpus * num_machines
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and "RANK" in os.environ:
+        return _run_under_torchrun(main, args)
+    if world_size == 1:
+        return main(*args)
+    if torch.cuda.is_available() and num_gpus > torch.cuda.device_count():
+        raise UserError(f"--num-gpus {num_gpus}, but this machine has {torch.cuda.device_count()}")
+    if dist_url == "auto":
+        if num_machines > 1:
+            raise UserError("--dist-url must name machine 0 (tcp://host:port) with several machines")
+        dist_url = f"tcp://127.0.0.1:{free_port()}"
+    worker_args = (main, args, num_gpus, machine_rank, world_size, dist_url)
+    processes = mp.start_processes(_worker, worker_args, nprocs=num_gpus, join=False, start_method="spawn")
+    _join(processes)
+    return None
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nothing listens on now."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def _worker(local_rank, main, args, num_gpus, machine_rank, world_size, dist_url) -> None:
+    rank = machine_rank * num_gpus + local_rank
+    _init(local_rank, init_method=dist_url, rank=rank, world_size=world_size)
+    main(*args)
+    dist.destroy_process_group()
+
+
+def _run_under_torchrun(main: Callable, args: tuple) -> Any:
+    _init(int(os.environ.get("LOCAL_RANK", 0)), init_method="env://")
+    result = main(*args)
+    dist.destroy_process_group()
+    return result
+
+
+def _init(local_rank: int, **where: Any) -> None:
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank)
+    dist.init_process_group(backend, timeout=_TIMEOUT, **where)
+    barrier()
+
+
+def _join(context: mp.ProcessContext) -> None:
+    """Wait for the processes; pass SIGTERM on to them, so that each can save and leave."""
+
+    def forward(signum, frame) -> None:
+        for process in context.processes:
+            if process.is_alive():
+                process.terminate()
+
+    previous = signal.signal(signal.SIGTERM, forward)
+    try:
+        while not context.join():
+            pass
+    except mp.ProcessExitedException as error:
+        raise SystemExit(error.exit_code if error.exit_code > 0 else 128 - error.exit_code) from error
+    finally:
+        signal.signal(signal.SIGTERM, previous)

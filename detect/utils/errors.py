@@ -1,0 +1,33 @@
+"""The user's errors, which a tool shows as one line; every other exception is a fault of the program."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class UserError(ValueError):
+    """What the user can mend: the message names the file or key, the value, what is legal and the next step.
+
+    The errors of configs, annotations, checkpoints and videos are subclasses. Tools print the message and leave with
+    exit status 2; anything else keeps its traceback.
+    """
+
+
+class MissingExtraError(UserError, ImportError):
+    """An optional package is not installed; the message says how to install it."""
+
+
+@contextmanager
+def explain_errors() -> Iterator[None]:
+    """Turn a `UserError` into `error: <message>` on stderr and exit status 2.
+
+    DETECT_TRACEBACK=1 in the environment shows the whole traceback.
+    """
+    try:
+        yield
+    except UserError as error:
+        if os.environ.get("DETECT_TRACEBACK", "") not in ("", "0"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

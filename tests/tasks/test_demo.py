@@ -1,0 +1,50 @@
+"""The demo tool: a checkpoint and a video are enough."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from detect.video.writer import save_video
+from tests.running import ROOT, run_tool
+from tests.tiny import save_detector
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    """A checkpoint of a detector with random weights."""
+    return save_detector(tmp_path_factory.mktemp("demo") / "model_final.pth")
+
+
+def test_demo_draws_and_lists_every_frame(detector, tmp_path):
+    save_video(tmp_path / "in.avi", [np.full((60, 80, 3), 10 * i, np.uint8) for i in range(13)], fps=10)
+    files = ("--input", tmp_path / "in.avi", "--output", tmp_path / "out.mp4", "--json", tmp_path / "out.json")
+    out = run_tool("demo", "--weights", detector, *files, "--threshold", 0.0, "--batch-size", 4)
+    assert out.returncode == 0, out.stderr
+    listing = json.loads((tmp_path / "out.json").read_text())
+    assert listing["classes"] == ["a", "b", "c"] and listing["fps"] == 10.0
+    assert [item["frame"] for item in listing["frames"]] == list(range(13))
+    assert [item["time"] for item in listing["frames"]] == [round(k / 10, 3) for k in range(13)]
+    first = listing["frames"][0]["detections"][0]
+    assert first["label"] in "abc" and 0 <= first["box"][0] <= first["box"][2] <= 80
+    capture, count = cv2.VideoCapture(str(tmp_path / "out.mp4")), 0
+    while capture.grab():
+        count += 1
+    assert count == 13
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.avi", "out.json", "out.mp4"]
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--input", "absent.mp4", "--output", "o.mp4"], "absent.mp4: there is no such video"),
+    (["--input", "x", "--json", "o.json", "MODEL.CONTEXT.NAMES", "i3d"], "closest legal keys: MODEL.CONTEXT.NAME"),
+    (["--input", "x", "--json", "o.json", "SOLVER.BASE_LR", "1"], "SOLVER.BASE_LR: tools/demo.py does not read it"),
+    (["--input", "setup.py"], "--output VIDEO, --json FILE"),
+    (["--input", "setup.py", "--json", "o.json"], "setup.py: does not open as a video"),
+    (["--input", "configs", "--output", "o.gif"], "o.gif: the suffix must be one of .mp4, .avi"),
+    (["--input", "tests", "--output", "o.gif", "--every", "0"], "--every 0"),
+])  # fmt: skip
+def test_demo_says_what_is_wrong(detector, arguments, message):
+    out = run_tool("demo", "--weights", detector, *arguments)
+    assert out.returncode == 2 and message in out.stderr and "Traceback" not in out.stderr
+    assert not (ROOT / "o.json").exists() and not (ROOT / "o.mp4").exists()

@@ -20,7 +20,7 @@ import torch
 import yaml
 
 from detect import d2
-from detect.config_node import CheckedCfgNode, ConfigError, leaves, put
+from detect.config_node import CheckedCfgNode, ConfigError, leaves, literal, put
 
 
 class Key(NamedTuple):
@@ -70,7 +70,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
 
     ("MODEL.CONTEXT.NAME", "s3dg", "[P] context network by its backbones.build name: s3dg, i3d, i2d, ..."),
     ("MODEL.CONTEXT.WIDTH", 1.0, "[D] multiplier of every channel count of the context network"),
-    ("MODEL.CONTEXT.TAP", "mixed_4e", "[P] endpoint that is pooled; the layers after it are the region head"),
+    ("MODEL.CONTEXT.TAP", "mixed_4e", "[P] endpoint that is pooled, also as MODEL.ROI_HEADS.IN_FEATURES [name]"),
     ("MODEL.CONTEXT.WEIGHTS", "", "[P] Kinetics weights of the context network (a file); empty for random"),
     ("MODEL.CONTEXT.PIXEL_MEAN", [127.5, 127.5, 127.5], "[P] with the next key, pixels become -1 .. 1"),
     ("MODEL.CONTEXT.PIXEL_STD", [127.5, 127.5, 127.5], "[P] see the previous key"),
@@ -185,6 +185,9 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
 class ActionCfgNode(CheckedCfgNode):
     """The config of this project: checked merges and a portable dump."""
 
+    def merge_tree(self, tree: Any, origin: str) -> None:
+        super().merge_tree(_without_alias(tree, origin), origin)
+
     def dump(self, **kwargs: Any) -> str:
         """YAML of the keys of the table and of those Detectron2 keys that differ from Detectron2's default.
 
@@ -196,6 +199,20 @@ class ActionCfgNode(CheckedCfgNode):
             if name in own or name not in defaults or defaults[name] != value:
                 put(tree, name, value)
         return yaml.safe_dump(tree, **kwargs)
+
+
+def _without_alias(tree: Any, origin: str) -> Any:
+    """Detectron2's MODEL.ROI_HEADS.IN_FEATURES [name] as MODEL.CONTEXT.TAP name; the rest as it is."""
+    model = tree.get("MODEL") if isinstance(tree, dict) else None
+    heads = model.get("ROI_HEADS") if isinstance(model, dict) else None
+    if not isinstance(heads, dict) or "IN_FEATURES" not in heads:
+        return tree
+    tree = copy.deepcopy(tree)
+    value = literal(tree["MODEL"]["ROI_HEADS"].pop("IN_FEATURES"))
+    if not isinstance(value, (list, tuple)) or len(value) != 1:
+        raise ConfigError(f"{origin}: MODEL.ROI_HEADS.IN_FEATURES is {value!r}; one feature map is pooled: [mixed_4e]")
+    put(tree, "MODEL.CONTEXT.TAP", value[0])
+    return tree
 
 
 def get_cfg() -> ActionCfgNode:

@@ -106,7 +106,7 @@ def _check(tree: Any, node: CfgNode, prefix: str, legal: list[str], problems: li
             except TypeError as error:
                 problems.append(f"{name} {error}")
         elif node.is_new_allowed():
-            yield node, key, _literal(copy.deepcopy(value))
+            yield node, key, literal(copy.deepcopy(value))
         else:
             problems.append(_unknown(name, legal))
 
@@ -123,7 +123,7 @@ def _unknown(name: str, legal: list[str]) -> str:
     return f"unknown key {name}, {hint} (every key is in detect/config.py{other})"
 
 
-def _literal(value: Any) -> Any:
+def literal(value: Any) -> Any:
     """YAML and the command line leave `1e-3` and `(1, 2)` as strings."""
     if isinstance(value, str):
         try:
@@ -137,7 +137,7 @@ def _convert(value: Any, default: Any) -> Any:
     """`value` in the type of `default`; TypeError with the message's second half if it has another."""
     if isinstance(default, str) and isinstance(value, str):
         return value
-    value = copy.deepcopy(_literal(value))
+    value = copy.deepcopy(literal(value))
     if default is None and not isinstance(value, dict) or type(value) is type(default) and not default:
         return value
     if isinstance(default, float) and type(value) is int:

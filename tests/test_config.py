@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from detect import d2
-from detect.config import KEYS, get_cfg, load_cfg
+from detect.config import KEYS, changed_keys, check_read, get_cfg, load_cfg, load_cfg_of_checkpoint
 from detect.config_node import ConfigError, leaves
 
 
@@ -145,6 +145,75 @@ def test_dump_and_pickle_round_trip(tmp_path):
     copy = cfg.clone()
     copy.merge_from_list(["MODEL.CONTEXT.OVERRIDES.stem", "x"])
     assert "stem" not in cfg.MODEL.CONTEXT.OVERRIDES
+
+
+def test_detectron2s_name_of_the_pooled_feature_map():
+    cfg = get_cfg()
+    cfg.merge_from_list(["MODEL.ROI_HEADS.IN_FEATURES", "['mixed_3c']", "MODEL.ROI_HEADS.NUM_CLASSES", 3])
+    assert cfg.MODEL.CONTEXT.TAP == "mixed_3c" and cfg.MODEL.ROI_HEADS.NUM_CLASSES == 3
+    with pytest.raises(ConfigError, match="IN_FEATURES is .*; one feature map is pooled"):
+        cfg.merge_from_list(["MODEL.ROI_HEADS.IN_FEATURES", ["a", "b"]])
+
+
+@pytest.mark.parametrize(
+    "reader, key, value, message",
+    [
+        ("detector", "INPUT.MODALITY", "flow", "INPUT.MODALITY is 'flow', and only a classifier .* reads it"),
+        ("detector", "TEST.CLIPS", 10, "TEST.CLIPS is 10, and only a classifier"),
+        ("detector", "MODEL.CLASSIFIER.DROPOUT", 0.5, "only a classifier"),
+        ("detector", "MODEL.RPN.CONV_DIMS", [256], "only Detectron2's RPN reads it"),
+        ("detector", "MODEL.RESNETS.OUT_FEATURES", ["res5"], "only Detectron2's build_resnet_backbone reads it"),
+        ("classifier", "TEST.PICTURES", 3, "TEST.PICTURES is 3, and only the detector"),
+        ("classifier", "MODEL.RPN.NMS_THRESH", 0.5, "only the detector"),
+        ("classifier", "MODEL.CONTEXT.TAP", "mixed_3c", "only the detector"),
+    ],
+)
+def test_a_key_that_nobody_reads_is_an_error(reader, key, value, message):
+    cfg = get_cfg()
+    cfg.MODEL.META_ARCHITECTURE = "ActionClassifier" if reader == "classifier" else "ActionRCNN"
+    check_read(cfg, reader)
+    cfg.merge_from_list([key, value])
+    with pytest.raises(ConfigError, match=message):
+        check_read(cfg, reader)
+
+
+def test_what_is_read_passes():
+    cfg = get_cfg()
+    cfg.merge_from_list(["MODEL.PROPOSAL_GENERATOR.NAME", "RPN", "MODEL.RPN.CONV_DIMS", [256], "TEST.PICTURES", 3])
+    cfg.merge_from_list(["SOLVER.EMA_DECAY", 0.9, "INPUT.COLOR_JITTER", 0.1])
+    check_read(cfg, "detector")
+    with pytest.raises(ConfigError, match="SOLVER.EMA_DECAY is 0.9, and the engine does not read it. Leave it"):
+        check_read(cfg, "detector", unread=("SOLVER.EMA_DECAY",), tool="the engine")
+    with pytest.raises(ConfigError, match="use tools/train_net.py"):
+        check_read(cfg, "classifier")
+
+
+def test_readers_of_keys():
+    readers = {key.name: key.readers for key in KEYS}
+    assert readers["SOLVER.BASE_LR"] == readers["INPUT.NUM_FRAMES"] == ("detector", "classifier")
+    assert readers["TEST.CHUNK_FRAMES"] == ("classifier",) and readers["TEST.PRESET"] == ("detector",)
+    assert readers["MODEL.RPN.HEAD_NAME"] == ("RPN",)
+
+
+def test_a_config_out_of_a_checkpoint(tmp_path):
+    """Its device and its output folder are not those of this machine."""
+    cfg = get_cfg()
+    cfg.merge_from_list(["MODEL.DEVICE", "cuda:7", "OUTPUT_DIR", "/elsewhere", "SEED", 3])
+    path = tmp_path / "m.pth"
+    path.touch()
+    found = load_cfg_of_checkpoint(cfg.dump(), str(path), ["TEST.COCO", True])
+    assert (found.MODEL.DEVICE, found.OUTPUT_DIR) == (get_cfg().MODEL.DEVICE, str(tmp_path))
+    assert (found.SEED, found.TEST.COCO, found.MODEL.WEIGHTS) == (3, True, str(path))
+    assert load_cfg_of_checkpoint("SEED: 1", "https://host/m.pth").OUTPUT_DIR == get_cfg().OUTPUT_DIR
+    for text in ("SEED: [", "- 1", "MODEL: {WEIGHT: 1}"):
+        with pytest.raises(ConfigError, match="the config in m.pth"):
+            load_cfg_of_checkpoint(text, "m.pth")
+
+
+def test_what_is_not_the_default():
+    cfg = get_cfg()
+    cfg.merge_from_list(["SEED", 3, "MODEL.CONTEXT.OVERRIDES.stem", "joint"])
+    assert changed_keys(cfg) == {"SEED": 3, "MODEL.CONTEXT.OVERRIDES.stem": "joint"}
 
 
 def test_dump_holds_the_table_only():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import backbones
-from detect.config import KEYS, load_cfg
+from detect.config import KEYS, check_read, load_cfg
 from detect.d2 import DatasetCatalog
 from detect.data import catalog  # noqa: F401  (registers the datasets)
 from detect.engine.solver import scale_learning_rate
@@ -22,6 +22,7 @@ FILES = sorted(CONFIGS.rglob("*.yaml"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONFIGS)))
 def test_it_loads_and_names_what_exists(path):
     cfg = load_cfg(path)
+    check_read(cfg, "classifier" if cfg.MODEL.META_ARCHITECTURE == "ActionClassifier" else "detector")
     assert cfg.MODEL.CONTEXT.NAME in backbones.names()
     assert cfg.MODEL.CONTEXT.TAP in backbones.ENDPOINTS
     legal = VIDEO_SETS if cfg.MODEL.META_ARCHITECTURE == "ActionClassifier" else DatasetCatalog.list()

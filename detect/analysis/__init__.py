@@ -1,1 +1,1 @@
-"""Looking into networks: what they cost, and what their filters hold."""
+"""Looking into networks: what they cost, what their filters hold, what their layers make of videos."""

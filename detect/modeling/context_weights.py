@@ -1,7 +1,6 @@
 """MODEL.CONTEXT.WEIGHTS into the context network: the same network, fed as its weights want it."""
 
 import logging
-import os
 from dataclasses import fields
 from typing import Any
 
@@ -10,8 +9,8 @@ import numpy as np
 from backbones import InceptionNet, Preprocessing, VariantSpec, network_state
 from backbones.checkpoint import TRAINING_FIELDS, describe, with_input_channels
 from backbones.importers import SOURCES, detect_source, import_weights
-from detect.utils.checkpoint_files import CheckpointError, read_arrays, read_checkpoint
-from detect.utils.download import local_file, torchvision_weights
+from detect.utils.checkpoint_files import CheckpointError, read_any
+from detect.utils.download import torchvision_weights
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +52,8 @@ def read_network(path: str, spec: VariantSpec | None = None) -> dict[str, Any]:
     path: a file or an address. spec: of the network that image weights are inflated to. Of torchvision's weights by
     name, the classes are in "tag". CheckpointError if the file is of no known source, or not wholly.
     """
-    file = local_file(path)
-    if file.endswith((".npz", ".pkl")) or os.path.exists(f"{file}.index"):
-        arrays, data = read_arrays(file)[0], {}
-    else:
-        data = read_checkpoint(file)
-        arrays = data["model"]
+    data = read_any(path)
+    arrays = data["model"]
     if "network" in data or any(name.startswith(("stages.", "module.stages.")) for name in arrays):
         return data
     try:

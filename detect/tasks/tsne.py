@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from detect.analysis.tsne import draw_grid, embed, pooled_endpoints, save_points
 from detect.classification.class_table import check_known, read_class_table
 from detect.classification.records import VideoSet
-from detect.classification.tsne import draw_grid, embed, pooled_endpoints, save_points
 from detect.config import check_read
 from detect.data.catalog import set_datasets_root
 from detect.engine.checkpoint import load_cfg_and_checkpoint

@@ -45,6 +45,14 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     raise CheckpointError(f"{path}: has neither a 'model' entry nor is it a dict of tensors")
 
 
+def read_any(path: str | os.PathLike) -> dict[str, Any]:
+    """The contents, with "model" in it, of a file that `read_checkpoint` or `read_arrays` takes."""
+    file = local_file(path)
+    if file.endswith((".npz", ".pkl")) or os.path.exists(f"{file}.index"):
+        return {"model": read_arrays(path)[0]}
+    return read_checkpoint(path)
+
+
 def read_arrays(path: str | os.PathLike) -> tuple[dict[str, np.ndarray | Tensor], str]:
     """(the arrays of a weights file by name, the file's `__author__` or "").
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import backbones
+from detect.analysis.tsne import draw_grid, embed, pooled_endpoints, save_points
 from detect.classification import synthetic
 from detect.classification.clips import EvalPlan
 from detect.classification.loader import build_video_loader
 from detect.classification.model import ActionClassifier, build_classifier
 from detect.classification.records import VideoItem, VideoSet
-from detect.classification.tsne import draw_grid, embed, pooled_endpoints, save_points
 from detect.config import load_cfg
 from detect.engine.checkpoint import ActionCheckpointer
 from detect.tasks.classification import CLASSIFICATION

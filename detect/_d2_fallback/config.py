@@ -16,22 +16,14 @@ def get_cfg() -> CfgNode:
     return CfgNode()
 
 
-def configurable(init_func: Callable | None = None, *, from_config: Callable | None = None) -> Callable:
-    """Let `__init__` (or a function) be called with a config in place of its explicit arguments.
+def configurable(init: Callable) -> Callable:
+    """Let `__init__` be called with a config in place of its explicit arguments.
 
-    On `__init__`, the class's `from_config(cfg, ...)` classmethod gives the arguments as a dict. On a
-    function, `@configurable(from_config=f)` names the translator. Keyword arguments that the translator
-    does not take go straight to the decorated function and win over the translator's.
+    The class's `from_config(cfg, ...)` classmethod gives the arguments as a dict. Keyword arguments that it does not
+    take go straight to `__init__` and win over its own.
     """
-    if init_func is not None:
-        assert inspect.isfunction(init_func) and init_func.__name__ == "__init__" and from_config is None, (
-            "@configurable without arguments decorates __init__ only; on a function use from_config=..."
-        )
-        return _configurable_init(init_func)
-    if from_config is None:
-        return configurable
-    assert inspect.isfunction(from_config), "from_config of @configurable must be a function"
-    return functools.partial(_configurable_function, from_config)
+    assert inspect.isfunction(init) and init.__name__ == "__init__", "@configurable decorates __init__"
+    return _configurable_init(init)
 
 
 def _configurable_init(init: Callable) -> Callable:
@@ -47,17 +39,6 @@ def _configurable_init(init: Callable) -> Callable:
         else:
             init(self, *args, **kwargs)
 
-    return wrapped
-
-
-def _configurable_function(translate: Callable, function: Callable) -> Callable:
-    @functools.wraps(function)
-    def wrapped(*args, **kwargs):
-        if _has_config(args, kwargs):
-            return function(**_explicit_arguments(translate, args, kwargs))
-        return function(*args, **kwargs)
-
-    wrapped.from_config = translate
     return wrapped
 
 

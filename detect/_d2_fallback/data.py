@@ -43,9 +43,6 @@ class Metadata(SimpleNamespace):
         else:
             super().__setattr__(key, value)
 
-    def as_dict(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
     def set(self, **kwargs: Any) -> Metadata:
         for key, value in kwargs.items():
             setattr(self, key, value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import contextmanager
 
 from fvcore.common.history_buffer import HistoryBuffer
 
@@ -24,11 +23,10 @@ class EventStorage:
         self._histories: dict[str, HistoryBuffer] = defaultdict(HistoryBuffer)
         self._latest: dict[str, tuple[float, int]] = {}
         self._hints: dict[str, bool] = {}
-        self._prefix = ""
 
     def put_scalar(self, name: str, value: float, smoothing_hint: bool = True, cur_iter: int | None = None) -> None:
         """Record `value`; `smoothing_hint` says that it is noisy and a median over some steps is shown."""
-        name, value = self._prefix + name, float(value)
+        value = float(value)
         known_hint = self._hints.setdefault(name, smoothing_hint)
         assert known_hint == smoothing_hint, f"scalar {name} was put with another smoothing_hint before"
         iteration = self.iter if cur_iter is None else cur_iter
@@ -44,12 +42,6 @@ class EventStorage:
             raise KeyError(f"no scalar {name!r} was put; there are {sorted(self._histories)}")
         return self._histories[name]
 
-    def histories(self) -> dict[str, HistoryBuffer]:
-        return self._histories
-
-    def smoothing_hints(self) -> dict[str, bool]:
-        return self._hints
-
     def latest(self) -> dict[str, tuple[float, int]]:
         """{name: (value, iteration)} of the last value of each scalar."""
         return self._latest
@@ -59,26 +51,10 @@ class EventStorage:
         smoothed = {}
         for name, (value, iteration) in self._latest.items():
             if self._hints[name]:
-                value = self._histories[name].median(self.count_samples(name, window_size))
+                values = self._histories[name].values()
+                value = self._histories[name].median(sum(at > values[-1][1] - window_size for _, at in values))
             smoothed[name] = (value, iteration)
         return smoothed
-
-    def count_samples(self, name: str, window_size: int = 20) -> int:
-        """How many values of `name` the last `window_size` iterations gave."""
-        values = self._histories[name].values()
-        return sum(iteration > values[-1][1] - window_size for _, iteration in values)
-
-    def step(self) -> None:
-        self.iter += 1
-
-    @contextmanager
-    def name_scope(self, name: str):
-        """Names put inside get the prefix `name/`."""
-        outer, self._prefix = self._prefix, name.rstrip("/") + "/"
-        try:
-            yield
-        finally:
-            self._prefix = outer
 
     def __enter__(self) -> EventStorage:
         _ACTIVE_STORAGES.append(self)

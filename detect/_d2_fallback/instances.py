@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
-import torch
 from torch import Tensor
 
 
@@ -47,9 +45,6 @@ class Instances:
     def get(self, name: str) -> Any:
         return self._fields[name]
 
-    def remove(self, name: str) -> None:
-        del self._fields[name]
-
     def get_fields(self) -> dict[str, Any]:
         return self._fields
 
@@ -72,29 +67,8 @@ class Instances:
     def __iter__(self):
         raise NotImplementedError("Instances are not iterable; index them")
 
-    @staticmethod
-    def cat(instance_lists: list[Instances]) -> Instances:
-        """One Instances with the rows of all, which must share image size and fields."""
-        assert instance_lists and all(isinstance(i, Instances) for i in instance_lists)
-        first = instance_lists[0]
-        if len(instance_lists) == 1:
-            return first
-        assert all(i.image_size == first.image_size for i in instance_lists), "image sizes differ"
-        fields = {name: _cat_field([i.get(name) for i in instance_lists]) for name in first.get_fields()}
-        return Instances(first.image_size, **fields)
-
     def __repr__(self) -> str:
         height, width = self._image_size
         fields = ", ".join(f"{name}: {value}" for name, value in self._fields.items())
         size = f"num_instances={len(self)}, image_height={height}, image_width={width}"
         return f"Instances({size}, fields=[{fields}])"
-
-
-def _cat_field(values: list) -> Any:
-    if isinstance(values[0], Tensor):
-        return torch.cat(values)
-    if isinstance(values[0], list):
-        return list(chain(*values))
-    if hasattr(type(values[0]), "cat"):
-        return type(values[0]).cat(values)
-    raise ValueError(f"cannot concatenate fields of type {type(values[0]).__name__}")

@@ -18,7 +18,7 @@ def read_text(path: str | Path) -> str:
     try:
         with opener(path, "rt", encoding="utf-8-sig") as stream:
             return stream.read()
-    except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (UnicodeDecodeError, EOFError, zlib.error, OSError) as error:
         raise AnnotationError(f"{path}: not a text file in UTF-8, or damaged ({error})") from error
 
 

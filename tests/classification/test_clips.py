@@ -5,7 +5,7 @@ from tiny_videos import write_video
 
 from detect.classification.clips import EvalPlan, VideoClipMapper, eval_crops
 from detect.video.readers import FrameReadError, MissingMediaError, iter_frames, read_frames
-from detect.video.transforms import resize
+from detect.video.transforms import apply_color, color_matrix, resize
 
 
 @pytest.fixture
@@ -62,11 +62,10 @@ def test_a_short_video_loops_and_a_wrong_header_is_put_right(video, monkeypatch)
 
 
 def test_flow_mirrors_x(tmp_path):
-    pytest.importorskip("detect.video.flow")
-    rng = np.random.default_rng(0)
+    smooth = np.uint8(110 + np.arange(12) + np.arange(10)[:, None])  # as flow is; noise would be refused
     for k in range(1, 5):
         for component in "xy":
-            cv2.imwrite(str(tmp_path / f"flow_{component}_{k:05d}.png"), rng.integers(0, 255, (10, 12), dtype=np.uint8))
+            cv2.imwrite(str(tmp_path / f"flow_{component}_{k:05d}.png"), smooth + k + 5 * (component == "y"))
     plain, mirrored = (
         VideoClipMapper(4, (10, 12), (10, 12), prob, "flow")(sample(str(tmp_path)), np.random.default_rng(0))["clip"]
         for prob in (0.0, 1.0)
@@ -76,6 +75,46 @@ def test_flow_mirrors_x(tmp_path):
     assert (mirrored[..., 0] == 255 - plain[..., 0].flip(2)).all() and (mirrored[..., 1] == plain[..., 1].flip(2)).all()
     ((view, whole),) = EvalPlan((10, 12), (10, 12), 8, modality="flow").views(str(tmp_path))
     assert view == 0 and np.array_equal(whole, plain.numpy())
+
+
+def test_images_that_are_no_flow_are_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    for component in "xy":
+        cv2.imwrite(str(tmp_path / f"flow_{component}_00001.png"), rng.integers(0, 255, (10, 12), dtype=np.uint8))
+    with pytest.raises(FrameReadError, match="the images are not optical flow .* the step between neighbouring pixels"):
+        VideoClipMapper(1, (10, 12), (10, 12), 0.0, "flow")(sample(str(tmp_path)), np.random.default_rng(0))
+    with pytest.raises(FrameReadError, match="the images are not optical flow"):
+        list(EvalPlan((10, 12), (10, 12), 8, modality="flow").views(str(tmp_path)))
+
+
+def jittered(video, **options):
+    mapper = VideoClipMapper(2, (16, 18), (12, 10), 0.0, **options)
+    return mapper(sample(video), np.random.default_rng(0))["clip"].numpy()
+
+
+def test_a_zoom_shows_less_of_the_frame(video):
+    """At zoom 2 the crop of 12 x 10 shows 6 x 5 pixels of the resized frame: a window that the plain crop contains at
+    the same shares of the room: rows floor(y * 11) + 0..5 instead of floor(y * 5) + 0..11.
+    """
+    share, y, x, _ = np.random.default_rng(0).random(4)
+    frame = resize(read_frames(video, [int(share * 11)])[0], (16, 18))
+    top, left = int(y * 11), int(x * 14)
+    expected = resize(frame[top : top + 6, left : left + 5], (12, 10))
+    assert np.array_equal(jittered(video, scale_jitter=(2.0, 2.0))[0], expected)
+    small = jittered(video, scale_jitter=(0.5, 0.5))[0]  # 24 x 20 around a frame of 16 x 18: two fifths of it are grey
+    assert (small == 128).all(axis=2).mean() >= 0.25
+    assert np.array_equal(jittered(video, scale_jitter=(1.0, 1.0)), jittered(video))
+
+
+def test_colours_change_alike_in_all_frames(video):
+    rng = np.random.default_rng(0)
+    rng.random(4), rng.uniform(1.0, 1.0)
+    matrix = color_matrix(*rng.uniform(0.6, 1.4, 3))
+    assert np.array_equal(jittered(video, color_jitter=0.4), apply_color(jittered(video), matrix))
+    with pytest.raises(ValueError, match="INPUT.MODALITY flow has no colours"):
+        VideoClipMapper(2, (16, 18), (12, 10), 0.0, "flow", color_jitter=0.4)
+    with pytest.raises(ValueError, match="INPUT.SCALE_JITTER"):
+        VideoClipMapper(2, (16, 18), (12, 10), 0.0, scale_jitter=(2.0, 1.0))
 
 
 def test_all_frames_are_tested_in_the_centre(video):

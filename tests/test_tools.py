@@ -183,7 +183,7 @@ def test_detectron2s_trunk_and_rpn_by_config(run, tmp_path):
     (["--config-file", "absent.yaml"], "absent.yaml"),
     (["MODEL.CONTEXT.NAME", "s4d"], "unknown network 's4d'"),
     (["MODEL.CONTEXT.TAP", "mixed_6a"], "unknown endpoint 'mixed_6a'"),
-    (["OUTPUT_DIR", "/proc/none"], "OUTPUT_DIR /proc/none: cannot be made"),
+    (["OUTPUT_DIR", "/proc/none"], "/proc/none: this folder cannot be made"),
 ])  # fmt: skip
 def test_bad_input_gives_one_message(run, tmp_path, arguments, message):
     options = arguments if arguments[0].startswith("--") else []
@@ -223,4 +223,4 @@ def test_help_is_there_at_once(tool, datasets):
 
 def test_the_exit_status_of_a_process(datasets, tmp_path):
     result = run_alone(datasets, "train_net", *TOY, "SOLVER.BASELR", 1, "OUTPUT_DIR", tmp_path)
-    assert result.returncode == 2 and result.stderr.startswith("error: overrides: unknown key SOLVER.BASELR")
+    assert result.returncode == 2 and "error: overrides: unknown key SOLVER.BASELR" in result.stderr

@@ -8,13 +8,14 @@ from typing import Any
 
 import backbones
 from detect.utils.errors import UserError
+from detect.utils.files import read_text
 from detect.utils.plots import new_figure, save_figure
 
 HEAVY = re.compile(r"(?P<side>bottom|top)_heavy_(?P<family>i3d|s3d)_(?P<k>\d+)")
 
 
 def check_networks(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, or the whole family where there are none. ValueError with the legal names for an unknown one."""
+    """The names, or the whole family where there are none. UserError with the legal names for an unknown one."""
     for name in names:
         if name not in backbones.names():
             raise UserError(f"unknown network {name!r}; the networks are {', '.join(backbones.names())}")
@@ -22,20 +23,19 @@ def check_networks(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_results(path: str | Path) -> dict[str, float]:
-    """Top-1 accuracy in percent by network, of a CSV with the columns network and top1. ValueError names a bad line."""
+    """Top-1 accuracy in percent by network, of a CSV with the columns network and top1. UserError names a bad line."""
     results = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not {"network", "top1"} <= set(reader.fieldnames or ()):
-            raise UserError(f"{path}: the columns are {reader.fieldnames}; network and top1 are needed")
-        for row in reader:
-            try:
-                (name,), value = check_networks([row["network"]]), float(row["top1"])
-            except (TypeError, ValueError) as error:
-                raise UserError(f"{path}, line {reader.line_num}: {error}") from error
-            if not 0 <= value <= 100:
-                raise UserError(f"{path}, line {reader.line_num}: top1 {row['top1']} is not between 0 and 100 percent")
-            results[name] = value
+    reader = csv.DictReader(read_text(path).splitlines())
+    if not {"network", "top1"} <= set(reader.fieldnames or ()):
+        raise UserError(f"{path}: the columns are {reader.fieldnames}; network and top1 are needed")
+    for row in reader:
+        try:
+            (name,), value = check_networks([row["network"]]), float(row["top1"])
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}, line {reader.line_num}: {error}") from error
+        if not 0 <= value <= 100:
+            raise UserError(f"{path}, line {reader.line_num}: top1 {row['top1']} is not between 0 and 100 percent")
+        results[name] = value
     return results
 
 
@@ -50,7 +50,7 @@ def heavy_families(rows: Sequence[dict[str, Any]]) -> dict[str, list[tuple[int, 
 
 def plot_family(rows: Sequence[dict[str, Any]], path: str | Path, results: dict[str, float]) -> None:
     """The paper's Figure 4: top-1 accuracy (`results`) against multiply-adds, K beside each point, and against latency
-    where it was measured. Without results, multiply-adds and latency against K. ValueError if no result fits a point.
+    where it was measured. Without results, multiply-adds and latency against K. UserError if no result fits a point.
     """
     if results and not any(HEAVY.fullmatch(row["network"]) and row["network"] in results for row in rows):
         raise UserError(

@@ -43,7 +43,7 @@ def build_networks(names: tuple[str, ...], train: bool) -> dict[str, nn.Module]:
 
 
 def check_size(size: tuple[int, int, int]) -> None:
-    """ValueError if torchvision's head, an average pool of 2 x 7 x 7, does not fit."""
+    """UserError if torchvision's head, an average pool of 2 x 7 x 7, does not fit."""
     last = tuple(size)
     for stage in backbones.build("torchvision_s3d", width=0.125).stages.children():
         last = output_size(stage, last)

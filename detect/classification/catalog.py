@@ -74,7 +74,7 @@ def video_set_names() -> tuple[str, ...]:
 def load_video_set(name: str, root: str | Path | None = None, modality: str = "rgb") -> VideoSet:
     """The set of that name below `root`, by default the datasets' folder. Nothing of a video is read.
 
-    Listed videos that are not there are `missing`, and `items` can be empty. Raises ValueError for an unknown name,
+    Listed videos that are not there are `missing`, and `items` can be empty. Raises UserError for an unknown name,
     MissingDataError for a missing annotation with the places tried, AnnotationError for one that contradicts itself.
     """
     if modality not in MODALITIES:

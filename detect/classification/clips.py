@@ -175,7 +175,7 @@ def eval_crops(clip: np.ndarray, size: Size, count: int) -> list[np.ndarray]:
 
 
 def check_sizes(resize_to: Sequence[int], size: Sequence[int]) -> None:
-    """ValueError unless a crop of `size` fits into frames of `resize_to`."""
+    """UserError unless a crop of `size` fits into frames of `resize_to`."""
     two = len(resize_to) == len(size) == 2
     if not two or min(size) < 1 or size[0] > resize_to[0] or size[1] > resize_to[1]:
         raise UserError(

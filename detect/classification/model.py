@@ -77,7 +77,7 @@ def build_classifier(cfg: CfgNode, classes: Sequence[str], *, initial_weights: b
 
 
 def pixel_scale(cfg: CfgNode) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each channel; ValueError if the config's do not have one for each."""
+    """Mean and deviation of each channel; UserError if the config's do not have one for each."""
     if cfg.INPUT.MODALITY == "flow":
         return [FLOW_SCALE] * 2, [FLOW_SCALE] * 2
     mean, std = list(cfg.MODEL.CONTEXT.PIXEL_MEAN), list(cfg.MODEL.CONTEXT.PIXEL_STD)

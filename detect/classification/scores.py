@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from detect.utils.errors import UserError
-from detect.utils.files import atomic_file
+from detect.utils.files import UnusableFileError, atomic_file
 
 NO_LABEL = -1
 
@@ -52,13 +52,13 @@ def save_scores(path: str | os.PathLike, found: Scores) -> None:
 
 
 def load_scores(path: str | os.PathLike) -> Scores:
-    """ValueError for a file that `save_scores` did not write; OSError for none."""
+    """UserError for a file that `save_scores` did not write or that is not there."""
     try:
         with np.load(path, allow_pickle=False) as data:
             names, classes = (tuple(data[key].tolist()) for key in ("names", "classes"))
             found = Scores(names, data["labels"], data["scores"], classes)
-    except OSError:
-        raise
+    except OSError as error:
+        raise UnusableFileError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # zipfile, zlib and numpy have many
         raise UserError(f"{path}: not a file of scores (--save-scores writes them): {error}") from error
     shape = (len(names), len(classes))
@@ -73,7 +73,7 @@ def load_scores(path: str | os.PathLike) -> Scores:
 def fuse_scores(paths: Sequence[str | os.PathLike], weights: Sequence[float] | None = None) -> Scores:
     """The weighted mean of the scores of files for the same videos, aligned by name; the weights become shares.
 
-    A video that one network could not read is judged by the others. ValueError names the videos that not all
+    A video that one network could not read is judged by the others. UserError names the videos that not all
     files have, classes or labels that differ, and weights that are not one positive number for each file.
     """
     if len(paths) < 2:

@@ -94,7 +94,7 @@ def _write_one(job: tuple[Path, str, int, int]) -> str:
 def load_synthetic_videos(root: str | Path, subset: str, *, name: str = "", modality: str = "rgb") -> VideoSet:
     """The "train" or "test" videos of the set in `root`/synthetic_cls/, drawn first where it is not there.
 
-    Raises ValueError for flow, of which there is none.
+    Raises UserError for flow, of which there is none.
     """
     name = name or f"synthetic_cls_{subset}"
     if modality != "rgb":

@@ -87,7 +87,7 @@ def training_stream(cfg: CfgNode, dataset, mapper: Callable, seed: int, start_it
 
 
 def batch_per_process(cfg: CfgNode) -> int:
-    """This process's share of SOLVER.IMS_PER_BATCH; ValueError if it does not divide."""
+    """This process's share of SOLVER.IMS_PER_BATCH; UserError if it does not divide."""
     world, batch = get_world_size(), cfg.SOLVER.IMS_PER_BATCH
     if batch % world:
         raise UserError(f"SOLVER.IMS_PER_BATCH is {batch}, not a multiple of the {world} processes")

@@ -18,7 +18,7 @@ import yaml
 from detect.config import changed_keys
 from detect.d2 import HAS_DETECTRON2, CfgNode
 from detect.utils.comm import all_gather_object, get_rank, get_world_size, is_main_process
-from detect.utils.files import UnusableFileError, write_text
+from detect.utils.files import make_folder, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +31,7 @@ def default_setup(cfg: CfgNode, *, resume: bool = False, eval_only: bool = False
     Rank r seeds with `seed + r`; ranks above 0 log to `log.txt.rank<r>`, to stdout only warnings. The saved
     config has the seed in use, so that --resume finds it again where SEED is negative (drawn).
     """
-    folder = Path(cfg.OUTPUT_DIR)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnusableFileError(f"OUTPUT_DIR {folder}: cannot be made: {error.strerror}") from error
+    folder = make_folder(cfg.OUTPUT_DIR)
     setup_logger(folder / "log.txt")
     logger.info("Process %d of %d\n%s", get_rank(), get_world_size(), environment_text())
     logger.info("Command line: %s", " ".join(sys.argv))

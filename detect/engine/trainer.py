@@ -253,7 +253,7 @@ class Trainer:
 
 
 def endless(batches: Iterable[list[dict]]) -> Iterator[list[dict]]:
-    """The batches again and again. ValueError if there are none."""
+    """The batches again and again. UserError if there are none."""
     while True:
         count = 0
         for batch in batches:

@@ -23,7 +23,7 @@ _PAIRS_AT_A_TIME = 1 << 21
 
 @dataclass(frozen=True)
 class FrameAPOptions:
-    """One evaluation protocol. Raises ValueError for a value that does not exist.
+    """One evaluation protocol. Raises UserError for a value that does not exist.
 
     iou_threshold: in (0, 1]; reached means hit.
     ap_rule: "voc_all_point" | "voc_11_point" | "act_trapezoid" (see average_precision.py).
@@ -105,7 +105,7 @@ def evaluate_frame_ap(
     """Frame-AP of each class and their plain mean.
 
     Raises:
-        ValueError: a label >= num_classes, or frame numbers too large to index.
+        UserError: a label >= num_classes, or frame numbers too large to index.
     """
     for kind, table in (("ground-truth", gt), ("detection", det)):
         if len(table) and int(table.label.max()) >= num_classes:

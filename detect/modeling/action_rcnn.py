@@ -154,7 +154,7 @@ def to_original_frame(result: Instances, item: dict) -> Instances:
 
 
 def registered(registry, name: str):
-    """The component of that name; ValueError lists the registered ones."""
+    """The component of that name; UserError lists the registered ones."""
     if name in registry:
         return registry.get(name)
     hint = "" if HAS_DETECTRON2 else " (Detectron2's own components need Detectron2, which is not installed)"

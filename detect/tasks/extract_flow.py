@@ -19,7 +19,7 @@ import cv2
 from tqdm import tqdm
 
 from detect.utils.errors import UserError
-from detect.utils.files import UnusableFileError, report_bad_inputs
+from detect.utils.files import UnusableFileError, make_folder, report_bad_inputs
 from detect.video.flow import META, temporary_folder
 from detect.video.flow_extraction import FlowSettings, extract_video
 from detect.video.inputs import find_videos
@@ -59,7 +59,7 @@ def extract_flow(
 
     `shard` (i, n): only every n-th video from the i-th. Finished videos are left as they are. Returns the bad
     inputs, path -> reason, which also stand in `output`/bad_inputs.txt (one `path<tab>reason` a line; with shards
-    bad_inputs_<i>_of_<n>.txt). Raises ValueError where finished videos were made with other settings or another run
+    bad_inputs_<i>_of_<n>.txt). Raises UserError where finished videos were made with other settings or another run
     is writing there.
     """
     index, count = shard
@@ -166,7 +166,7 @@ def _clear_leftovers(output: Path, names: Mapping[str, Path]) -> None:
 @contextmanager
 def _only_run(output: Path, suffix: str) -> Iterator[None]:
     """Two runs of the same shard would clear each other's temporary folders. The lock ends with the process."""
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     with open(output / f".extract_flow{suffix}.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

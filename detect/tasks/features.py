@@ -32,7 +32,7 @@ LEGAL_ENDPOINTS = (*backbones.ENDPOINTS, "logits")
 
 @dataclass(frozen=True)
 class FeatureSettings:
-    """How clips are cut and what is kept of them; ValueError for values that make no sense.
+    """How clips are cut and what is kept of them; UserError for values that make no sense.
 
     clip_length, clip_stride: of the clips, in frames after every `frame_step`-th was taken.  resize, crop: (height,
     width) a frame is brought to, and of its centre that is kept.  pool: "mean" over time and space, or "none".
@@ -109,7 +109,7 @@ class ClipNetwork:
     """A network in evaluation mode that takes uint8 clips and normalises them as its weights expect.
 
     preprocessing: {"mean", "std"}: pixels 0..255 become (pixel - mean) / std (default 127.5 both: -1 .. 1);
-    {"channel_order"}: "RGB" or "BGR". ValueError for a network of other input.
+    {"channel_order"}: "RGB" or "BGR". UserError for a network of other input.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ def _prepare(frame: np.ndarray, settings: FeatureSettings) -> np.ndarray:
 
 
 def _claim(output: Path, record: dict[str, Any]) -> None:
-    """Note what the folder's features are of. ValueError if it holds others."""
+    """Note what the folder's features are of. UserError if it holds others."""
     file = output / SETTINGS
     if file.exists():
         old = json.loads(file.read_text())

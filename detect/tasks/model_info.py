@@ -74,7 +74,8 @@ def _foreign(arrays: Mapping[str, Any]) -> str:
         return f"a ResNet as {source} names it" + (f", below {prefix}" if prefix else "")
     net, _ = import_weights(source, arrays)
     name, fields = describe(net.spec)
-    return f"weights of {source}: {name} {fields or ''}, {net.logits.out_channels} classes".replace(" ,", ",")
+    changed = f" with {fields}" if fields else ""
+    return f"weights of {source}: {name}{changed}, {net.logits.out_channels} classes"
 
 
 def _network(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def finish_run(
     """Train a classifier in `folder` as tools/train_classifier.py does, then give `measure(cfg)`, a dict for JSON.
 
     A run that was interrupted goes on from its last checkpoint. Of one that is finished, the result is read from
-    folder/run.json; ValueError if it was made with another config.
+    folder/run.json; UserError if it was made with another config.
     """
     opts = [*opts, "OUTPUT_DIR", str(folder)]
     cfg = load_cfg(config_file, opts)

@@ -21,7 +21,7 @@ METRICS = ("top1", "top5")
 
 
 def of_split(name: str, split: int) -> str:
-    """The same set of another split: ucf101_split1_train -> ucf101_split3_train. ValueError for a name without one."""
+    """The same set of another split: ucf101_split1_train -> ucf101_split3_train. UserError for a name without one."""
     renamed, count = re.subn(r"split\d+", f"split{split}", name)
     if count != 1:
         raise UserError(f"the set {name!r} has no splits; expected a name such as ucf101_split1_train")

@@ -20,7 +20,7 @@ from iopath.common.file_io import file_lock
 from tqdm import tqdm
 
 from detect.utils.errors import UserError
-from detect.utils.files import UnusableFileError, hash_files
+from detect.utils.files import hash_files, make_folder
 
 DETECTRON2_ZOO = "https://dl.fbaipublicfiles.com/detectron2/"
 ATTEMPTS = 4
@@ -58,11 +58,7 @@ def local_file(path: str | os.PathLike) -> str:
     if parts.scheme not in ("http", "https") or not name:
         raise DownloadError(f"{path}: no such kind of address; they are https://, torchvision:// and detectron2://")
     folder = cache_folder() / (parts.netloc.replace(":", "_") + re.sub(r"[^\w.-]+", "_", str(Path(parts.path).parent)))
-    target = folder / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnusableFileError(f"{folder}: the cache (DETECT_CACHE) cannot be made: {error.strerror}") from error
+    target = make_folder(folder) / name
     if not target.exists():
         with file_lock(str(target)):  # of several processes the first one downloads
             if not target.exists():

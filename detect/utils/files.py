@@ -19,6 +19,15 @@ class UnusableFileError(UserError, OSError):
     """A file that cannot be read or written; the message names it and says why."""
 
 
+def make_folder(path: str | os.PathLike) -> Path:
+    """The folder, made with its parents where it is not there. UnusableFileError where it cannot be."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnusableFileError(f"{path}: this folder cannot be made: {error.strerror}") from error
+    return Path(path)
+
+
 @contextmanager
 def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` when the block ends, and vanishes if the block fails.
@@ -28,8 +37,8 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         stream = open(temporary, "wb")  # noqa: SIM115
     except OSError as error:
         raise UnusableFileError(f"{path}: cannot be written: {error.strerror}") from error

@@ -34,7 +34,7 @@ class FlowSettings:
             raise UserError(f"{self}: method one of {METHODS}, short_side at least 16, quality 1 to 100")
 
     def algorithm(self) -> cv2.DenseOpticalFlow:
-        """OpenCV's, with its defaults (DIS: the medium preset). ValueError where OpenCV lacks it."""
+        """OpenCV's, with its defaults (DIS: the medium preset). UserError where OpenCV lacks it."""
         if self.method == "dis":
             return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         if not hasattr(cv2, "optflow"):

@@ -15,7 +15,7 @@ def find_videos(source: str | Path, root: str | Path | None = None, skip: Path |
     `source`: a folder tree (video files by their extension, folders that hold numbered images; links are followed,
     hidden folders and `skip` are not entered), a video file, or a list: a text file with one path a line, relative to
     `root` (the list's folder unless given), a label after it allowed. What a list names is returned also if it is not
-    there. Raises MissingMediaError if there is no `source`, ValueError if it holds no video or two would have the same
+    there. Raises MissingMediaError if there is no `source`, UserError if it holds no video or two would have the same
     name.
     """
     source = Path(source)

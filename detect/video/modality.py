@@ -53,7 +53,7 @@ MODALITIES = {
 
 
 def modality(name: str) -> Modality:
-    """The row of that name; ValueError for another than "rgb" or "flow"."""
+    """The row of that name; UserError for another than "rgb" or "flow"."""
     if name not in MODALITIES:
         raise UserError(f"INPUT.MODALITY is {name!r}; it must be one of {', '.join(MODALITIES)}")
     return MODALITIES[name]

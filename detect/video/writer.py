@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from detect.utils.errors import UserError
-from detect.utils.files import UnusableFileError
+from detect.utils.files import UnusableFileError, make_folder
 
 
 class VideoWriter:
@@ -21,7 +21,7 @@ class VideoWriter:
         suffix = self.path.suffix.lower()
         if suffix not in self.CODECS:
             raise UserError(f"output video {self.path}: the suffix must be one of {', '.join(self.CODECS)}")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         self.temporary = self.path.with_name(f".{self.path.stem}.part{suffix}")
         self.codec = cv2.VideoWriter_fourcc(*self.CODECS[suffix])
         self.writer = None

@@ -6,6 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from detect.utils.files import UnusableFileError, make_folder
+
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 GROUND_TRUTH = (255, 255, 255)
 
@@ -92,8 +94,8 @@ def grid(pictures: Sequence[np.ndarray], columns: int, gap: int = 6) -> np.ndarr
 
 
 def save_image(path: str | Path, image: np.ndarray) -> None:
-    """Write an RGB picture; the format follows the file name. Raises OSError where it cannot be written."""
+    """Write an RGB picture; the format follows the file name. UnusableFileError where it cannot be written."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"cannot write the picture {path}")
+        raise UnusableFileError(f"cannot write the picture {path}")

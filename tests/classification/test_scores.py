@@ -84,5 +84,5 @@ def test_bad_weights_and_files(files):
     with pytest.raises(ValueError, match="flow.npz: not a file of scores"):
         fuse_scores(files)
     files[1].unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OSError, match="cannot be read"):
         fuse_scores(files)

@@ -21,7 +21,7 @@ from detect.engine.solver import (
     lr_multiplier,
     parameter_groups,
 )
-from detect.engine.trainer import Trainer
+from detect.engine.trainer import Trainer, TrainerOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_detectron2 = pytest.mark.skipif(not d2.HAS_DETECTRON2, reason="Detectron2 is not installed")
@@ -152,7 +152,8 @@ def test_default_trainer_runs_our_config_and_gives_the_same_weights(tmp_path):
     optimizer = build_optimizer(cfg, model)
     checkpointer = ActionCheckpointer(model, str(tmp_path / "ours"))
     schedule = build_lr_scheduler(cfg, optimizer)
-    Trainer(model, optimizer, schedule, batches, checkpointer, max_iter=20, clip_norm=clip_norm(cfg)).train()
+    options = TrainerOptions(max_iter=20, clip_norm=clip_norm(cfg))
+    Trainer(model, optimizer, schedule, batches, checkpointer, options).train()
     torch.testing.assert_close(model.line.weight, theirs.model.line.weight, rtol=1e-6, atol=0)
 
     reader = ActionCheckpointer(SeamModel(cfg), str(tmp_path))  # their folder

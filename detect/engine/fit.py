@@ -11,7 +11,7 @@ from detect.d2 import CfgNode
 from detect.data.train_stream import build_train_loader
 from detect.engine.checkpoint import ActionCheckpointer
 from detect.engine.solver import build_lr_scheduler, build_optimizer, clip_norm, scale_learning_rate
-from detect.engine.trainer import Trainer
+from detect.engine.trainer import Trainer, TrainerOptions
 from detect.engine.writers import default_writers
 from detect.utils.comm import get_rank, get_world_size, is_main_process, wrap_model
 from detect.utils.errors import UserError
@@ -51,23 +51,18 @@ def fit(
     checkpointer = ActionCheckpointer(saved, cfg.OUTPUT_DIR, tag=tag, entries=entries, **checkpointables)
     loaded = checkpointer.load(checkpointer.get_checkpoint_file(), complete=True) if resume else {}
     start = loaded.get("iteration", -1) + 1
-    trainer = Trainer(
-        wrap_model(model),
-        optimizer,
-        schedule,
-        batches(start),
-        checkpointer,
-        default_writers(cfg.OUTPUT_DIR, cfg.SOLVER.MAX_ITER) if is_main_process() else [],
-        max_iter=cfg.SOLVER.MAX_ITER,
-        start_iter=start,
+    options = TrainerOptions(
+        cfg.SOLVER.MAX_ITER,
+        start,
         checkpoint_period=cfg.SOLVER.CHECKPOINT_PERIOD,
         eval_period=cfg.TEST.EVAL_PERIOD,
-        evaluate=evaluate,
         clip_norm=clip_norm(cfg),
         accumulate=cfg.SOLVER.ACCUMULATE,
         amp_dtype=torch.bfloat16 if cfg.SOLVER.AMP.ENABLED else None,
     )
-    return trainer.train()
+    writers = default_writers(cfg.OUTPUT_DIR, cfg.SOLVER.MAX_ITER) if is_main_process() else []
+    parts = (wrap_model(model), optimizer, schedule, batches(start), checkpointer)
+    return Trainer(*parts, options, writers, evaluate).train()
 
 
 def training_stream(cfg: CfgNode, dataset, mapper: Callable, seed: int, start_iter: int = 0):

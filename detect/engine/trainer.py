@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -34,18 +35,39 @@ class NotFiniteError(UserError, FloatingPointError):
     """A loss or gradient is infinite or no number; the message names the iteration and the samples."""
 
 
+@dataclass(frozen=True)
+class TrainerOptions:
+    """How long, how, and when something is due; iterations count from 0.
+
+    max_iter, start_iter: iterations start_iter .. max_iter - 1 are run.  checkpoint_period, write_period, eval_period: in
+    iterations; eval_period 0 evaluates at the end only.  clip_norm: largest norm of the whole gradient; None does not
+    clip.  accumulate: batches of one optimiser step.  amp_dtype: torch.bfloat16 for autocast, or None.
+    """
+
+    max_iter: int
+    start_iter: int = 0
+    checkpoint_period: int = 5000
+    eval_period: int = 0
+    write_period: int = 20
+    clip_norm: float | None = None
+    accumulate: int = 1
+    amp_dtype: torch.dtype | None = None
+
+    def __post_init__(self) -> None:
+        if self.amp_dtype not in (None, torch.bfloat16):
+            raise ValueError(f"amp_dtype is {self.amp_dtype}; it must be None or bfloat16, which needs no scaling")
+
+
 class Trainer:
-    """Runs iterations `start_iter .. max_iter - 1`, each one optimiser step over `accumulate` batches.
+    """Runs the iterations of `options`, each one optimiser step.
 
     model: called with a batch, returns {name: scalar loss}; their sum is minimised. May be wrapped in
         DistributedDataParallel. Modules may call `get_event_storage().put_scalar(...)` meanwhile.
     data_iterable: batches; started again when it ends.
-    checkpointer: saves `model_<iteration>` every `checkpoint_period` iterations, before every evaluation
-        and on SIGTERM, and `model_final` at the end, each with the last finished `iteration`.
-    evaluate: called without arguments every `eval_period` iterations (0: never in between) and at the end;
-        its numbers, nested dicts joined by "/", go to the writers.
-    clip_norm: largest norm of the whole gradient; None does not clip.
-    amp_dtype: torch.bfloat16 for autocast, or None.
+    checkpointer: saves `model_<iteration>` when due, before every evaluation and on SIGTERM, and `model_final` at the
+        end, each with the last finished `iteration`.
+    evaluate: called without arguments when due and at the end; its numbers, nested dicts joined by "/", go to the
+        writers.
 
     On SIGTERM the running step is finished, a checkpoint saved, and SystemExit(143) raised. A loss or a
     gradient that is not finite raises NotFiniteError before the step is taken.
@@ -58,52 +80,32 @@ class Trainer:
         schedule: LRScheduler,
         data_iterable: Iterable[list[dict]],
         checkpointer: ActionCheckpointer,
+        options: TrainerOptions,
         writers: Sequence[Writer] = (),
-        *,
-        max_iter: int,
-        start_iter: int = 0,
-        checkpoint_period: int = 5000,
-        eval_period: int = 0,
         evaluate: Callable[[], dict[str, Any]] | None = None,
-        clip_norm: float | None = None,
-        accumulate: int = 1,
-        amp_dtype: torch.dtype | None = None,
-        write_period: int = 20,
     ):
-        if amp_dtype not in (None, torch.bfloat16):
-            raise ValueError(f"amp_dtype is {amp_dtype}; it must be None or torch.bfloat16, which needs no scaling")
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.data_iterable, self.checkpointer = data_iterable, checkpointer
+        self.options, self.iteration = options, options.start_iter
         self.writers = list(writers) if is_main_process() else []
-        self.max_iter, self.start_iter, self.iteration = max_iter, start_iter, start_iter
-        self.checkpoint_period, self.eval_period, self.write_period = (
-            checkpoint_period,
-            eval_period,
-            write_period,
-        )
-        self.evaluate, self.clip_norm, self.accumulate, self.amp_dtype = (
-            evaluate,
-            clip_norm,
-            accumulate,
-            amp_dtype,
-        )
+        self.evaluate = evaluate
         self.device = next(model.parameters()).device
         self.stop_requested = False
         self._evaluating = False
 
     def train(self) -> dict[str, Any]:
-        """Train to `max_iter`; returns the last evaluation's results, {} without one."""
-        logger.info("Training from iteration %d to %d", self.start_iter, self.max_iter)
+        """Train to the end; returns the last evaluation's results, {} without one."""
+        logger.info("Training from iteration %d to %d", self.options.start_iter, self.options.max_iter)
         self.model.train()
         results: dict[str, Any] = {}
         try:
-            with EventStorage(self.start_iter) as storage, self._sigterm_requests_stop():
+            with EventStorage(self.options.start_iter) as storage, self._sigterm_requests_stop():
                 batches = self._start_loading()
-                for iteration in range(self.start_iter, self.max_iter):
+                for iteration in range(self.options.start_iter, self.options.max_iter):
                     self.iteration = storage.iter = iteration
                     self._step(batches, storage)
                     results = self._after_step(storage) or results
-                if self.start_iter >= self.max_iter:  # resumed after the end
+                if self.options.start_iter >= self.options.max_iter:  # resumed after the end
                     results = self._evaluate(storage)
                     self._write(storage)
         finally:
@@ -114,7 +116,7 @@ class Trainer:
     def _start_loading(self) -> Iterator[list[dict]]:
         """The batches; a resumed run starts its loader without touching the random generators it restored."""
         batches = endless(self.data_iterable)
-        if not 0 < self.start_iter < self.max_iter:
+        if not 0 < self.options.start_iter < self.options.max_iter:
             return batches
         state = random_state()
         first = next(batches)  # a DataLoader draws its base seed here, as it did when the first run started
@@ -124,12 +126,12 @@ class Trainer:
     def _step(self, batches: Iterator[list[dict]], storage: EventStorage) -> None:
         start, data_time = time.perf_counter(), 0.0
         sums: dict[str, float] = {}
-        for k in range(self.accumulate):
+        for k in range(self.options.accumulate):
             data_start = time.perf_counter()
             batch = self._next_batch(batches)
             data_time += time.perf_counter() - data_start
-            for name, value in self._backward(batch, last=k == self.accumulate - 1).items():
-                sums[name] = sums.get(name, 0.0) + value / self.accumulate
+            for name, value in self._backward(batch, last=k == self.options.accumulate - 1).items():
+                sums[name] = sums.get(name, 0.0) + value / self.options.accumulate
         self._clip(batch, storage)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -151,20 +153,20 @@ class Trainer:
         """Add the gradients of a batch; returns its losses, averaged over ranks."""
         wait = last or not hasattr(self.model, "no_sync")  # DistributedDataParallel sums gradients once a step
         with nullcontext() if wait else self.model.no_sync():
-            with torch.autocast(self.device.type, self.amp_dtype, enabled=self.amp_dtype is not None):
+            with torch.autocast(self.device.type, self.options.amp_dtype, enabled=self.options.amp_dtype is not None):
                 losses = self.model(batch)
             values = torch.stack([loss.detach().float() for loss in losses.values()]).tolist()
             own = dict(zip(losses, values, strict=True))
             mean = reduce_mean(own, self.device)
             if not all(map(math.isfinite, mean.values())):
                 raise NotFiniteError(self._not_finite(own, batch))
-            (sum(losses.values()) / self.accumulate).backward()
+            (sum(losses.values()) / self.options.accumulate).backward()
         return mean
 
     def _clip(self, batch: list[dict], storage: EventStorage) -> None:
-        if self.clip_norm is None:
+        if self.options.clip_norm is None:
             return
-        norm = float(clip_gradients(self.model.parameters(), self.clip_norm))
+        norm = float(clip_gradients(self.model.parameters(), self.options.clip_norm))
         if not math.isfinite(norm):
             raise NotFiniteError(self._not_finite({"gradient norm": norm}, batch))
         storage.put_scalar("grad_norm", norm)
@@ -180,16 +182,16 @@ class Trainer:
         """Checkpoint, evaluate, write, whatever is due; returns the evaluation's results or {}."""
         done = self.iteration + 1
         stop = reduce_mean({"stop": float(self.stop_requested)}, self.device)["stop"] > 0
-        last = done == self.max_iter
+        last = done == self.options.max_iter
         if stop and not last:
             self._leave(self.iteration, storage)
-        evaluation_due = self.evaluate is not None and (last or self._every(self.eval_period))
+        evaluation_due = self.evaluate is not None and (last or self._every(self.options.eval_period))
         if last:
             self._save("model_final", self.iteration)
-        elif evaluation_due or self._every(self.checkpoint_period):
+        elif evaluation_due or self._every(self.options.checkpoint_period):
             self._save(f"model_{self.iteration:07d}", self.iteration)
         results = self._evaluate(storage) if evaluation_due and not stop else {}
-        if last or evaluation_due or self._every(self.write_period):
+        if last or evaluation_due or self._every(self.options.write_period):
             self._write(storage)
         if stop:
             raise SystemExit(_EXIT_ON_SIGTERM)
@@ -215,7 +217,7 @@ class Trainer:
 
     def _leave(self, finished: int, storage: EventStorage | None = None) -> None:
         """Save what iteration `finished` left and exit; without `storage` other ranks may be elsewhere."""
-        if finished >= self.start_iter and (storage is not None or get_world_size() == 1):
+        if finished >= self.options.start_iter and (storage is not None or get_world_size() == 1):
             self._save(f"model_{finished:07d}", finished)
         if storage is not None:
             self._write(storage)

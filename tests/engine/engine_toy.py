@@ -8,7 +8,7 @@ from detect.config import get_cfg
 from detect.d2 import get_event_storage
 from detect.engine.checkpoint import ActionCheckpointer
 from detect.engine.solver import build_lr_scheduler, build_optimizer
-from detect.engine.trainer import Trainer
+from detect.engine.trainer import Trainer, TrainerOptions
 
 
 class ToyModel(nn.Module):
@@ -74,5 +74,6 @@ def toy_trainer(folder, cfg=None, *, seed=0, resume=False, batches=None, max_ite
     if isinstance(batches, list) and batches:
         shift = start % len(batches)
         batches = batches[shift:] + batches[:shift]
-    options = {"checkpoint_period": 5, "clip_norm": 1.0, **options}
-    return Trainer(model, optimizer, schedule, batches, checkpointer, max_iter=max_iter, start_iter=start, **options)
+    rest = {name: options.pop(name) for name in ("writers", "evaluate") if name in options}
+    options = TrainerOptions(max_iter, start, **{"checkpoint_period": 5, "clip_norm": 1.0, **options})
+    return Trainer(model, optimizer, schedule, batches, checkpointer, options, **rest)

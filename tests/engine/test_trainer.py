@@ -65,7 +65,7 @@ def test_resumed_run_is_bit_equal_to_an_uninterrupted_one(tmp_path, optimizer):
     os.remove(tmp_path / "parts" / "model_final.pth")
     (tmp_path / "parts" / "last_checkpoint").write_text("model_0000004.pth")  # as if killed at iteration 6
     resumed = toy_trainer(tmp_path / "parts", cfg, seed=99, resume=True, batches=Stream.loader(5), **options)
-    assert resumed.start_iter == 5
+    assert resumed.options.start_iter == 5
     resumed.train()
     # model, optimiser, schedule, random generators, iteration: the whole file
     assert_same_tree(final_weights(tmp_path / "whole"), final_weights(tmp_path / "parts"))
@@ -125,7 +125,7 @@ def test_resume_after_the_end_only_evaluates(tmp_path):
     toy_trainer(tmp_path).train()
     again = toy_trainer(tmp_path, resume=True, evaluate=lambda: {"a": 1.0})
     before = {k: v.clone() for k, v in again.model.state_dict().items()}
-    assert again.start_iter == 12 and again.train() == {"a": 1.0}
+    assert again.options.start_iter == 12 and again.train() == {"a": 1.0}
     assert_same_tree(before, dict(again.model.state_dict()))
 
 

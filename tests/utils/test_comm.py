@@ -88,7 +88,7 @@ def test_two_processes(tmp_path):
     split_trainer(tmp_path / "alone", alone, accumulate=2, max_iter=6).train()
     for together, parameter in zip(ours, alone.parameters(), strict=True):
         torch.testing.assert_close(torch.tensor(together), parameter.detach(), rtol=1e-5, atol=1e-6)
-    assert toy_trainer(tmp_path / "run", model=ToyModel(noise=False), resume=True).start_iter == 6
+    assert toy_trainer(tmp_path / "run", model=ToyModel(noise=False), resume=True).options.start_iter == 6
 
     assert "iteration 2" in first["poisoned"] and "in another process" in first["poisoned"]
     assert "iteration 2" in second["poisoned"] and "v2 frame 1, v2 frame 3" in second["poisoned"]

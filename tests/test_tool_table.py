@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from backbones.importers import SOURCES
 from tests.running import ROOT, TOOLS, load_tool
 
 PAGE = ROOT / "docs" / "tools.md"
@@ -63,6 +64,26 @@ def test_one_vocabulary():
             assert "torchvision://" in shown["--weights"].help, name
         if "--classes" in shown:
             assert shown["--classes"].type is None, name  # a file
+
+
+def test_earlier_words_still_work_and_say_the_new_ones(capsys):
+    for tool, words, name, value in (
+        ("analyze_model", ["--classes", "5"], "num_classes", 5),
+        ("fuse_scores", ["a", "b", "--weights", "1", "2"], "shares", [1.0, 2.0]),
+        ("tsne", ["--output", "x.png", "--endpoints", "mixed_3b,mixed_4e"], "endpoint", ["mixed_3b", "mixed_4e"]),
+        ("evidence", ["--networks", "i2d,i3d"], "network", ["i2d", "i3d"]),
+    ):
+        assert getattr(load_tool(tool).build_parser().parse_args(words), name) == value
+        assert f"is now --{name.replace('_', '-')}" in capsys.readouterr().err
+    parse = load_tool("extract_features").build_parser().parse_args
+    required = ["--weights", "w", "--input", "i", "--output", "o"]
+    assert parse([*required, "--endpoint", "a", "b"]).endpoint == ["a", "b"]
+    assert parse([*required, "--endpoint", "a", "--endpoint", "b"]).endpoint == ["a", "b"]
+    assert load_tool("convert_weights").build_parser().parse_args(["in.pth", "out.pth"]).old == ["in.pth", "out.pth"]
+
+
+def test_the_sources_in_the_help_are_all_of_them():
+    assert load_tool("convert_weights").SOURCES == tuple(SOURCES)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,9 @@ class NotFiniteError(UserError, FloatingPointError):
 class TrainerOptions:
     """How long, how, and when something is due; iterations count from 0.
 
-    max_iter, start_iter: iterations start_iter .. max_iter - 1 are run.  checkpoint_period, write_period, eval_period: in
-    iterations; eval_period 0 evaluates at the end only.  clip_norm: largest norm of the whole gradient; None does not
-    clip.  accumulate: batches of one optimiser step.  amp_dtype: torch.bfloat16 for autocast, or None.
+    max_iter, start_iter: iterations start_iter .. max_iter - 1 are run.  checkpoint_period, write_period, eval_period:
+    in iterations; eval_period 0 evaluates at the end only.  clip_norm: largest norm of the whole gradient; None does
+    not clip.  accumulate: batches of one optimiser step.  amp_dtype: torch.bfloat16 for autocast, or None.
     """
 
     max_iter: int

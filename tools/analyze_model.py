@@ -29,7 +29,9 @@ def build_parser():
     parser.add_argument("--csv", metavar="FILE", help="table to write, exact numbers")
     parser.add_argument("--markdown", metavar="FILE", help="table to write, as printed")
     parser.add_argument("--plot", metavar="FILE", help="picture to write, such as .png or .pdf (needs matplotlib)")
-    parser.add_argument("--results", metavar="CSV", help="network,top1: puts accuracy on the plot's y axis")
+    parser.add_argument(
+        "--results", dest="results_file", metavar="CSV", help="network,top1: puts accuracy on the plot's y axis"
+    )
     return parser
 
 
@@ -38,19 +40,7 @@ def main(arguments=None) -> None:
     with running_tool():
         from detect.analysis.family import run_analysis
 
-        run_analysis(
-            args.networks,
-            tuple(args.size),
-            device=args.device if args.latency else None,
-            repeat=args.repeat,
-            csv=args.csv,
-            markdown=args.markdown,
-            plot=args.plot,
-            results_file=args.results,
-            num_classes=args.num_classes,
-            in_channels=args.in_channels,
-            width=args.width,
-        )
+        run_analysis(**vars(args))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from detect.utils.cli import WEIGHTS, add_config, running_tool, tool_parser
 def build_parser():
     parser = tool_parser(__doc__)
     parser.add_argument("--weights", default="", metavar="FILE", help=f"MODEL.WEIGHTS, a {WEIGHTS}")
-    parser.add_argument("--partners", metavar="FILE", help="lines `class partner`")
+    parser.add_argument("--partners", dest="partners_file", metavar="FILE", help="lines `class partner`")
     add_config(parser, "for a checkpoint without its config", default="")
     return parser
 
@@ -25,7 +25,7 @@ def main(arguments=None) -> None:
     with running_tool():
         from detect.tasks.arrow_of_time import run_arrow_of_time
 
-        run_arrow_of_time(args.config_file, args.opts, args.weights, args.partners)
+        run_arrow_of_time(**vars(args))
 
 
 if __name__ == "__main__":

@@ -39,21 +39,14 @@ def build_parser():
 def main(arguments=None) -> None:
     parser = build_parser()
     args = parser.parse_args(arguments)
-    weights, output = (args.old + [None, None])[:2] if args.old else (args.weights, args.output)
-    if not weights or not output:
+    if files := vars(args).pop("old"):
+        args.weights, args.output = (files + [None])[:2]
+    if not args.weights or not args.output:
         parser.error("--weights and --output are required")
     with running_tool():
         from detect.tasks.convert import convert
 
-        convert(
-            weights,
-            output,
-            source=args.source,
-            network=args.network,
-            fields=args.fields,
-            num_classes=args.num_classes,
-            in_channels=args.in_channels,
-        )
+        convert(**vars(args))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ from detect.utils.cli import WEIGHTS, add_config, running_tool, tool_parser
 def build_parser():
     parser = tool_parser(__doc__)
     parser.add_argument("--weights", required=True, metavar="FILE", help=WEIGHTS)
-    parser.add_argument("--input", required=True, metavar="VIDEO", help="video file or folder of numbered frames")
+    parser.add_argument(
+        "--input", dest="video", required=True, metavar="VIDEO", help="video file or folder of numbered frames"
+    )
     parser.add_argument("--output", metavar="VIDEO", help="drawn video to write, .mp4 or .avi")
-    parser.add_argument("--json", metavar="FILE", help="detections to write")
+    parser.add_argument("--json", dest="json_file", metavar="FILE", help="detections to write")
     parser.add_argument("--threshold", type=float, default=0.4, help="lowest score that is drawn or listed (0.4)")
     parser.add_argument("--every", type=int, default=1, help="run the detector on every n-th frame, hold between (1)")
     parser.add_argument("--batch-size", type=int, default=1, help="keyframes per forward pass (1)")
@@ -31,17 +33,7 @@ def main(arguments=None) -> None:
     with running_tool():
         from detect.tasks.demo import run_demo
 
-        run_demo(
-            args.weights,
-            args.input,
-            config_file=args.config_file,
-            overrides=args.opts,
-            output=args.output,
-            json_file=args.json,
-            threshold=args.threshold,
-            every=args.every,
-            batch_size=args.batch_size,
-        )
+        run_demo(**vars(args))
 
 
 if __name__ == "__main__":

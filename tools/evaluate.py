@@ -16,12 +16,14 @@ def build_parser():
     parser = tool_parser(__doc__)
     parser.add_argument("--ground-truth", required=True, metavar="CSV", help="table of the annotated boxes")
     parser.add_argument("--detections", required=True, metavar="CSV", help="table of the scored boxes")
-    parser.add_argument("--preset", choices=PRESETS, default="voc", help="protocol (voc)")
+    parser.add_argument("--preset", dest="preset_name", choices=PRESETS, default="voc", help="protocol (voc)")
     parser.add_argument("--frames", choices=FRAME_RULES, help="instead of the preset's own rule")
-    parser.add_argument("--iou", type=float, default=0.5, metavar="T", help="threshold (0.5)")
-    parser.add_argument("--classes", metavar="TXT", help="class names, one a line; line 1 is label 0")
+    parser.add_argument("--iou", dest="iou_threshold", type=float, default=0.5, metavar="T", help="threshold (0.5)")
+    parser.add_argument(
+        "--classes", dest="classes_file", metavar="TXT", help="class names, one a line; line 1 is label 0"
+    )
     parser.add_argument("--coco", action="store_true", help="also COCO-style AP50, AP50:95, AR (slow)")
-    parser.add_argument("--json", metavar="FILE", help="results to write")
+    parser.add_argument("--json", dest="json_file", metavar="FILE", help="results to write")
     return parser
 
 
@@ -30,16 +32,7 @@ def main(arguments=None) -> None:
     with running_tool():
         from detect.tasks.evaluate import evaluate
 
-        evaluate(
-            args.ground_truth,
-            args.detections,
-            preset_name=args.preset,
-            frames=args.frames,
-            iou_threshold=args.iou,
-            classes_file=args.classes,
-            coco=args.coco,
-            json_file=args.json,
-        )
+        evaluate(**vars(args))
 
 
 if __name__ == "__main__":

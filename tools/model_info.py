@@ -14,7 +14,7 @@ from detect.utils.cli import WEIGHTS, running_tool, tool_parser
 def build_parser():
     parser = tool_parser(__doc__)
     parser.add_argument("weights", metavar="WEIGHTS", help=WEIGHTS)
-    parser.add_argument("--json", metavar="FILE", help="facts to write")
+    parser.add_argument("--json", dest="json_file", metavar="FILE", help="facts to write")
     return parser
 
 
@@ -23,7 +23,7 @@ def main(arguments=None) -> None:
     with running_tool():
         from detect.tasks.model_info import run_model_info
 
-        run_model_info(args.weights, json_file=args.json)
+        run_model_info(**vars(args))
 
 
 if __name__ == "__main__":

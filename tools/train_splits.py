@@ -23,7 +23,7 @@ def main(arguments=None) -> None:
     with running_tool():
         from detect.tasks.splits import split_table, train_splits
 
-        print(split_table(train_splits(args.config_file, args.opts, num_gpus=args.num_gpus)))
+        print(split_table(train_splits(**vars(args))))
 
 
 if __name__ == "__main__":

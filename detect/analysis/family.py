@@ -59,9 +59,10 @@ TABLE = (
 
 def run_analysis(
     networks: Sequence[str],
-    size: tuple[int, int, int] = PAPER_SIZE,
+    size: Sequence[int] = PAPER_SIZE,
     *,
-    device: str | None = None,
+    latency: bool = False,
+    device: str = "cpu",
     repeat: int = 5,
     csv: str | None = None,
     markdown: str | None = None,
@@ -69,18 +70,17 @@ def run_analysis(
     results_file: str | None = None,
     **options: Any,
 ) -> None:
-    """See the docstring of tools/analyze_model.py; device: where to measure latency, None nowhere; options: of
-    `backbones.build`. UserError for bad input.
-    """
+    """See the docstring of tools/analyze_model.py; options: of `backbones.build`. UserError for bad input."""
     names = check_networks(networks)
     results = read_results(results_file) if results_file else {}
     if plot and not any(HEAVY.fullmatch(name) for name in names):
         raise UserError("--plot draws bottom_heavy_* and top_heavy_* networks; none of these was asked for")
     if plot:
         new_figure(1, 1)  # no matplotlib: say so before the work
-    rows = analyze(names, size, device=device, repeat=repeat, **options)
+    size = tuple(size)
+    rows = analyze(names, size, device=device if latency else None, repeat=repeat, **options)
     print(f"one clip of {size[0]} x {size[1]} x {size[2]}, {options.get('num_classes', 400)} classes, float32")
-    if device:
+    if latency:
         print(f"latency: median of {repeat} on {describe_device(device)}")
     print(format_table(rows, "simple"))
     if csv:

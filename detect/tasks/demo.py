@@ -23,7 +23,7 @@ def run_demo(
     video: str,
     *,
     config_file: str = "",
-    overrides: Sequence[Any] = (),
+    opts: Sequence[Any] = (),
     output: str | None = None,
     json_file: str | None = None,
     threshold: float = 0.4,
@@ -35,10 +35,10 @@ def run_demo(
         raise UserError("nothing to write: give --output VIDEO, --json FILE or both")
     if every < 1 or batch_size < 1:
         raise UserError(f"--every {every} --batch-size {batch_size}: both must be at least 1")
-    for key in overrides[0::2]:
+    for key in opts[0::2]:
         if not str(key).startswith(READ_SECTIONS):
             raise UserError(f"{key}: tools/demo.py does not read it; it reads {'*, '.join(READ_SECTIONS)}*")
-    detector = ActionDetector.load(weights, config_file=config_file, overrides=overrides)
+    detector = ActionDetector.load(weights, config_file=config_file, overrides=opts)
     fps, about = container_facts(video)
     frames = tqdm(iter_frames(video, threads=0), Path(video).name, about, unit="frame")
     results = detector.detect_with_frames(frames, every=every, batch_size=batch_size, threshold=threshold, fps=fps)

@@ -90,6 +90,11 @@ class InceptionBlock(nn.Module):
         return torch.cat([self.branch_0(x), self.branch_1(x), self.branch_2(x), self.branch_3(x)], 1)
 
 
+class InputSizeError(ValueError):
+    """A clip that is too short or too small for a network; the message says what is needed."""
+
+
+
 class Stages(nn.Sequential):
     """A run of stages, the whole network without its head or a part of it.
 
@@ -124,13 +129,13 @@ class Stages(nn.Sequential):
         return found
 
     def _check_size(self, x: Tensor, count: int) -> None:
-        """ValueError if x is too small for one of the first `count` stages."""
+        """InputSizeError if x is too small for one of the first `count` stages."""
         size = tuple(x.shape[2:])
         for name, stage in islice(self.named_children(), count):
             size = output_size(stage, size)
             if min(size) < 1:
                 given, least = (" x ".join(map(str, values)) for values in (x.shape[2:], self.least_input()))
-                raise ValueError(
+                raise InputSizeError(
                     f"an input of {given} (time x height x width) is too small for {name}; the least input of these "
                     f"stages is {least}"
                 )

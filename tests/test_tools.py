@@ -183,6 +183,7 @@ def test_detectron2s_trunk_and_rpn_by_config(run, tmp_path):
     (["--config-file", "absent.yaml"], "absent.yaml"),
     (["MODEL.CONTEXT.NAME", "s4d"], "unknown network 's4d'"),
     (["MODEL.CONTEXT.TAP", "mixed_6a"], "unknown endpoint 'mixed_6a'"),
+    (["MODEL.CONTEXT.NAME", "torchvision_s3d"], "too small for maxpool_5a_2x2; the least input of these stages is"),
     (["OUTPUT_DIR", "/proc/none"], "/proc/none: this folder cannot be made"),
 ])  # fmt: skip
 def test_bad_input_gives_one_message(run, tmp_path, arguments, message):

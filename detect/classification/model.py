@@ -68,11 +68,12 @@ def build_classifier(cfg: CfgNode, classes: Sequence[str], *, initial_weights: b
     network = build_network(options, num_classes=len(classes), in_channels=channels, dropout=head.DROPOUT)
     network.preprocessing = Preprocessing(*map(tuple, pixel_scale(cfg)), "RGB" if channels == 3 else "XY")
     if initial_weights and options.WEIGHTS:
-        load_start_weights(network, options.WEIGHTS, classes)
+        load_start_weights(network, options.WEIGHTS, classes)  # may change the normalisation
     apply_norm(network, options)
     if not 0 <= head.LABEL_SMOOTHING < 1:
         raise UserError(f"MODEL.CLASSIFIER.LABEL_SMOOTHING is {head.LABEL_SMOOTHING}; it must be at least 0, below 1")
-    model = ActionClassifier(network, *pixel_scale(cfg), head.LABEL_SMOOTHING)
+    wanted = network.preprocessing
+    model = ActionClassifier(network, wanted.mean, wanted.std, head.LABEL_SMOOTHING)
     return model.to(cfg.MODEL.DEVICE)
 
 
@@ -89,9 +90,11 @@ def pixel_scale(cfg: CfgNode) -> tuple[list[float], list[float]]:
 def load_start_weights(network: InceptionNet, path: str, classes: Sequence[str]) -> None:
     """Start from a checkpoint of the same network; its head too, where it has these classes in this order.
 
-    CheckpointError if it is of another network, or of one of another normalisation.
+    The input is normalised as the weights want it, unless the config says otherwise than its default: CheckpointError
+    then, as for another network.
     """
-    data = load_context_weights(network, path)
+    default = Preprocessing.default(network.in_channels)
+    data = load_context_weights(network, path, adopt=network.preprocessing == default)
     theirs = data.get("tag", {}).get("classes")
     head = {name: value for name, value in data["model"].items() if name.startswith("logits.")}
     own = network.state_dict()

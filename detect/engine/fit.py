@@ -17,9 +17,10 @@ from detect.utils.comm import get_rank, get_world_size, is_main_process, wrap_mo
 from detect.utils.errors import UserError
 
 
-def can_resume(cfg: CfgNode, asked: bool) -> bool:
-    """Whether --resume was given and there is a checkpoint to go on from."""
-    return asked and (Path(cfg.OUTPUT_DIR) / "last_checkpoint").exists()
+def last_checkpoint(cfg: CfgNode) -> str | None:
+    """The checkpoint in OUTPUT_DIR that --resume goes on from, if there is one."""
+    name = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
+    return str(name.with_name(name.read_text().strip())) if name.exists() else None
 
 
 def fit(
@@ -28,7 +29,7 @@ def fit(
     batches: Callable[[int], Iterable[list[dict]]],
     evaluate: Callable[[], dict[str, Any]] | None,
     *,
-    resume: bool,
+    resumed: dict[str, Any] | None = None,
     saved: nn.Module | None = None,
     tag: dict[str, Any] | None = None,
     entries: dict[str, Any] | None = None,
@@ -37,9 +38,10 @@ def fit(
 ) -> dict[str, Any]:
     """Train to SOLVER.MAX_ITER; returns the last evaluation's results.
 
-    model: has its starting weights, which `resume` replaces by those of OUTPUT_DIR/last_checkpoint. batches: from the
-    first iteration to the batches from there on. saved: whose state dict a checkpoint holds as "model", by default
-    the model. tag, entries, checkpointables: see `ActionCheckpointer`. after_step: called after each optimiser step.
+    model: has its starting weights, or those of `resumed`, the contents of the checkpoint to go on from, replace them.
+    batches: from the first iteration to the batches from there on. saved: whose state dict a checkpoint holds as
+    "model", by default the model. tag, entries, checkpointables: see `ActionCheckpointer`. after_step: called after
+    each optimiser step.
     """
     cfg = scale_learning_rate(cfg)
     optimizer = build_optimizer(cfg, model)
@@ -49,7 +51,7 @@ def fit(
     saved = model if saved is None else saved
     checkpointables.update(optimizer=optimizer, schedule=schedule)
     checkpointer = ActionCheckpointer(saved, cfg.OUTPUT_DIR, tag=tag, entries=entries, **checkpointables)
-    loaded = checkpointer.load(checkpointer.get_checkpoint_file(), complete=True) if resume else {}
+    loaded = checkpointer.load(last_checkpoint(cfg), complete=True, contents=resumed) if resumed else {}
     start = loaded.get("iteration", -1) + 1
     options = TrainerOptions(
         cfg.SOLVER.MAX_ITER,

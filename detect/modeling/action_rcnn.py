@@ -60,6 +60,10 @@ class ActionRCNN(nn.Module):
             ("context_pixel_std", context_pixel_std, (3,)),
         ):
             self.register_buffer(name, torch.tensor(values).reshape(shape), persistent=False)
+        self._preprocessing = {
+            "keyframe": {"mean": list(pixel_mean), "std": list(pixel_std), "channel_order": input_format},
+            "context": {"mean": list(context_pixel_mean), "std": list(context_pixel_std), "channel_order": "RGB"},
+        }
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
@@ -68,7 +72,7 @@ class ActionRCNN(nn.Module):
                 f"MODEL.BACKBONE.WEIGHTS is for build_keyframe_resnet; {cfg.MODEL.BACKBONE.NAME} takes weights with "
                 "the whole model's, through MODEL.WEIGHTS and tools/d2_train_net.py"
             )
-        context, tail = build_context_network(cfg)
+        context, tail, context_input = build_context_network(cfg)
         backbone = registered(BACKBONE_REGISTRY, cfg.MODEL.BACKBONE.NAME)(cfg, ShapeSpec(channels=3))
         build_rpn = registered(PROPOSAL_GENERATOR_REGISTRY, cfg.MODEL.PROPOSAL_GENERATOR.NAME)
         rpn = build_rpn(cfg, backbone.output_shape())
@@ -82,20 +86,14 @@ class ActionRCNN(nn.Module):
             "roi_heads": head(cfg, context.feature_info[cfg.MODEL.CONTEXT.TAP], tail),
             "pixel_mean": tuple(cfg.MODEL.PIXEL_MEAN),
             "pixel_std": tuple(cfg.MODEL.PIXEL_STD),
-            "context_pixel_mean": tuple(cfg.MODEL.CONTEXT.PIXEL_MEAN),
-            "context_pixel_std": tuple(cfg.MODEL.CONTEXT.PIXEL_STD),
+            "context_pixel_mean": context_input.mean,
+            "context_pixel_std": context_input.std,
             "input_format": cfg.INPUT.FORMAT,
         }
 
     def preprocessing(self) -> dict[str, dict]:
         """The input of both branches, as a checkpoint notes it: (pixel - mean) / std, pixel 0..255."""
-        return {
-            branch: {"mean": mean.flatten().tolist(), "std": std.flatten().tolist(), "channel_order": order}
-            for branch, mean, std, order in (
-                ("keyframe", self.pixel_mean, self.pixel_std, "RGB" if self.channel_order[0] == 0 else "BGR"),
-                ("context", self.context_pixel_mean, self.context_pixel_std, "RGB"),
-            )
-        }
+        return self._preprocessing
 
     @property
     def device(self) -> torch.device:

@@ -11,15 +11,17 @@ from detect.modeling.sync_batch_norm import sync_batch_norm
 from detect.utils.errors import UserError
 
 
-def build_context_network(cfg: CfgNode) -> tuple[Stages, Stages]:
-    """The stages up to `MODEL.CONTEXT.TAP` (run once a clip) and those after it (run once a region)."""
+def build_context_network(cfg: CfgNode) -> tuple[Stages, Stages, Preprocessing]:
+    """The stages up to `MODEL.CONTEXT.TAP` (run once a clip), those after it (run once a region), and the input of the
+    first ones: as the config says or, where it has the default, as MODEL.CONTEXT.WEIGHTS want it.
+    """
     options = cfg.MODEL.CONTEXT
     net = build_network(options, num_classes=1)
     net.preprocessing = Preprocessing(tuple(options.PIXEL_MEAN), tuple(options.PIXEL_STD))
     if options.WEIGHTS:
-        load_context_weights(net, options.WEIGHTS)
+        load_context_weights(net, options.WEIGHTS, adopt=net.preprocessing == Preprocessing())
     apply_norm(net, options)
-    return _split(net, options, "TAP")
+    return *_split(net, options, "TAP"), net.preprocessing
 
 
 def build_network(options: CfgNode, **arguments) -> InceptionNet:

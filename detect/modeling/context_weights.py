@@ -15,15 +15,18 @@ from detect.utils.download import torchvision_weights
 logger = logging.getLogger(__name__)
 
 
-def load_context_weights(net: InceptionNet, path: str) -> dict[str, Any]:
+def load_context_weights(net: InceptionNet, path: str, *, adopt: bool = False) -> dict[str, Any]:
     """Load all of a classifier's checkpoint but its logits; returns what the file holds.
 
-    `net.preprocessing` says what the network will be fed. For other input channels (flow from RGB) the first
-    convolution's weights are their mean over the input channels. CheckpointError, with `net` untouched and the config
-    lines to set, where the file is of another network, or of one of another normalisation.
+    `net.preprocessing` says what the network will be fed; with `adopt` it becomes what the weights want. For other
+    input channels (flow from RGB) the first convolution's weights are their mean over the input channels.
+    CheckpointError, with `net` untouched and the config lines to set, where the file is of another network, or of one
+    of another normalisation.
     """
     data = read_network(path, net.spec)
     if "network" in data and "preprocessing" in data:
+        if adopt and data["network"]["in_channels"] == net.in_channels == 3:
+            net.preprocessing = Preprocessing.from_dict(data["preprocessing"])
         check_network(net, data, path)
     state = {key: value for key, value in data["model"].items() if not key.startswith("logits.")}
     first = state.get("stages.conv2d_1a_7x7.spatial.conv.weight")

@@ -77,6 +77,9 @@ class ClassificationTask(Task):
     def facts(self, model: ActionClassifier) -> dict[str, Any]:
         return network_facts(model.network)
 
+    def normalisation(self, entries: dict[str, Any]) -> dict[str, Any] | None:
+        return entries.get("preprocessing")
+
     def read(self, path: str) -> dict[str, Any]:
         return read_network(path)
 

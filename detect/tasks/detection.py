@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,6 +24,7 @@ from detect.evaluation import FrameAPEvaluator, preset
 from detect.evaluation.report import summary_line
 from detect.modeling import build_model
 from detect.tasks.runner import Task
+from detect.utils.checkpoint_files import CheckpointError
 from detect.utils.comm import barrier, get_rank, get_world_size, is_main_process
 from detect.utils.errors import UserError
 from detect.visualization.pictures import PictureDrawer
@@ -69,6 +71,18 @@ class DetectionTask(Task):
 
     def facts(self, model: nn.Module) -> dict[str, Any]:
         return {"preprocessing": model.preprocessing()} if hasattr(model, "preprocessing") else {}
+
+    def normalisation(self, entries: dict[str, Any]) -> dict[str, Any] | None:
+        return entries.get("preprocessing", {}).get("context")
+
+    def check_weights(self, model: nn.Module, entries: dict[str, Any], path: str) -> None:
+        found, own = entries.get("preprocessing"), self.facts(model).get("preprocessing")
+        for branch, key in (("keyframe", "MODEL"), ("context", "MODEL.CONTEXT")) if found and own else ():
+            for name in ("mean", "std"):
+                theirs, ours = found[branch][name], own[branch][name]
+                if not np.allclose(theirs, ours, rtol=1e-5):
+                    wanted = f'{key}.PIXEL_{name.upper()} "{theirs}"'
+                    raise CheckpointError(f"{path}: was trained with another normalisation than {ours}; set {wanted}")
 
     def training_batches(self, cfg: CfgNode, dataset: KeyframeDataset, seed: int, start_iter: int = 0):
         return training_stream(cfg, dataset, KeyframeMapper.from_config(cfg, is_train=True), seed, start_iter)

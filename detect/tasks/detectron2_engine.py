@@ -1,6 +1,7 @@
 """The detector on Detectron2's own engine: what `tools/d2_train_net.py` runs. Needs Detectron2 installed."""
 
 import argparse
+import os
 import weakref
 
 from detect.utils.errors import MissingExtraError
@@ -25,8 +26,9 @@ from detect.engine.checkpoint import load_cfg_and_checkpoint
 from detect.engine.solver import build_lr_scheduler, build_optimizer, clip_before_step, clip_norm
 from detect.evaluation.report import summary_line
 from detect.tasks.detection import DETECTION, build_evaluators, evaluation_batches
-from detect.tasks.runner import checkpoint_entries, load_evaluated
+from detect.tasks.runner import checkpoint_entries, load_evaluated, settled
 from detect.utils.errors import explain_errors
+from detect.utils.files import write_text
 
 __all__ = ["launch", "run"]
 UNREAD = ("SOLVER.ACCUMULATE", "SOLVER.EMA_DECAY")
@@ -61,8 +63,11 @@ class Trainer(DefaultTrainer):
     def build_hooks(self):
         """As Detectron2's, over a checkpointer whose files hold what ours do."""
         model, data = self.checkpointer.model, training_set(self.cfg)
-        entries = checkpoint_entries(DETECTION, self.cfg, model, data, max(self.cfg.SEED, 0))
-        entries["tag"] = DETECTION.tag(self.cfg, data.classes)
+        cfg = settled(DETECTION, self.cfg, DETECTION.facts(model))
+        if comm.is_main_process():
+            write_text(os.path.join(cfg.OUTPUT_DIR, "config.yaml"), cfg.dump())
+        entries = checkpoint_entries(DETECTION, cfg, model, data, max(cfg.SEED, 0))
+        entries["tag"] = DETECTION.tag(cfg, data.classes)
         self.checkpointer = CompleteCheckpointer(model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self))
         self.checkpointer.entries = entries
         return super().build_hooks()

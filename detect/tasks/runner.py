@@ -5,20 +5,23 @@ What differs between them is a `Task`; `detect.tasks.detection` and `detect.task
 
 import logging
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from backbones import Preprocessing
 from detect.config import check_read
 from detect.d2 import CfgNode
 from detect.data.catalog import set_datasets_root
 from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint
-from detect.engine.fit import can_resume, fit, share_buffers
+from detect.engine.fit import fit, last_checkpoint, share_buffers
 from detect.engine.setup import default_setup, with_seed
 from detect.utils.checkpoint_files import read_checkpoint
 from detect.utils.comm import barrier, is_main_process
 from detect.utils.errors import UserError, explain_errors
+from detect.utils.files import write_text
 from detect.utils.provenance import code_version
 
 logger = logging.getLogger(__name__)
@@ -57,6 +60,10 @@ class Task:
     def read(self, path: str) -> dict[str, Any]:
         """The contents of a checkpoint, at a path or an address."""
         return read_checkpoint(path)
+
+    def normalisation(self, entries: dict[str, Any]) -> dict[str, Any] | None:
+        """{"mean", "std"} of the context network's input, in `facts` or a checkpoint; None where they do not say."""
+        raise NotImplementedError
 
     def check_weights(self, model: nn.Module, entries: dict[str, Any], path: str) -> None:
         """CheckpointError if what a checkpoint holds beside its arrays does not fit the model."""
@@ -112,10 +119,16 @@ def train(
     classes = dataset.classes
     for name in cfg.DATASETS.TEST:  # a wrong name or label map is found now, not after days
         task.load_set(name, cfg, classes)
-    resume = can_resume(cfg, resume)
-    model = task.build(cfg, classes, initial_weights=not resume)
+    last = last_checkpoint(cfg) if resume else None
+    resumed = read_checkpoint(last) if last else None
+    if resumed:
+        cfg = settled(task, cfg, resumed)
+    model = task.build(cfg, classes, initial_weights=not resumed)
     logger.info("%s with %.2f M parameters", type(model).__name__, sum(p.numel() for p in model.parameters()) / 1e6)
-    if not resume:
+    cfg = settled(task, cfg, task.facts(model))
+    if is_main_process():
+        write_text(Path(cfg.OUTPUT_DIR) / "config.yaml", with_seed(cfg, seed).dump())
+    if not resumed:
         load_weights(task, cfg, model, classes, contents)
     evaluated, options = model, {}
     if cfg.SOLVER.EMA_DECAY:
@@ -127,12 +140,32 @@ def train(
         model,
         lambda start: task.training_batches(cfg, dataset, seed, start),
         (lambda: evaluate_all(task, cfg, evaluated, classes, seed)) if cfg.DATASETS.TEST else None,
-        resume=resume,
+        resumed=resumed,
         saved=task.saved(evaluated),
         tag=task.tag(cfg, classes),
         entries=checkpoint_entries(task, cfg, model, dataset, seed),
         **options,
     )
+
+
+def settled(task: Task, cfg: CfgNode, entries: dict[str, Any]) -> CfgNode:
+    """The config with the normalisation that MODEL.CONTEXT.WEIGHTS decided, where the config had the default.
+
+    entries: `task.facts` of the model, or a checkpoint of this run.
+    """
+    found, default = task.normalisation(entries), Preprocessing()
+    given = (tuple(cfg.MODEL.CONTEXT.PIXEL_MEAN), tuple(cfg.MODEL.CONTEXT.PIXEL_STD))
+    if not found or len(found["mean"]) != 3 or given != (default.mean, default.std):
+        return cfg
+    if given == (tuple(found["mean"]), tuple(found["std"])):
+        return cfg
+    logger.info("MODEL.CONTEXT: normalised as the weights want it: mean %s, deviation %s", found["mean"], found["std"])
+    cfg = cfg.clone()
+    cfg.defrost()
+    options = cfg.MODEL.CONTEXT
+    options.PIXEL_MEAN, options.PIXEL_STD = list(found["mean"]), list(found["std"])
+    cfg.freeze()
+    return cfg
 
 
 def checkpoint_entries(task: Task, cfg: CfgNode, model: nn.Module, dataset: Any, seed: int) -> dict[str, Any]:

@@ -20,13 +20,16 @@ class MissingExtraError(UserError, ImportError):
 
 @contextmanager
 def explain_errors() -> Iterator[None]:
-    """Turn a `UserError` into `error: <message>` on stderr and exit status 2.
+    """Turn a `UserError`, or an error that `backbones` defines, into `error: <message>` on stderr and exit status 2.
 
+    (`backbones` stands alone: its InputSizeError and WeightsError are the user's too, and no UserError.)
     DETECT_TRACEBACK=1 in the environment shows the whole traceback.
     """
     try:
         yield
-    except UserError as error:
+    except ValueError as error:
+        if not (isinstance(error, UserError) or type(error).__module__.startswith("backbones.")):
+            raise
         if os.environ.get("DETECT_TRACEBACK", "") not in ("", "0"):
             raise
         print(f"error: {error}", file=sys.stderr)

@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import io
 import pickle
+import shutil
 import threading
 
 import numpy as np
@@ -13,13 +14,16 @@ import torchvision
 
 import backbones
 from detect import VideoClassifier
+from detect.config import load_cfg
+from detect.data import synthetic
 from detect.modeling import build_model
 from detect.modeling.context import build_context_network
 from detect.modeling.context_weights import read_network
 from detect.utils import download
 from detect.utils.checkpoint_files import CheckpointError, read_arrays, read_checkpoint
 from detect.utils.download import DownloadError, local_file, torchvision_weights
-from tests.tiny import tiny_cfg
+from tests.running import run_tool
+from tests.tiny import OVERRIDES, tiny_cfg
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
 
@@ -173,6 +177,33 @@ def test_the_context_network_starts_from_torchvisions_weights_by_name(published)
         tiny_cfg("MODEL.CONTEXT.WIDTH", 1.0, "MODEL.CONTEXT.OVERRIDES", {}, "MODEL.CONTEXT.WEIGHTS", address, *lines)
     )[0]
     assert torch.equal(net.conv2d_1a_7x7.spatial.conv.weight, s3d.state_dict()["features.0.0.0.weight"])
+
+
+def test_a_detector_trains_from_published_weights_in_one_command(published, tmp_path):
+    """Two keys name the network and its weights; their normalisation comes along, into the config and the checkpoint,
+    and into a run that is resumed, when the weights are not read again.
+    """
+    synthetic.write_dataset(tmp_path / "synthetic" / f"v{synthetic.VERSION}", num_train=1, num_test=1)
+    words = [
+        *OVERRIDES, "MODEL.ROI_HEADS.NUM_CLASSES", 6, "INPUT.SIZE", (36, 48), "SOLVER.MAX_ITER", 2,
+        "DATASETS.TRAIN", ("synthetic_train",), "DATALOADER.NUM_WORKERS", 0, "SOLVER.IMS_PER_BATCH", 1,
+        "SOLVER.CHECKPOINT_PERIOD", 1, "MODEL.CONTEXT.WIDTH", 1.0, "OUTPUT_DIR", tmp_path / "run",
+        "MODEL.CONTEXT.NAME", "torchvision_s3d", "MODEL.CONTEXT.WEIGHTS", "torchvision://S3D_Weights.KINETICS400_V1",
+    ]  # fmt: skip
+    done = run_tool("train_net", *words, DETECT_DATASETS=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    data = read_checkpoint(tmp_path / "run" / "model_final.pth")
+    expected = [255 * v for v in (0.43216, 0.394666, 0.37645)]  # torchvision's transforms, of 0..1 values
+    assert data["preprocessing"]["context"]["mean"] == pytest.approx(expected, rel=1e-5)
+    assert load_cfg(tmp_path / "run" / "config.yaml").MODEL.CONTEXT.PIXEL_MEAN == pytest.approx(expected, rel=1e-5)
+    assert data["config"] == (tmp_path / "run" / "config.yaml").read_text()
+    (tmp_path / "run" / "last_checkpoint").write_text("model_0000000.pth")
+    shutil.rmtree(tmp_path / "cache")  # not needed again
+    done = run_tool("train_net", "--resume", *words, DETECT_DATASETS=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    again = read_checkpoint(tmp_path / "run" / "model_final.pth")
+    assert again["preprocessing"] == data["preprocessing"] and again["config"] == data["config"]
+    assert all(torch.equal(again["model"][key], data["model"][key]) for key in data["model"])
 
 
 def test_a_classifier_of_torchvisions_weights_has_its_scores(published, tmp_path):

@@ -18,7 +18,7 @@ class VideoItem:
 
 @dataclass(frozen=True)
 class VideoSet:
-    """A split of a dataset, in the order of its list.
+    """The train or test videos of a dataset, in the order of its list.
 
     `modality` is "rgb" or "flow"; `missing` names the videos that are listed but cannot be used, for want of the
     media or of a label, and are not in `items`; `notes` say what a reader left out or took for something else;

@@ -74,7 +74,7 @@ def _describe(name: str, classes: Sequence[str] | None) -> None:
     metadata.set(evaluator_type="action", **({"thing_classes": list(classes)} if classes else {}))
 
 
-def register_ucf24(name: str, root: str | Path | None, split: str) -> None:
+def register_ucf24(name: str, root: str | Path | None, subset: str) -> None:
     """A set in the layout of UCF101-24, see `detect.data.ucf24`. `root` None: `ucf24/` below the datasets'
     folder.
 
@@ -82,9 +82,9 @@ def register_ucf24(name: str, root: str | Path | None, split: str) -> None:
     """
 
     def load() -> ActionDataset:
-        return ucf24.load_ucf24(root or datasets_root() / "ucf24", split, name=name)
+        return ucf24.load_ucf24(root or datasets_root() / "ucf24", subset, name=name)
 
-    register_action_dataset(name, load, _FRAMES[split], ucf24.CLASSES if root is None else None)
+    register_action_dataset(name, load, _FRAMES[subset], ucf24.CLASSES if root is None else None)
 
 
 def register_jhmdb(name: str, root: str | Path | None, split: int, subset: str, source: str = "auto") -> None:
@@ -96,13 +96,13 @@ def register_jhmdb(name: str, root: str | Path | None, split: int, subset: str, 
     register_action_dataset(name, load, _FRAMES[subset], jhmdb.CLASSES)
 
 
-def register_synthetic(name: str, split: str) -> None:
+def register_synthetic(name: str, subset: str) -> None:
     """The built-in set, see `detect.data.synthetic`, in `synthetic/` below the datasets' folder; drawn on first use."""
 
     def load() -> ActionDataset:
-        return synthetic.load_synthetic(datasets_root() / "synthetic", split, name)
+        return synthetic.load_synthetic(datasets_root() / "synthetic", subset, name)
 
-    register_action_dataset(name, load, _FRAMES[split], tuple(synthetic.CLASSES))
+    register_action_dataset(name, load, _FRAMES[subset], tuple(synthetic.CLASSES))
 
 
 _FRAMES = {"train": "annotated", "test": "all"}

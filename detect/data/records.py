@@ -54,8 +54,8 @@ class VideoRecord:
 
 @dataclass(frozen=True, eq=False)
 class ActionDataset:
-    """A split of a dataset. `annotation_hash` is the sha256 of what it was read from; `notes` say what was
-    left out.
+    """The train or test videos of a dataset. `annotation_hash` is the sha256 of what it was read from; `notes` say what
+    was left out.
     """
 
     name: str

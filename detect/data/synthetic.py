@@ -200,19 +200,20 @@ def draw_video(
 
 def write_dataset(root: Path, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0) -> None:
     """Draw the set into `root`: videos/<Class>/<video>.avi and splitfiles/ with the lists, classes and pyannot.pkl."""
-    jobs = [(root, split, index, seed) for split, n in (("train", num_train), ("test", num_test)) for index in range(n)]
+    sizes = {"train": num_train, "test": num_test}
+    jobs = [(root, subset, index, seed) for subset, count in sizes.items() for index in range(count)]
     lists: dict[str, list[str]] = {"train": [], "test": []}
     annotations = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # not processes: a fork of a process with threads may hang
         drawn = tqdm(pool.map(_write_one, jobs), "drawing the synthetic set", len(jobs), unit="video")
-        for (_, split, _, _), (name, annotation) in zip(jobs, drawn, strict=True):
+        for (_, subset, _, _), (name, annotation) in zip(jobs, drawn, strict=True):
             annotations[name] = annotation
-            lists[split].append(name)
+            lists[subset].append(name)
     folder = root / "splitfiles"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "classes.txt").write_text("\n".join(CLASSES) + "\n")
-    for split, listed in lists.items():
-        (folder / f"{split}list01.txt").write_text("\n".join(listed) + "\n")
+    for subset, listed in lists.items():
+        (folder / f"{subset}list01.txt").write_text("\n".join(listed) + "\n")
     temporary = folder / "pyannot.pkl.tmp"
     temporary.write_bytes(pickle.dumps(annotations, protocol=3))
     temporary.replace(folder / "pyannot.pkl")  # last and whole: its presence says that the set is complete
@@ -220,11 +221,11 @@ def write_dataset(root: Path, num_train: int = NUM_TRAIN, num_test: int = NUM_TE
 
 def _write_one(job: tuple[Path, str, int, int]) -> tuple[str, dict]:
     """Draw one video; returns its name and its entry in pyannot.pkl. Depends on the job alone."""
-    root, split, index, seed = job
-    rng = np.random.default_rng([seed, split == "test", index])
+    root, subset, index, seed = job
+    rng = np.random.default_rng([seed, subset == "test", index])
     label = index % len(CLASSES)
     name = list(CLASSES)[label]
-    name = f"{name}/v_{name}_{split}_{index:04d}"
+    name = f"{name}/v_{name}_{subset}_{index:04d}"
     actors = make_actors(rng, label)
     frames, boxes = draw_video(rng, actors)
     save_video(root / "videos" / f"{name}.avi", frames)  # Motion JPEG: every OpenCV build writes and reads it
@@ -232,9 +233,9 @@ def _write_one(job: tuple[Path, str, int, int]) -> tuple[str, dict]:
     return name, {"annotations": tubes, "numf": np.uint8(DETECTION.num_frames), "label": label, "size": DETECTION.size}
 
 
-def load_synthetic(root: str | Path, split: str, name: str) -> ActionDataset:
-    """The "train" or "test" split of the set in `root`/v<VERSION>, drawn first where it is not there."""
+def load_synthetic(root: str | Path, subset: str, name: str) -> ActionDataset:
+    """The "train" or "test" videos of the set in `root`/v<VERSION>, drawn first where it is not there."""
     root = Path(root) / f"v{VERSION}"
     if not (root / "splitfiles" / "pyannot.pkl").exists():
         write_dataset(root)
-    return load_ucf24(root, split, name=name)
+    return load_ucf24(root, subset, name=name)

@@ -42,27 +42,27 @@ HOW_TO_GET = (
 
 
 def load_ucf24(
-    root: str | Path, split: str, *, media_root: str | Path | None = None, name: str | None = None
+    root: str | Path, subset: str, *, media_root: str | Path | None = None, name: str | None = None
 ) -> ActionDataset:
-    """The "train" or "test" split below `root`; frames or videos are looked for below `media_root`, default
+    """The "train" or "test" videos below `root`; frames or videos are looked for below `media_root`, default
     `root`.
 
     UCF101v2-GT.pkl (the ACT detector's file) is read instead when pyannot.pkl is not there.
     Raises MissingDataError for a missing file, AnnotationError for one that contradicts itself.
     """
-    if split not in ("train", "test"):
-        raise UserError(f"split is {split!r}; legal values are 'train' and 'test'")
-    root, name = Path(root), name or f"ucf24_{split}"
+    if subset not in ("train", "test"):
+        raise UserError(f"subset is {subset!r}; legal values are 'train' and 'test'")
+    root, name = Path(root), name or f"ucf24_{subset}"
     media_root = Path(media_root or root)
     require([root], f"{name}: the folder of the dataset", HOW_TO_GET)
     folders = (root / "splitfiles", root)
     act_file = root / "UCF101v2-GT.pkl"
     pickles = [folder / "pyannot.pkl" for folder in folders]
     if act_file.exists() and not any(path.exists() for path in pickles):
-        return load_act_dataset(act_file, 0, split, media_root=media_root, media=MEDIA, name=name)
+        return load_act_dataset(act_file, 0, subset, media_root=media_root, media=MEDIA, name=name)
 
     pickle_path = require([*pickles, act_file], f"{name}: the annotation", HOW_TO_GET)
-    lists = [folder / f"{split}list01.txt" for folder in folders]
+    lists = [folder / f"{subset}list01.txt" for folder in folders]
     list_path = require(lists, f"{name}: the video list", HOW_TO_GET)
     classes = _class_names(folders)
     notes = Notes()

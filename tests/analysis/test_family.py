@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import backbones
+from detect.analysis import family_plot
 from detect.analysis.family import COLUMNS, PAPER, PAPER_SIZE, analyze, format_table, measure_in_process
 from detect.analysis.family_plot import check_networks, heavy_families, plot_family, read_results
 from detect.utils.files import write_csv
+from detect.utils.plots import save_figure
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -95,12 +97,32 @@ def test_measured_in_a_process_of_its_own():
 
 
 @pytest.mark.parametrize("results", [{}, {"top_heavy_s3d_10": 70.0, "top_heavy_s3d_2": 75.5, "i3d": 71.1}])
-def test_figure_4(rows, results, tmp_path):
+def test_figure_4(rows, results, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="plots need matplotlib")
+    figures = []
+    monkeypatch.setattr(
+        family_plot, "save_figure", lambda *arguments: (figures.append(arguments), save_figure(*arguments))
+    )
     measured = [row | {"latency_s": 0.1 * number} for number, row in enumerate(rows, 1)]
     plot_family(measured, tmp_path / "figure4.svg", results)
-    text = (tmp_path / "figure4.svg").read_text()
-    assert "<svg" in text and ("accuracy" in text or "path" in text)
+    by_name = {row["network"]: row for row in measured}
+    top = [by_name["top_heavy_s3d_2"], by_name["top_heavy_s3d_10"]]
+    ((figure, _),) = figures
+    for axes, key, unit in zip(figure.axes, ("multiply_adds", "latency_s"), (1e9, 1e-3), strict=True):
+        lines = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines}
+        costs = [row[key] / unit for row in top]
+        if results:  # K stands beside its point
+            assert lines.pop("top-heavy S3D") == (costs, [75.5, 70.0])
+            assert all(points == ([], []) for points in lines.values())
+            assert [(text.get_text(), text.xy) for text in axes.texts] == [
+                ("2", (costs[0], 75.5)),
+                ("10", (costs[1], 70.0)),
+            ]
+        else:
+            bottom = by_name["bottom_heavy_i3d_0"][key] / unit
+            assert lines == {"top-heavy S3D": ([2, 10], costs), "bottom-heavy I3D": ([0], [bottom])}
+        assert (axes.get_xlabel() == "K") == (not results)
+    assert "<svg" in (tmp_path / "figure4.svg").read_text()
     with pytest.raises(ValueError, match="no picture format 'xyz'.*png"):
         plot_family(rows, tmp_path / "figure4.xyz", results)
     assert [path.name for path in tmp_path.iterdir()] == ["figure4.svg"]

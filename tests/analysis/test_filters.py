@@ -8,9 +8,11 @@ import pytest
 import torch
 
 import backbones
+from detect.analysis import filters
 from detect.analysis.filters import COLUMNS, by_layer, filter_stats, plot_filters, run_filter_stats
 from detect.utils.checkpoint_files import CheckpointError
 from detect.utils.files import write_csv
+from detect.utils.plots import save_figure
 
 
 @pytest.fixture
@@ -110,8 +112,20 @@ def test_nothing_to_show_and_nothing_to_write(tmp_path):
         run_filter_stats(str(tmp_path / "flat.pth"))
 
 
-def test_many_layers_fill_several_lines(tmp_path):
+def test_many_layers_fill_several_lines(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="plots need matplotlib")
-    rows = filter_stats({f"{i}.weight": torch.randn(2, 2, 3, 1, 1) for i in range(8)})
+    figures = []
+    monkeypatch.setattr(
+        filters, "save_figure", lambda figure, path: (figures.append(figure), save_figure(figure, path))
+    )
+    state = {f"stages.{i}.weight": torch.randn(2, 2, 3, 1, 1) for i in range(8)}
+    rows = filter_stats(state)
     plot_filters(rows, tmp_path / "boxes.svg")
-    assert (tmp_path / "boxes.svg").stat().st_size > 10_000
+    assert "<svg" in (tmp_path / "boxes.svg").read_text()
+    panels = figures[0].axes
+    assert [axes.get_title() for axes in panels] == [f"{i}\n3x1x1" for i in range(8)]
+    assert len({round(axes.get_position().y0, 3) for axes in panels}) == 2  # six and two
+    for axes, weight in zip(panels, state.values(), strict=True):
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["-1", "0", "1"]
+        levels = {float(y) for line in axes.lines for y in line.get_ydata()}
+        assert {float(np.median(weight[:, :, t].double().numpy())) for t in range(3)} <= levels

@@ -66,12 +66,16 @@ def test_an_unknown_endpoint_is_refused(videos, model):
         pooled_endpoints(model, build_video_loader(videos, PLAN, 2), videos, ("mixed_9z",))
 
 
-def test_clusters_stay_together_and_the_seed_decides():
+def test_clusters_stay_together_and_a_seed_gives_the_same_points_again():
     pytest.importorskip("sklearn")
     rng = np.random.default_rng(0)
     centres = np.repeat(np.eye(2, 8) * 20, 10, axis=0)
-    points = embed(centres + rng.normal(size=(20, 8)), seed=1)
-    assert points.shape == (20, 2) and np.isfinite(points).all()
+    activations = centres + rng.normal(size=(20, 8))
+    points = embed(activations, seed=1)
+    assert points.shape == (20, 2)
+    np.testing.assert_array_equal(embed(activations, seed=1), points)
+    scales = 2.0 ** np.arange(-4, 4)  # of the channels: they do not count, and powers of two round alike
+    np.testing.assert_array_equal(embed(activations * scales, seed=1), points)
     distances = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(distances, np.inf)
     assert (distances.argmin(1) // 10 == np.arange(20) // 10).all()  # everyone's neighbour is of its own cluster

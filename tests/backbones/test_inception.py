@@ -1,5 +1,7 @@
 """The network family: shapes, counts and layer equality against torch's own 3D operators."""
 
+from itertools import product
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,8 @@ from backbones.padding import same
 
 
 def parameters(name: str, **overrides) -> int:
-    return sum(p.numel() for p in backbones.build(name, **overrides).parameters())
+    with torch.device("meta"):
+        return sum(p.numel() for p in backbones.build(name, **overrides).parameters())
 
 
 def test_i3d_has_the_parameters_of_the_public_graph():
@@ -42,32 +45,47 @@ def test_gates_add_a_square_matrix_and_a_bias_for_every_temporal_convolution():
     assert more == 64**2 + 128**2 + 32**2 + 32**2 + block
 
 
-@pytest.mark.parametrize("name", ["i3d", "i2d", "s3d", "s3dg", "fast_s3d", "top_heavy_i3d_5", "bottom_heavy_s3d_3"])
-def test_endpoints_have_the_channels_and_strides_that_feature_info_says(name):
-    net = backbones.build(name, width=0.25, num_classes=5).eval()
-    x = torch.randn(1, 3, 16, 64, 96)
-    found = net.endpoints(x)
-    assert tuple(found) == (*ENDPOINTS, "logits") and found["logits"].shape == (1, 5, 1, 1, 1)
-    for endpoint in ENDPOINTS:
-        value = found[endpoint]
-        info = net.stages.feature_info[endpoint]
-        t, s = info["stride"]
-        assert value.shape == (1, info["channels"], 16 // t, 64 // s, 96 // s), endpoint
-    assert torch.equal(found["logits"][:, :, 0, 0, 0], net(x))
+# Paper, figure 2: channels, and halvings in time and space since the clip; test_profile.py has the branches' widths.
+CHANNELS = (64, 64, 64, 192, 192, 256, 480, 480, 512, 512, 512, 528, 832, 832, 832, 1024)
+HALVINGS = ((1, 1), *[(1, 2)] * 3, *[(1, 3)] * 3, *[(2, 4)] * 6, *[(3, 5)] * 3)
 
 
-def test_mixed_4e_is_what_the_detector_expects():
-    info = backbones.build("s3dg").stages.feature_info["mixed_4e"]
-    assert info == {"channels": 528, "stride": (4, 16)}
+def test_endpoints_have_the_channels_and_strides_of_the_table():
+    for name in ("i3d", "i2d", "s3d", "s3dg", "fast_s3d", "top_heavy_i3d_5", "bottom_heavy_s3d_3"):
+        with torch.device("meta"):
+            whole = backbones.build(name).stages.feature_info
+        assert tuple(whole) == ENDPOINTS
+        assert tuple(info["channels"] for info in whole.values()) == CHANNELS
+        assert [info["stride"] for info in whole.values()] == [(2**t, 2**s) for t, s in HALVINGS]
+        net = backbones.build(name, width=0.25, num_classes=5).eval()
+        x = torch.randn(1, 3, 8, 32, 64)
+        with torch.no_grad():
+            found = net.endpoints(x)
+            assert tuple(found) == (*ENDPOINTS, "logits")
+            assert torch.equal(found["logits"][:, :, 0, 0, 0], net(x))
+        for endpoint, (t, s) in zip(ENDPOINTS, HALVINGS, strict=True):
+            channels = net.stages.feature_info[endpoint]["channels"]
+            assert found[endpoint].shape == (1, channels, 8 >> t, 32 >> s, 64 >> s), (name, endpoint)
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_trunk_then_tail_is_the_network(endpoint):
+def test_quarter_width_by_hand():
+    # mixed_3b: 64 + 128 + 32 + 32 channels become 16 + 32 + 8 + 8; 4b: 192 + 208 + 48 + 64 become 48 + 48 (of 52, which
+    # is half way to 56, to an even multiple of 8) + 16 (of 12) + 16
+    info = backbones.build("s3dg", width=0.25).stages.feature_info
+    assert [info[name]["channels"] for name in ("conv2d_1a_7x7", "mixed_3b", "mixed_4b")] == [16, 64, 128]
+    assert [scale_channels(c, 0.25) for c in (16, 64, 480)] == [8, 16, 120]
+    assert all(scale_channels(c, 1.0) == c for c in (16, 24, 48, 112, 208, 384))
+
+
+def test_trunk_then_tail_is_the_network():
     net = backbones.build("s3dg", width=0.125, temporal_bn=True).eval()
     x = torch.randn(1, 3, 9, 40, 33)
-    trunk, tail = net.split(endpoint)
     with torch.no_grad():
-        assert torch.equal(tail(trunk(x)), net.endpoints(x, ("mixed_5c",))["mixed_5c"])
+        whole = net.endpoints(x)
+        for endpoint in ENDPOINTS:
+            trunk, tail = net.split(endpoint)
+            feature = trunk(x)
+            assert torch.equal(feature, whole[endpoint]) and torch.equal(tail(feature), whole["mixed_5c"]), endpoint
 
 
 def conv3d_same(x, conv: nn.Conv3d):
@@ -80,42 +98,36 @@ def conv3d_same(x, conv: nn.Conv3d):
     return F.conv3d(F.pad(x, pads), conv.weight, conv.bias, conv.stride)
 
 
-@pytest.mark.parametrize("kernel", [(1, 1, 1), (1, 3, 3), (3, 1, 1), (3, 3, 3), (7, 7, 7), (1, 7, 7), (7, 1, 1)])
-@pytest.mark.parametrize("stride", [(1, 1, 1), (2, 2, 2), (1, 2, 2), (2, 1, 1)])
-@pytest.mark.parametrize("size", [(1, 5, 8), (4, 7, 7), (5, 8, 6)])
-def test_convolution_equals_conv3d_in_value_and_gradient(kernel, stride, size):
+def test_convolution_equals_conv3d_in_value_and_gradient():
     torch.manual_seed(0)
-    conv = Conv(3, 4, kernel, stride).double()
-    x = torch.randn(2, 3, *size, dtype=torch.float64).requires_grad_()
-    ours, reference = conv(x.contiguous(memory_format=torch.channels_last_3d)), conv3d_same(x, conv)
-    torch.testing.assert_close(ours, reference)
-    upstream = torch.randn_like(reference)
-    for a, b in zip(
-        *(torch.autograd.grad((y * upstream).sum(), (x, conv.weight, conv.bias)) for y in (ours, reference)),
-        strict=True,
-    ):
-        torch.testing.assert_close(a, b)
+    kernels = [(1, 1, 1), (1, 3, 3), (3, 1, 1), (3, 3, 3), (7, 7, 7), (1, 7, 7), (7, 1, 1)]
+    strides = [(1, 1, 1), (2, 2, 2), (1, 2, 2), (2, 1, 1)]
+    for kernel, stride, size in product(kernels, strides, [(1, 5, 8), (4, 7, 7), (5, 8, 6)]):
+        conv = Conv(3, 4, kernel, stride).double()
+        x = torch.randn(2, 3, *size, dtype=torch.float64).requires_grad_()
+        ours, reference = conv(x.contiguous(memory_format=torch.channels_last_3d)), conv3d_same(x, conv)
+        upstream, leaves = torch.randn_like(reference), (x, conv.weight, conv.bias)
+        gradients = (torch.autograd.grad((y * upstream).sum(), leaves) for y in (ours, reference))
+        for a, b in zip((ours, *next(gradients)), (reference, *next(gradients)), strict=True):
+            torch.testing.assert_close(a, b, msg=lambda text, case=(kernel, stride, size): f"{case}: {text}")
 
 
-@pytest.mark.parametrize(
-    "kernel, stride",
-    [
+def test_max_pool_equals_padding_with_minus_infinity():
+    torch.manual_seed(0)
+    pools = [
         ((1, 3, 3), (1, 2, 2)),
         ((3, 3, 3), (2, 2, 2)),
         ((2, 2, 2), (2, 2, 2)),
         ((3, 3, 3), (1, 1, 1)),
         ((1, 3, 3), (1, 1, 1)),
-    ],
-)
-@pytest.mark.parametrize("size", [(1, 1, 1), (2, 3, 4), (5, 7, 8), (4, 13, 6)])
-def test_max_pool_equals_padding_with_minus_infinity(kernel, stride, size):
-    torch.manual_seed(0)
-    x = torch.randn(2, 3, *size).contiguous(memory_format=torch.channels_last_3d)
-    pads = [p for n, k, s in zip(size[::-1], kernel[::-1], stride[::-1], strict=True) for p in same(n, k, s)]
-    reference = F.max_pool3d(F.pad(x, pads, value=float("-inf")), kernel, stride)
-    pool = MaxPool(kernel, stride)
-    assert torch.equal(pool(x), reference)
-    assert torch.equal(pool(x.clone().requires_grad_()), reference)  # the differentiable path
+    ]
+    for (kernel, stride), size in product(pools, [(1, 1, 1), (2, 3, 4), (5, 7, 8), (4, 13, 6)]):
+        x = torch.randn(2, 3, *size).contiguous(memory_format=torch.channels_last_3d)
+        pads = [p for n, k, s in zip(size[::-1], kernel[::-1], stride[::-1], strict=True) for p in same(n, k, s)]
+        reference = F.max_pool3d(F.pad(x, pads, value=float("-inf")), kernel, stride)
+        pool = MaxPool(kernel, stride)
+        assert torch.equal(pool(x), reference), (kernel, stride, size)
+        assert torch.equal(pool(x.clone().requires_grad_()), reference), (kernel, stride, size)  # differentiable
 
 
 def test_same_padding_by_hand():
@@ -154,12 +166,6 @@ def test_identity_initialised_s3d_starts_as_the_2d_network():
     torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_reversing_time_reverses_nothing_that_i2d_sees():
-    net = backbones.build("i2d", width=0.125).eval()
-    x = torch.randn(1, 3, 1, 32, 32).expand(1, 3, 8, 32, 32)
-    assert torch.equal(net(x), net(x.flip(2)))
-
-
 def test_head_averages_windows_of_two_steps():
     # steps 1 2 6: windows 1.5, 4; mean 2.75, where the plain mean is 3
     net = backbones.build("i2d", width=0.125, num_classes=1).eval()
@@ -171,14 +177,15 @@ def test_head_averages_windows_of_two_steps():
     torch.testing.assert_close(net(steps), torch.tensor([[2.75]]))
 
 
-def test_flow_input_width_and_frozen_statistics():
+def test_flow_input_and_frozen_statistics():
     net = backbones.build("s3dg", in_channels=2, width=0.25, num_classes=3)
     backbones.freeze_batch_norm(net)
     before = {k: v.clone() for k, v in net.state_dict().items() if "running" in k}
-    assert net.train()(torch.randn(2, 2, 8, 32, 32)).shape == (2, 3)
+    clips = torch.randn(2, 2, 8, 32, 32)
+    scores = net.train().endpoints(clips)["logits"].mean((2, 3, 4))
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items() if k in before)
-    assert [scale_channels(c, 0.25) for c in (16, 64, 480)] == [8, 16, 120]
-    assert all(scale_channels(c, 1.0) == c for c in (16, 24, 48, 112, 208, 384))
+    torch.testing.assert_close(net.eval()(clips), scores)  # nothing is normalised by the batch
+    assert scores.shape == (2, 3)
 
 
 def test_errors_name_the_legal_values():
@@ -199,3 +206,12 @@ def test_i2d_is_blind_to_the_direction_of_time_where_its_strides_fall_alike_both
     with torch.no_grad():
         forward, backward = net(x), net(x.flip(2))
     assert torch.allclose(forward, backward, rtol=1e-4, atol=1e-6) == equal
+
+
+@torch.no_grad()
+def test_i3d_and_s3d_see_the_direction_of_time():
+    x = torch.randn(1, 3, 13, 32, 32)
+    for name in ("i3d", "s3d"):
+        net = backbones.build(name, width=0.125, conv_std=0.0, temporal_init="random").eval()
+        forward, backward = net(x), net(x.flip(2))
+        assert float((forward - backward).abs().max()) > 1e-2 * float(forward.std()), name

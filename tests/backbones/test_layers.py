@@ -158,8 +158,11 @@ def test_gradcheck(frames, kernel, stride, padding):
 @pytest.mark.parametrize("needs", [(True, False), (False, True)])
 def test_only_what_is_wanted_gets_a_gradient(needs):
     x, weight = clip(1, 2, 4, 2, 2).requires_grad_(needs[0]), clip(2, 2, 3, 1, 1).requires_grad_(needs[1])
-    temporal_conv(x, weight, None, 1, (1, 1)).sum().backward()
+    temporal_conv(x, weight, None, 1, (1, 1)).square().sum().backward()
     assert (x.grad is not None, weight.grad is not None) == needs
+    wanted = x if needs[0] else weight
+    (expected,) = torch.autograd.grad(conv3d_of_time(x, weight, None, 1, (1, 1)).square().sum(), wanted)
+    torch.testing.assert_close(wanted.grad, expected)
 
 
 def test_network_trains_as_one_of_plain_conv3d():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny_videos import train, write_set
 
+import backbones
 from detect.classification.scores import load_scores
 from detect.config import load_cfg
 from detect.modeling import build_model
@@ -17,7 +18,7 @@ from detect.utils.checkpoint_files import read_checkpoint
 # larger frames and all videos in a batch: statistics of fewer values would differ too much from their average
 SIZES = ("INPUT.SIZE", (64, 64), "INPUT.RESIZE", (68, 68))
 LEARNING = (
-    *SIZES, "SOLVER.IMS_PER_BATCH", 6, "SOLVER.MAX_ITER", 40, "SOLVER.STEPS", (30,), "MODEL.CLASSIFIER.DROPOUT", 0.0,
+    *SIZES, "SOLVER.IMS_PER_BATCH", 6, "SOLVER.MAX_ITER", 28, "SOLVER.STEPS", (21,), "MODEL.CLASSIFIER.DROPOUT", 0.0,
     "SOLVER.OPTIMIZER", "adamw", "SOLVER.BASE_LR", 0.002, "MODEL.CONTEXT.OVERRIDES.bn_momentum", 0.2,
 )  # fmt: skip
 
@@ -40,7 +41,7 @@ def test_it_learns_the_videos_by_heart(trained, video_list):
     assert (result["top1"], result["top5"]) == (1.0, 1.0)
     scores = load_scores(result["scores"])
     assert scores.classes == ("blue", "green", "red") and len(scores.names) == 6
-    assert np.allclose(scores.scores.sum(1), 1) and (scores.scores.argmax(1) == scores.labels).all()
+    assert np.allclose(scores.scores.sum(1), 1) and (scores.scores[np.arange(6), scores.labels] > 0.5).all()
     facts = json.loads(only(folder, "evaluation/*/results.json").read_text())
     assert facts["counts"] == {"videos": 6, "unreadable": 0, "listed_without_media": 0}
     assert facts["protocol"]["chunk_frames"] == 16 and facts["seed"] == 3 and facts["annotation_hash"]
@@ -83,9 +84,16 @@ def test_the_detector_starts_from_it(trained):
     theirs = read_checkpoint(trained[0] / "model_final.pth")["model"]
     own = model.context.state_dict()
     assert own and all(torch.equal(value, theirs[f"stages.{name}"]) for name, value in own.items())
-    model.eval()
-    (found,) = model([{"clip": torch.zeros(8, 48, 64, 3, dtype=torch.uint8), "height": 48, "width": 64}])
-    assert torch.isfinite(found["instances"].scores).all()
+    network = backbones.build("s3dg", num_classes=3, width=0.125)
+    network.load_state_dict(theirs)
+    clips = torch.randint(0, 256, (1, 8, 48, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        video = (clips.float() / 127.5 - 1).permute(0, 4, 1, 2, 3)
+        expected = network.eval().endpoints(video, ("mixed_4e",))["mixed_4e"]
+        found = model.eval().context(model.context_input(clips))
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.std()))
+        (output,) = model([{"clip": clips[0], "height": 48, "width": 64}])
+    assert 0 < len(output["proposals"]) <= 4 and len(output["instances"]) > 0
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5])

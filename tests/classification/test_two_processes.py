@@ -3,16 +3,19 @@
 import json
 import os
 
+import cv2
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from tiny_videos import train, write_set
 
 import backbones
 from detect.classification.scores import load_scores
 from detect.modeling.sync_batch_norm import sync_batch_norm
 from detect.utils.checkpoint_files import read_checkpoint
-from detect.utils.comm import get_rank, get_world_size, launch, wrap_model
+from detect.utils.comm import free_port, get_rank, get_world_size, wrap_model
 
 OPTIONS = ("MODEL.CLASSIFIER.DROPOUT", 0.0, "SOLVER.ACCUMULATE", 2)  # each process would draw its own dropout
 STEPS = {"FrozenBN": 3, "SyncBN": 1}  # rounding grows fast through batch statistics; float64 below holds longer
@@ -24,6 +27,13 @@ def train_and_test(video_list, folder) -> None:
         options = (*OPTIONS, "MODEL.CONTEXT.NORM", norm, "SOLVER.MAX_ITER", steps)
         train(video_list, folder / norm, *options, save_scores=True)
     torch.save(double_precision_step(), folder / f"step{get_rank()}.pth")
+
+
+def process(rank, port, video_list, folder) -> None:
+    cv2.setNumThreads(0)  # a fork has none of the threads
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    train_and_test(video_list, folder)
+    dist.destroy_process_group()
 
 
 def double_precision_step() -> dict[str, torch.Tensor]:
@@ -47,7 +57,9 @@ def runs(tmp_path_factory):
     train_and_test(videos, root / "one")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")]))
-        launch(train_and_test, 2, args=(videos, root / "two"))
+        # a fork has all modules already, but cannot do what follows CUDA
+        method = "spawn" if torch.cuda.is_available() else "fork"
+        mp.start_processes(process, (free_port(), videos, root / "two"), nprocs=2, start_method=method)
     return root / "one", root / "two"
 
 

@@ -157,4 +157,6 @@ def test_size_of_the_paper(real_data):
     sample |= {"annotations": [{"bbox": [80.0, 60, 160, 120], "bbox_mode": 0, "category_id": 1}]}
     output = KeyframeMapper(20, (320, 400), is_train=True)(sample, rng())
     assert output["clip"].shape == (20, 320, 400, 3)
+    keyframe = cv2.imread(str(folder / "00021.png"))[:, :, ::-1]  # frame 20
+    np.testing.assert_array_equal(output["clip"][10], resized([keyframe], (320, 400))[0])
     assert output["instances"].gt_boxes.tensor.tolist() == [[100, 80, 200, 160]]  # x 1.25, y 1.333

@@ -101,13 +101,16 @@ def test_places_of_media(tmp_path, place):
         path.parent.mkdir(parents=True)
         writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (32, 24))
         for frame in draw(4, 0):
-            writer.write(frame)
+            writer.write(frame[:, :, ::-1].copy())
         writer.release()
     else:
         write_frames(path, draw(4, 0))
     dataset = load_ucf24(root, "train")
     assert dataset.videos[0].path == str(path) and dataset.notes == ()
-    assert read_frames(path, [3]).shape == (1, 24, 32, 3)
+    found = read_frames(path, [3]).astype(int)
+    assert (
+        np.abs(found - draw(4, 0)).mean((1, 2, 3)).argmin() == 3
+    )  # noise that JPEG changes much, but not beyond doubt
 
 
 def test_files_directly_in_the_root_and_the_hash(tmp_path):

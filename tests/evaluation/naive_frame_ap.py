@@ -1,4 +1,4 @@
-"""Frame-AP as slow and plain as possible: the oracle of the tests and of tools/benchmark.py.
+"""Frame-AP as slow and plain as possible: the oracle of the tests.
 
 Lists and loops only, nothing shared with detect/evaluation. It walks like the published scripts do: precision
 and recall after every detection, one box against another at a time.
@@ -85,6 +85,7 @@ def _average_precision(ranked, npos, rule):
         return sum(best) / 11
     total, previous = 0.0, 0.0
     for i, level in enumerate(recall):
-        total += (level - previous) * max(precision[i:])
+        if level > previous:
+            total += (level - previous) * max(precision[i:])
         previous = level
     return total

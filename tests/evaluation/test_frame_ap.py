@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_frame_ap import naive_frame_ap
+from reference_cases import CASES, PADILLA_AP, PADILLA_DETECTIONS, PADILLA_TRUTHS, REFERENCES, TFOD_OWN
 
 from detect.evaluation import (
     PRESETS,
@@ -214,16 +215,36 @@ def test_equals_the_naive_oracle(name, frames, gts, dets, iou):
 
 
 @pytest.mark.parametrize("reference", PRESET_OF_REFERENCE)
-def test_small_cases_of_every_reference(real_data, reference):
+def test_small_cases_of_every_reference(reference):
+    for name, (gts, dets, expected) in CASES.items():
+        expected = expected[REFERENCES.index(reference)]
+        result = ap(gts, dets, PRESET_OF_REFERENCE[reference], len(expected), frames="all")
+        np.testing.assert_allclose(result.ap, expected, atol=1e-6, err_msg=name)
+
+
+def test_small_cases_are_those_of_the_sample_data(real_data):
     cases = json.loads((real_data / "evaluator" / "small_cases.json").read_text())
-    assert len(cases) == 13
-    for case in cases.values():
-        gts = [(frame, label, box) for _, frame, label, *box in case["gts"]]
-        dets = [(frame, label, score, box) for _, frame, label, score, *box in case["dets"]]
-        result = ap(gts, dets, PRESET_OF_REFERENCE[reference], case["L"], frames="all")
-        expected = case["expected_ap"][reference]
-        expected = [math.nan if expected[str(i)] is None else expected[str(i)] for i in range(case["L"])]
-        np.testing.assert_allclose(result.ap, expected, atol=1e-6)
+    for case, (gts, dets, expected) in zip(cases.values(), CASES.values(), strict=True):
+        assert case["gts"] == [["v", frame, label, *box] for frame, label, box in gts]
+        assert case["dets"] == [["v", frame, label, score, *box] for frame, label, score, box in dets]
+        for reference, values in zip(REFERENCES, expected, strict=True):
+            theirs = case["expected_ap"][reference]
+            theirs = [math.nan if theirs[str(i)] is None else theirs[str(i)] for i in range(case["L"])]
+            np.testing.assert_allclose(values, theirs, atol=1e-7)
+
+
+@pytest.mark.parametrize("name, points", [("yowo", "all points"), ("yowo_11pt", "11 points")])
+def test_padillas_example(name, points):
+    gts = [(image, 0, (x, y, x + w, y + h)) for image, x, y, w, h in PADILLA_TRUTHS]
+    dets = [(image, 0, score, (x, y, x + w, y + h)) for image, score, x, y, w, h in PADILLA_DETECTIONS]
+    assert ap(gts, dets, name, iou_threshold=0.3).mean == pytest.approx(PADILLA_AP[points], abs=0.5e-4)
+
+
+def test_example_of_the_object_detection_api():
+    gts, dets, expected, mean = TFOD_OWN
+    result = ap(gts, dets, "tfod", 3)
+    np.testing.assert_allclose(result.ap, expected, atol=1e-7)
+    assert result.mean == pytest.approx(mean, abs=1e-7)
 
 
 @pytest.mark.parametrize("reference", PRESET_OF_REFERENCE)

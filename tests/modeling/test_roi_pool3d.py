@@ -62,8 +62,13 @@ def test_images_without_boxes(counts):
     boxes = [torch.tensor([[0.0, 0.0, 40.0, 40.0]]).repeat(n, 1) for n in counts]
     pooled = roi_pool3d(features, boxes, 7, 1 / 16, 2)
     assert pooled.shape == (sum(counts), 3, 4, 7, 7)
+    for image in range(2):  # the regions of each image as if it were alone
+        alone = roi_pool3d(features[image : image + 1], boxes[image : image + 1], 7, 1 / 16, 2)
+        torch.testing.assert_close(pooled.split(counts)[image], alone)
     pooled.sum().backward()
-    assert torch.isfinite(features.grad).all()
+    # the weights of a cell add up to 1, and all cells are inside: 3 channels x 4 steps x 49 cells a region
+    sums = features.grad.sum((1, 2, 3, 4))
+    torch.testing.assert_close(sums, torch.tensor(counts, dtype=torch.float32) * 3 * 4 * 49)
 
 
 @pytest.mark.parametrize("h, w", [(1, 1), (1, 7), (6, 1)])

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,27 +46,28 @@ def test_whole_frame_window_is_plain_resize():
     window = Window(0, 0, 32, 24)
     np.testing.assert_array_equal(window.cut(frame), frame)
     assert window.map_boxes(np.array([[8.0, 6, 16, 12]]), (48, 96)).tolist() == [[24, 12, 48, 24]]
-    assert resize(frame, (48, 96)).shape == (48, 96, 3)
+    np.testing.assert_array_equal(resize(frame, (48, 96)), cv2.resize(frame, (96, 48)))
 
 
 @pytest.mark.parametrize("zoom", [0.5, 0.77, 1.0, 1.3, 2.5])
-@pytest.mark.parametrize("seed", range(5))
-def test_zoom_moves_picture_and_boxes_together(zoom, seed):
-    frame = np.zeros((120, 160, 3), np.uint8)
+def test_zoom_moves_picture_and_boxes_together(zoom):
+    frame, seen = np.zeros((120, 160, 3), np.uint8), 0
     frame[40:80, 60:100] = 255
-    window = Window.random(120, 160, zoom, np.random.default_rng(seed))
-    assert (window.width, window.height) == (round(160 / zoom), round(120 / zoom))
-    inside = window.x >= 0 and window.y >= 0 and window.x + window.width <= 160 and window.y + window.height <= 120
-    around = window.x <= 0 and window.y <= 0 and window.x + window.width >= 160 and window.y + window.height >= 120
-    assert inside if zoom > 1 else around
-    part = resize(window.cut(frame), (240, 320))
-    ((x0, y0, x1, y1),) = clip_boxes(window.map_boxes(np.array([[60.0, 40, 100, 80]]), (240, 320)), (240, 320))[0]
-    rows, columns = np.nonzero(part[..., 0] > 200)
-    if x1 - x0 > 10 and y1 - y0 > 10:
-        assert (
-            np.abs(np.array([columns.min() - x0, rows.min() - y0, columns.max() + 1 - x1, rows.max() + 1 - y1])).max()
-            <= 2
-        )
+    for seed in range(5):
+        window = Window.random(120, 160, zoom, np.random.default_rng(seed))
+        assert (window.width, window.height) == (round(160 / zoom), round(120 / zoom))
+        inside = window.x >= 0 and window.y >= 0 and window.x + window.width <= 160 and window.y + window.height <= 120
+        around = window.x <= 0 and window.y <= 0 and window.x + window.width >= 160 and window.y + window.height >= 120
+        assert inside if zoom > 1 else around
+        part = resize(window.cut(frame), (240, 320))
+        box = window.map_boxes(np.array([[60.0, 40, 100, 80]]), (240, 320))
+        ((x0, y0, x1, y1),) = clip_boxes(box, (240, 320))[0]
+        rows, columns = np.nonzero(part[..., 0] > 200)
+        if x1 - x0 > 10 and y1 - y0 > 10:
+            edges = [columns.min() - x0, rows.min() - y0, columns.max() + 1 - x1, rows.max() + 1 - y1]
+            assert np.abs(edges).max() <= 2, seed
+            seen += 1
+    assert seen >= 3
 
 
 def test_window_beyond_the_frame_is_padded_grey():

@@ -1,4 +1,5 @@
 import weakref
+from itertools import product
 
 import numpy as np
 import pytest
@@ -37,13 +38,12 @@ def test_bad_arguments():
         clip_indices(0, 5, 0)
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 8, 20])
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 9, 10, 11, 19, 20, 21, 60])
-def test_clips_are_those_of_the_keyframe_contract(length, count):
-    clips = list(clips_around(iter(range(count)), length))
-    assert [k for k, _ in clips] == list(range(count))
-    for k, clip in clips:
-        assert clip == clip_indices(k, count, length).tolist() and clip[length // 2] == k
+def test_clips_are_those_of_the_keyframe_contract():
+    for length, count in product([1, 2, 3, 8, 20], [0, 1, 2, 3, 7, 9, 10, 11, 19, 20, 21, 60]):
+        clips = list(clips_around(iter(range(count)), length))
+        assert [k for k, _ in clips] == list(range(count)), (length, count)
+        for k, clip in clips:
+            assert clip == clip_indices(k, count, length).tolist() and clip[length // 2] == k, (length, count)
 
 
 def test_a_clip_comes_as_soon_as_its_last_frame_does():

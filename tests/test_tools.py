@@ -11,7 +11,11 @@ import torch
 
 from detect.d2 import HAS_DETECTRON2
 from detect.data import synthetic
+from detect.evaluation.report import summary_line
+from detect.tasks import runner
+from detect.tasks.detection import DETECTION
 from detect.utils.checkpoint_files import read_checkpoint
+from detect.utils.comm import launch
 from tests.running import ROOT, TOOLS, run_tool
 from tests.tiny import OVERRIDES
 
@@ -139,16 +143,32 @@ def test_averaged_weights(trained, run, tmp_path):
     assert not torch.equal(found["model"][key], plain[key])
 
 
-def test_two_processes(trained, run, datasets, tmp_path):
-    own_line = last_line(run_alone(datasets, "train_net", "--num-gpus", 2, *TOY, "OUTPUT_DIR", tmp_path))
-    assert results_of(tmp_path)["results"]["coverage"]["frames_predicted"] == 64
-    final = ("--weights", tmp_path / "model_final.pth", "OUTPUT_DIR", tmp_path / "check")
-    assert last_line(run("train_net", "--eval-only", *final)) == own_line
+def train_and_evaluate(words, options):
+    """In each of two processes: what tools/train_net.py --num-gpus 2 does, twice."""
+    torch.set_num_threads(1)
+    runner.run(DETECTION, "", words)
+    runner.run(DETECTION, "", options, eval_only=True)
+
+
+def test_two_processes(trained, run, datasets, tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECT_DATASETS", str(datasets))
     folder, _ = trained
-    options = ("--num-gpus", 2, "--weights", folder / "model_final.pth", "OUTPUT_DIR", tmp_path / "again")
-    evaluated = run_alone(datasets, "train_net", "--eval-only", *options)
-    assert evaluated.returncode == 0, evaluated.stderr[-2000:]
+    words = [*TOY, "OUTPUT_DIR", str(tmp_path)]
+    options = [*TOY, "MODEL.WEIGHTS", str(folder / "model_final.pth"), "OUTPUT_DIR", str(tmp_path / "again")]
+    launch(train_and_evaluate, 2, args=(words, options))
+    results = results_of(tmp_path)["results"]
+    assert results["coverage"]["frames_predicted"] == 64
+    final = ("--weights", tmp_path / "model_final.pth", "OUTPUT_DIR", tmp_path / "check")
+    line = last_line(run("train_net", "--eval-only", *final))  # by one process
+    assert line == summary_line(results["frame_ap"]["mAP"], 0.5)
     assert results_of(folder)["results"]["frame_ap"] == results_of(tmp_path / "again")["results"]["frame_ap"]
+
+
+def test_the_option_for_processes_is_passed_on(monkeypatch, run):
+    monkeypatch.setattr("detect.utils.comm.launch", lambda *words, args: print(words[1:], args[1:]))
+    options = ("--num-gpus", 8, "--num-machines", 2, "--machine-rank", 1, "--dist-url", "tcp://a:1", "--resume")
+    done = run("train_net", *options, "--config-file", "c.yaml", "SEED", 3)
+    assert done.stdout == "(8, 2, 1, 'tcp://a:1') ('c.yaml', ['SEED', '3'], '', True, False)\n"
 
 
 @pytest.mark.skipif(not HAS_DETECTRON2, reason="Detectron2 is not installed")
@@ -222,6 +242,6 @@ def test_help_is_there_at_once(tool, datasets):
     assert done.returncode == 0 and "usage" in done.stdout and "heavy: set()" in done.stderr, done.stderr
 
 
-def test_the_exit_status_of_a_process(datasets, tmp_path):
-    result = run_alone(datasets, "train_net", *TOY, "SOLVER.BASELR", 1, "OUTPUT_DIR", tmp_path)
-    assert result.returncode == 2 and "error: overrides: unknown key SOLVER.BASELR" in result.stderr
+def test_the_exit_status_of_a_process(datasets):
+    result = run_alone(datasets, "evaluate", "--ground-truth", "absent.csv", "--detections", "absent.csv")
+    assert result.returncode == 2 and result.stderr == "error: absent.csv: no such file\n"

@@ -150,7 +150,7 @@ def train_and_evaluate(words, options):
     runner.run(DETECTION, "", options, eval_only=True)
 
 
-def test_two_processes(trained, run, datasets, tmp_path, monkeypatch):
+def test_two_processes(trained, run, datasets, tmp_path, monkeypatch, no_gpu):
     monkeypatch.setenv("DETECT_DATASETS", str(datasets))
     folder, _ = trained
     words = [*TOY, "OUTPUT_DIR", str(tmp_path)]

@@ -64,6 +64,8 @@ def plot_family(rows: Sequence[dict[str, Any]], path: str | Path, results: dict[
             style = {"marker": "o" if "top" in name else "s", "linestyle": "-" if "S3D" in name else "--"}
             if results:
                 points = [(k, row) for k, row in points if row["network"] in results]
+                if not points:
+                    continue
                 xs, ys = [row[key] / divisor for _, row in points], [results[row["network"]] for _, row in points]
                 for (k, _), x, y in zip(points, xs, ys, strict=True):
                     axes.annotate(str(k), (x, y), textcoords="offset points", xytext=(4, 4), fontsize=8)

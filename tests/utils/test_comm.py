@@ -72,7 +72,7 @@ def terminate_this_process_when(exists) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_two_processes(tmp_path):
+def test_two_processes(tmp_path, no_gpu):
     """One launch for all: equal to one process, collectives, a poisoned batch, SIGTERM to the starter."""
     threading.Thread(target=terminate_this_process_when, args=(tmp_path / "report1.json",), daemon=True).start()
     with pytest.raises(SystemExit) as left:

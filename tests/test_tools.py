@@ -101,6 +101,24 @@ def test_the_checkpoint_alone_evaluates_to_the_same_number(trained, run, tmp_pat
     assert last_line(run("train_net", "--eval-only", *by_key, "OUTPUT_DIR", tmp_path)) == line
 
 
+def test_nothing_of_a_run_is_written_over_by_using_its_checkpoint(trained, run):
+    folder, line = trained
+    before = {name: (folder / name).read_bytes() for name in ("config.yaml", "model_final.pth", "metrics.json")}
+    assert last_line(run("train_net", "--eval-only", "--weights", folder / "model_final.pth")) == line
+    result = run("train_net", "--weights", folder / "model_final.pth")
+    assert result.returncode == 2 and "training would write over its folder; give OUTPUT_DIR FOLDER" in result.stderr
+    assert before == {name: (folder / name).read_bytes() for name in before}
+
+
+def test_a_run_goes_on_from_a_checkpoint_alone(trained, run, tmp_path):
+    folder, _ = trained
+    options = ("OUTPUT_DIR", tmp_path, "SOLVER.MAX_ITER", 1, "DATASETS.TEST", ())
+    assert run("train_net", "--weights", folder / "model_final.pth", *options).returncode == 0
+    assert read_checkpoint(tmp_path / "model_final.pth")["provenance"]["started_from"] == {
+        "MODEL.WEIGHTS": str(folder / "model_final.pth")
+    }
+
+
 def test_an_older_checkpoint_needs_its_config(trained, run, tmp_path):
     folder, line = trained
     data = read_checkpoint(folder / "model_final.pth")

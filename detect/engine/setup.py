@@ -38,10 +38,11 @@ def default_setup(cfg: CfgNode, *, resume: bool = False, eval_only: bool = False
     saved = folder / "config.yaml"
     seed = _choose_seed(cfg.SEED, saved if resume else None)
     seed_everything(seed)
-    if is_main_process():
+    keep = eval_only and saved.exists()  # an evaluation leaves the training's as it is
+    if is_main_process() and not keep:
         write_text(saved, with_seed(cfg, seed).dump())
-        changed = "\n".join(f"  {name}: {value!r}" for name, value in changed_keys(cfg).items())
-        logger.info("Config, where it is not the default (all of it in %s):\n%s", saved, changed)
+    changed = "\n".join(f"  {name}: {value!r}" for name, value in changed_keys(cfg).items())
+    logger.info("Config, where it is not the default%s:\n%s", "" if keep else f" (all of it in {saved})", changed)
     if not eval_only:
         torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
     return seed

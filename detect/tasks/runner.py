@@ -96,6 +96,8 @@ def run(
     """
     cfg, contents = load_cfg_and_checkpoint(config_file, opts, weights)
     check_read(cfg, task.reader)
+    if contents is not None and not (eval_only or resume) and "OUTPUT_DIR" not in opts:
+        raise UserError(f"{weights} gives the config, and training would write over its folder; give OUTPUT_DIR FOLDER")
     set_datasets_root(cfg.DATASETS.ROOT)
     seed = default_setup(cfg, resume=resume, eval_only=eval_only)
     results = evaluate_checkpoint(task, cfg, seed, contents) if eval_only else train(task, cfg, seed, resume, contents)

@@ -9,6 +9,7 @@ import numpy as np
 
 from detect.utils.errors import UserError
 from detect.utils.files import UnusableFileError, atomic_file
+from detect.utils.safe_npz import NpzError, read_npz
 
 NO_LABEL = -1
 
@@ -54,12 +55,12 @@ def save_scores(path: str | os.PathLike, found: Scores) -> None:
 def load_scores(path: str | os.PathLike) -> Scores:
     """UserError for a file that `save_scores` did not write or that is not there."""
     try:
-        with np.load(path, allow_pickle=False) as data:
-            names, classes = (tuple(data[key].tolist()) for key in ("names", "classes"))
-            found = Scores(names, data["labels"], data["scores"], classes)
+        data = read_npz(path)
+        names, classes = (tuple(data[key].tolist()) for key in ("names", "classes"))
+        found = Scores(names, data["labels"], data["scores"], classes)
     except OSError as error:
         raise UnusableFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # zipfile, zlib and numpy have many
+    except (NpzError, KeyError) as error:
         raise UserError(f"{path}: not a file of scores (--save-scores writes them): {error}") from error
     shape = (len(names), len(classes))
     if found.scores.shape != shape or found.labels.shape != shape[:1] or len(set(names)) != len(names):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from detect.utils.download import local_file
 from detect.utils.errors import UserError
+from detect.utils.safe_npz import read_npz
 from detect.utils.safe_pickle import load_pickle
 
 
@@ -66,11 +67,7 @@ def read_arrays(path: str | os.PathLike) -> tuple[dict[str, np.ndarray | Tensor]
         raise CheckpointError(f"{path}: no such file, nor {path.name}.index of a TensorFlow checkpoint")
     content: Any
     if path.suffix == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                content = dict(arrays)
-        except Exception as error:  # zipfile, zlib and numpy have many
-            raise CheckpointError(f"{path}: not a readable .npz of arrays: {first_line(error)}") from error
+        content = read_npz(path)
     elif path.suffix == ".pkl":
         content = load_pickle(path, encoding="latin1")  # Detectron's were written by Python 2
     else:

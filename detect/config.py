@@ -12,172 +12,177 @@ from __future__ import annotations
 
 import copy
 import os
-import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import yaml
 
+import backbones
+from detect import config_checks as checks
 from detect import d2
-from detect.config_node import CheckedCfgNode, ConfigError, leaves, literal, put
-
-
-class Key(NamedTuple):
-    """One row: dotted name, default, meaning with its source, and who reads it."""
-
-    name: str
-    default: Any
-    meaning: str
-
-    @property
-    def readers(self) -> tuple[str, ...]:
-        """ "detector", "classifier" or both; or the one component that reads it, by its name in the config."""
-        if match := re.search(r"\((\w+) only\)$", self.meaning):
-            return (match[1],)
-        if " classifier: " in self.meaning:
-            return ("classifier",)
-        return ("detector",) if self.name.startswith(DETECTOR_ONLY) else ("detector", "classifier")
-
-
-# The sections and keys of the detector's parts.
-DETECTOR_ONLY = (
-    "MODEL.PIXEL_", "MODEL.BACKBONE.", "MODEL.RESNETS.", "MODEL.CONTEXT.TAP", "MODEL.ANCHOR_GENERATOR.",
-    "MODEL.PROPOSAL_GENERATOR.", "MODEL.RPN.", "MODEL.ROI_HEADS.", "MODEL.ROI_BOX_HEAD.", "INPUT.FORMAT",
-    "TEST.DETECTIONS_PER_", "TEST.PRESET", "TEST.FRAMES", "TEST.IOU_THRESHOLD", "TEST.PICTURES", "TEST.COCO",
-)  # fmt: skip
+from detect.config_checks import COUNT, FILLED, NOT_NEGATIVE, POSITIVE, SHARE, Key, list_of, one_of
+from detect.config_node import CheckedCfgNode, ConfigError, leaves, put
 
 # fmt: off
 KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
-    ("VERSION", 2, "[D2] version of the config format"),
-    ("SEED", -1, "[D2] seed of every random generator; negative draws one and logs it"),
-    ("OUTPUT_DIR", "./output", "[D2] folder of checkpoints, logs, metrics and the saved config"),
-    ("CUDNN_BENCHMARK", False, "[D2] let cuDNN time its algorithms; inputs here have one size"),
+    ("VERSION", 2, None, "[D2] version of the config format"),
+    ("SEED", -1, None, "[D2] seed of every random generator; negative draws one and logs it"),
+    ("OUTPUT_DIR", "./output", FILLED, "[D2] folder of checkpoints, logs, metrics and the saved config"),
+    ("CUDNN_BENCHMARK", False, None, "[D2] let cuDNN time its algorithms; inputs here have one size"),
 
-    ("MODEL.META_ARCHITECTURE", "ActionRCNN", "[P] the registered detector"),
-    ("MODEL.DEVICE", "cpu", "[D] cuda where a GPU is present (decided in get_cfg), else cpu"),
-    ("MODEL.WEIGHTS", "", "[D2] checkpoint of the whole detector, to start from or to evaluate"),
-    ("MODEL.PIXEL_MEAN", [123.675, 116.28, 103.53], "[D] ImageNet mean of the keyframe, as INPUT.FORMAT"),
-    ("MODEL.PIXEL_STD", [58.395, 57.12, 57.375], "[D] ImageNet deviation, as INPUT.FORMAT"),
+    ("MODEL.META_ARCHITECTURE", "ActionRCNN", FILLED, "[P] the registered detector"),
+    ("MODEL.DEVICE", "cpu", checks.DEVICE, "[D] cuda where a GPU is present (decided in get_cfg), else cpu"),
+    ("MODEL.WEIGHTS", "", None, "[D2] checkpoint of the whole detector, to start from or to evaluate"),
+    ("MODEL.PIXEL_MEAN", [123.675, 116.28, 103.53], list_of(checks.FINITE, 3),
+     "[D] ImageNet mean of the keyframe, as INPUT.FORMAT"),
+    ("MODEL.PIXEL_STD", [58.395, 57.12, 57.375], list_of(POSITIVE, 3), "[D] ImageNet deviation, as INPUT.FORMAT"),
 
-    ("MODEL.BACKBONE.NAME", "build_keyframe_resnet", "[P] the trunk; Detectron2's: build_resnet_backbone"),
-    ("MODEL.BACKBONE.FREEZE_AT", 0, "[O] freeze the stem and the stages up to this number; 0 trains all"),
-    ("MODEL.BACKBONE.WEIGHTS", "", "[P] file of the trunk's weights, maybe the RPN's too; empty for random"),
-    ("MODEL.RESNETS.DEPTH", 50, "[P] ResNet-50"),
-    ("MODEL.RESNETS.NORM", "FrozenBN", "[O] batch norm keeps its ImageNet statistics; BN trains it"),
-    ("MODEL.RESNETS.STRIDE_IN_1X1", False, "[D] stride in the 3x3 convolution as torchvision's weights want"),
-    ("MODEL.RESNETS.OUT_FEATURES", ["res4"], "[P] conv4, stride 16 (build_resnet_backbone only)"),
+    ("MODEL.BACKBONE.NAME", "build_keyframe_resnet", FILLED, "[P] the trunk; Detectron2's: build_resnet_backbone"),
+    ("MODEL.BACKBONE.FREEZE_AT", 0, checks.within(0, 5),
+     "[O] freeze the stem and the stages up to this number; 0 trains all"),
+    ("MODEL.BACKBONE.WEIGHTS", "", None, "[P] file of the trunk's weights, maybe the RPN's too; empty for random"),
+    ("MODEL.RESNETS.DEPTH", 50, one_of(18, 34, 50, 101, 152), "[P] ResNet-50"),
+    ("MODEL.RESNETS.NORM", "FrozenBN", one_of("FrozenBN", "BN", "SyncBN", "GN", ""),
+     "[O] batch norm keeps its ImageNet statistics; BN trains it"),
+    ("MODEL.RESNETS.STRIDE_IN_1X1", False, None, "[D] stride in the 3x3 convolution as torchvision's weights want"),
+    ("MODEL.RESNETS.OUT_FEATURES", ["res4"], checks.SOME, "[P] conv4, stride 16 (build_resnet_backbone only)"),
 
-    ("MODEL.CONTEXT.NAME", "s3dg", "[P] context network by its backbones.build name: s3dg, i3d, i2d, ..."),
-    ("MODEL.CONTEXT.WIDTH", 1.0, "[D] multiplier of every channel count of the context network"),
-    ("MODEL.CONTEXT.TAP", "mixed_4e", "[P] endpoint that is pooled, also as MODEL.ROI_HEADS.IN_FEATURES [name]"),
-    ("MODEL.CONTEXT.WEIGHTS", "", "[P] Kinetics weights of the context network (a file); empty for random"),
-    ("MODEL.CONTEXT.PIXEL_MEAN", [127.5, 127.5, 127.5], "[P] with the next key, pixels become -1 .. 1"),
-    ("MODEL.CONTEXT.PIXEL_STD", [127.5, 127.5, 127.5], "[P] see the previous key"),
-    ("MODEL.CONTEXT.NORM", "FrozenBN", "[O] FrozenBN keeps batch-norm statistics and scale; BN, SyncBN train them"),
-    ("MODEL.CONTEXT.FREEZE_AT", "", "[D] freeze the context network up to this endpoint"),
-    ("MODEL.CONTEXT.ACTIVATION_CHECKPOINT", False, "[D] less memory in training, a second forward pass of the stages"),
-    ("MODEL.CONTEXT.OVERRIDES", {}, "[D] fields of the network's variant to change, by name; any keys"),
+    ("MODEL.CONTEXT.NAME", "s3dg", checks.NETWORK,
+     "[P] context network by its backbones.build name: s3dg, i3d, i2d, ..."),
+    ("MODEL.CONTEXT.WIDTH", 1.0, POSITIVE, "[D] multiplier of every channel count of the context network"),
+    ("MODEL.CONTEXT.TAP", "mixed_4e", one_of(*backbones.ENDPOINTS),
+     "[P] endpoint that is pooled, also as MODEL.ROI_HEADS.IN_FEATURES [name]"),
+    ("MODEL.CONTEXT.WEIGHTS", "", None, "[P] Kinetics weights of the context network (a file); empty for random"),
+    ("MODEL.CONTEXT.PIXEL_MEAN", [127.5, 127.5, 127.5], list_of(checks.FINITE, 3),
+     "[P] with the next key, pixels become -1 .. 1"),
+    ("MODEL.CONTEXT.PIXEL_STD", [127.5, 127.5, 127.5], list_of(POSITIVE, 3), "[P] see the previous key"),
+    ("MODEL.CONTEXT.NORM", "FrozenBN", one_of("FrozenBN", "BN", "SyncBN"),
+     "[O] FrozenBN keeps batch-norm statistics and scale; BN, SyncBN train them"),
+    ("MODEL.CONTEXT.FREEZE_AT", "", one_of("", *backbones.ENDPOINTS),
+     "[D] freeze the context network up to this endpoint"),
+    ("MODEL.CONTEXT.ACTIVATION_CHECKPOINT", False, None,
+     "[D] less memory in training, a second forward pass of the stages"),
+    ("MODEL.CONTEXT.OVERRIDES", {}, None, "[D] fields of the network's variant to change, by name; any keys"),
 
-    ("MODEL.CLASSIFIER.DROPOUT", 0.2, "[P] classifier: share of pooled features dropped in training"),
-    ("MODEL.CLASSIFIER.LABEL_SMOOTHING", 0.0, "[D] classifier: share of the target spread over all classes"),
+    ("MODEL.CLASSIFIER.DROPOUT", 0.2, checks.BELOW_ONE, "[P] classifier: share of pooled features dropped in training"),
+    ("MODEL.CLASSIFIER.LABEL_SMOOTHING", 0.0, checks.BELOW_ONE,
+     "[D] classifier: share of the target spread over all classes"),
 
-    ("MODEL.ANCHOR_GENERATOR.SIZES", [[64, 128, 256, 512]], "[O] anchor sides, input pixels, per map"),
-    ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", [[0.5, 1.0, 2.0]], "[O] anchor height / width, per feature map"),
-    ("MODEL.PROPOSAL_GENERATOR.NAME", "KeyframeRPN", "[P] proposal generator; RPN is Detectron2's"),
-    ("MODEL.PROPOSAL_GENERATOR.MIN_SIZE", 0, "[D2] proposals with a side below this many pixels are dropped"),
-    ("MODEL.RPN.HEAD_NAME", "StandardRPNHead", "[D2] a 3x3 convolution, objectness, deltas (RPN only)"),
-    ("MODEL.RPN.IN_FEATURES", ["res4"], "[P] feature maps that carry anchors"),
-    ("MODEL.RPN.CONV_DIMS", [-1], "[D2] channels of the head's convolutions; -1: the input's (RPN only)"),
-    ("MODEL.RPN.BOUNDARY_THRESH", -1, "[D2] untrained if this far outside; -1: all trained (RPN only)"),
-    ("MODEL.RPN.IOU_THRESHOLDS", [0.3, 0.7], "[O] below the first: negative; above the second: positive"),
-    ("MODEL.RPN.IOU_LABELS", [0, -1, 1], "[O] labels between the thresholds, -1 ignored (RPN only)"),
-    ("MODEL.RPN.BATCH_SIZE_PER_IMAGE", 256, "[O] anchors sampled per image for the loss"),
-    ("MODEL.RPN.POSITIVE_FRACTION", 0.5, "[O] largest share of positives among them"),
-    ("MODEL.RPN.BBOX_REG_WEIGHTS", (1.0, 1.0, 1.0, 1.0), "[D2] scales of the deltas dx dy dw dh"),
-    ("MODEL.RPN.SMOOTH_L1_BETA", 0.0, "[D2] where the box loss turns from quadratic to linear; 0 is L1"),
-    ("MODEL.RPN.LOSS_WEIGHT", 1.0, "[O] weight of the objectness loss"),
-    ("MODEL.RPN.BBOX_REG_LOSS_WEIGHT", 2.0, "[O] weight of the box loss, times LOSS_WEIGHT"),
-    ("MODEL.RPN.PRE_NMS_TOPK_TRAIN", 2000, "[D] proposals kept before suppression, training"),
-    ("MODEL.RPN.PRE_NMS_TOPK_TEST", 1000, "[D] proposals kept before suppression, test"),
-    ("MODEL.RPN.POST_NMS_TOPK_TRAIN", 300, "[O] proposals kept after suppression, training"),
-    ("MODEL.RPN.POST_NMS_TOPK_TEST", 300, "[O] proposals kept after suppression, test"),
-    ("MODEL.RPN.NMS_THRESH", 0.7, "[O] IoU above which the weaker proposal is suppressed"),
+    ("MODEL.ANCHOR_GENERATOR.SIZES", [[64, 128, 256, 512]], checks.lists_of(POSITIVE),
+     "[O] anchor sides, input pixels, per map"),
+    ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", [[0.5, 1.0, 2.0]], checks.lists_of(POSITIVE),
+     "[O] anchor height / width, per feature map"),
+    ("MODEL.PROPOSAL_GENERATOR.NAME", "KeyframeRPN", FILLED, "[P] proposal generator; RPN is Detectron2's"),
+    ("MODEL.PROPOSAL_GENERATOR.MIN_SIZE", 0, NOT_NEGATIVE,
+     "[D2] proposals with a side below this many pixels are dropped"),
+    ("MODEL.RPN.HEAD_NAME", "StandardRPNHead", FILLED, "[D2] a 3x3 convolution, objectness, deltas (RPN only)"),
+    ("MODEL.RPN.IN_FEATURES", ["res4"], checks.SOME, "[P] feature maps that carry anchors"),
+    ("MODEL.RPN.CONV_DIMS", [-1], checks.SOME, "[D2] channels of the head's convolutions; -1: the input's (RPN only)"),
+    ("MODEL.RPN.BOUNDARY_THRESH", -1, None, "[D2] untrained if this far outside; -1: all trained (RPN only)"),
+    ("MODEL.RPN.IOU_THRESHOLDS", [0.3, 0.7], list_of(SHARE, 2, rising=True),
+     "[O] below the first: negative; above the second: positive"),
+    ("MODEL.RPN.IOU_LABELS", [0, -1, 1], None, "[O] labels between the thresholds, -1 ignored (RPN only)"),
+    ("MODEL.RPN.BATCH_SIZE_PER_IMAGE", 256, COUNT, "[O] anchors sampled per image for the loss"),
+    ("MODEL.RPN.POSITIVE_FRACTION", 0.5, SHARE, "[O] largest share of positives among them"),
+    ("MODEL.RPN.BBOX_REG_WEIGHTS", (1.0, 1.0, 1.0, 1.0), list_of(POSITIVE, 4), "[D2] scales of the deltas dx dy dw dh"),
+    ("MODEL.RPN.SMOOTH_L1_BETA", 0.0, NOT_NEGATIVE, "[D2] where the box loss turns from quadratic to linear; 0 is L1"),
+    ("MODEL.RPN.LOSS_WEIGHT", 1.0, NOT_NEGATIVE, "[O] weight of the objectness loss"),
+    ("MODEL.RPN.BBOX_REG_LOSS_WEIGHT", 2.0, NOT_NEGATIVE, "[O] weight of the box loss, times LOSS_WEIGHT"),
+    ("MODEL.RPN.PRE_NMS_TOPK_TRAIN", 2000, COUNT, "[D] proposals kept before suppression, training"),
+    ("MODEL.RPN.PRE_NMS_TOPK_TEST", 1000, COUNT, "[D] proposals kept before suppression, test"),
+    ("MODEL.RPN.POST_NMS_TOPK_TRAIN", 300, COUNT, "[O] proposals kept after suppression, training"),
+    ("MODEL.RPN.POST_NMS_TOPK_TEST", 300, COUNT, "[O] proposals kept after suppression, test"),
+    ("MODEL.RPN.NMS_THRESH", 0.7, SHARE, "[O] IoU above which the weaker proposal is suppressed"),
 
-    ("MODEL.ROI_HEADS.NAME", "ActionROIHead", "[P] region head over the context network's tail"),
-    ("MODEL.ROI_HEADS.NUM_CLASSES", 24, "[D] action classes without background (24: UCF101-24)"),
-    ("MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 64, "[O] regions sampled per image for the loss"),
-    ("MODEL.ROI_HEADS.POSITIVE_FRACTION", 0.25, "[O] largest share of foreground among them"),
-    ("MODEL.ROI_HEADS.IOU_THRESHOLDS", [0.5], "[O] overlap from which a region is foreground"),
-    ("MODEL.ROI_HEADS.IOU_LABELS", [0, 1], "[O] labels around the threshold (StandardROIHeads only)"),
-    ("MODEL.ROI_HEADS.PROPOSAL_APPEND_GT", True, "[D2] ground-truth boxes join the proposals in training"),
-    ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, "[O] detections scored below this are dropped"),
-    ("MODEL.ROI_HEADS.NMS_THRESH_TEST", 0.6, "[O] IoU of the suppression within a class"),
-    ("MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS", (10.0, 10.0, 5.0, 5.0), "[O] scales of the deltas dx dy dw dh"),
-    ("MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA", 1.0, "[O] where the box loss turns from quadratic to linear"),
-    ("MODEL.ROI_BOX_HEAD.CLS_LOSS_WEIGHT", 1.0, "[O] weight of the classification loss"),
-    ("MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_WEIGHT", 2.0, "[O] weight of the box loss"),
-    ("MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 7, "[O] cells per side of a pooled region"),
-    ("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", 1, "[O] bilinear samples per side of a cell, at least 1"),
-    ("MODEL.ROI_BOX_HEAD.MAX_POOL", True, "[O] pool at twice the resolution, then 2x2 maximum"),
-    ("MODEL.ROI_BOX_HEAD.DROPOUT", 0.0, "[O] share of pooled features dropped in training"),
+    ("MODEL.ROI_HEADS.NAME", "ActionROIHead", FILLED, "[P] region head over the context network's tail"),
+    ("MODEL.ROI_HEADS.NUM_CLASSES", 24, COUNT, "[D] action classes without background (24: UCF101-24)"),
+    ("MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 64, COUNT, "[O] regions sampled per image for the loss"),
+    ("MODEL.ROI_HEADS.POSITIVE_FRACTION", 0.25, SHARE, "[O] largest share of foreground among them"),
+    ("MODEL.ROI_HEADS.IOU_THRESHOLDS", [0.5], list_of(SHARE, 1), "[O] overlap from which a region is foreground"),
+    ("MODEL.ROI_HEADS.IOU_LABELS", [0, 1], None, "[O] labels around the threshold (StandardROIHeads only)"),
+    ("MODEL.ROI_HEADS.PROPOSAL_APPEND_GT", True, None, "[D2] ground-truth boxes join the proposals in training"),
+    ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, SHARE, "[O] detections scored below this are dropped"),
+    ("MODEL.ROI_HEADS.NMS_THRESH_TEST", 0.6, SHARE, "[O] IoU of the suppression within a class"),
+    ("MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS", (10.0, 10.0, 5.0, 5.0), list_of(POSITIVE, 4),
+     "[O] scales of the deltas dx dy dw dh"),
+    ("MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA", 1.0, NOT_NEGATIVE, "[O] where the box loss turns from quadratic to linear"),
+    ("MODEL.ROI_BOX_HEAD.CLS_LOSS_WEIGHT", 1.0, NOT_NEGATIVE, "[O] weight of the classification loss"),
+    ("MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_WEIGHT", 2.0, NOT_NEGATIVE, "[O] weight of the box loss"),
+    ("MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 7, COUNT, "[O] cells per side of a pooled region"),
+    ("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", 1, COUNT, "[O] bilinear samples per side of a cell, at least 1"),
+    ("MODEL.ROI_BOX_HEAD.MAX_POOL", True, None, "[O] pool at twice the resolution, then 2x2 maximum"),
+    ("MODEL.ROI_BOX_HEAD.DROPOUT", 0.0, checks.BELOW_ONE, "[O] share of pooled features dropped in training"),
 
-    ("INPUT.FORMAT", "RGB", "[D] channel order of the keyframe: RGB or BGR (Detectron2's zoo weights)"),
-    ("INPUT.NUM_FRAMES", 20, "[P] frames of context, keyframe at position NUM_FRAMES // 2"),
-    ("INPUT.SIZE", (320, 400), "[P] height, width of the network input; the aspect is not kept"),
-    ("INPUT.MODALITY", "rgb", "[P] classifier: rgb or flow"),
-    ("INPUT.RESIZE", (256, 256), "[P] classifier: height, width of the frames of which SIZE is cropped"),
-    ("INPUT.FLIP_PROB", 0.5, "[O] chance of a horizontal flip in training"),
-    ("INPUT.COLOR_JITTER", 0.0, "[D] brightness, contrast, saturation vary by up to this share in training"),
-    ("INPUT.SCALE_JITTER", (1.0, 1.0), "[D] smallest and largest zoom in training"),
+    ("INPUT.FORMAT", "RGB", one_of("RGB", "BGR"),
+     "[D] channel order of the keyframe: RGB or BGR (Detectron2's zoo weights)"),
+    ("INPUT.NUM_FRAMES", 20, COUNT, "[P] frames of context, keyframe at position NUM_FRAMES // 2"),
+    ("INPUT.SIZE", (320, 400), list_of(COUNT, 2), "[P] height, width of the network input; the aspect is not kept"),
+    ("INPUT.MODALITY", "rgb", one_of("rgb", "flow"), "[P] classifier: rgb or flow"),
+    ("INPUT.RESIZE", (256, 256), list_of(COUNT, 2),
+     "[P] classifier: height, width of the frames of which SIZE is cropped"),
+    ("INPUT.FLIP_PROB", 0.5, SHARE, "[O] chance of a horizontal flip in training"),
+    ("INPUT.COLOR_JITTER", 0.0, checks.BELOW_ONE,
+     "[D] brightness, contrast, saturation vary by up to this share in training"),
+    ("INPUT.SCALE_JITTER", (1.0, 1.0), list_of(POSITIVE, 2, rising=True), "[D] smallest and largest zoom in training"),
 
-    ("DATASETS.TRAIN", (), "[D2] names of registered training sets"),
-    ("DATASETS.TEST", (), "[D2] names of registered test sets"),
-    ("DATASETS.ROOT", "", "[D] folder of ucf24/, jhmdb/, ...; empty: DETECT_DATASETS, else ./datasets"),
-    ("DATALOADER.NUM_WORKERS", 2, "[D] loader processes per training process; 0 loads in it"),
-    ("DATALOADER.MAX_BAD_SHARE", 0.02, "[D] training stops when a larger share of samples cannot be read"),
+    ("DATASETS.TRAIN", (), checks.NAMES, "[D2] names of registered training sets"),
+    ("DATASETS.TEST", (), checks.NAMES, "[D2] names of registered test sets"),
+    ("DATASETS.ROOT", "", None, "[D] folder of ucf24/, jhmdb/, ...; empty: DETECT_DATASETS, else ./datasets"),
+    ("DATALOADER.NUM_WORKERS", 2, NOT_NEGATIVE, "[D] loader processes per training process; 0 loads in it"),
+    ("DATALOADER.MAX_BAD_SHARE", 0.02, SHARE, "[D] training stops when a larger share of samples cannot be read"),
 
-    ("SOLVER.OPTIMIZER", "sgd", "[P] sgd or adamw"),
-    ("SOLVER.IMS_PER_BATCH", 1, "[O] clips per step over all processes; the learning rate belongs to it"),
-    ("SOLVER.ACCUMULATE", 1, "[D] batches of IMS_PER_BATCH whose gradients are averaged into one step"),
-    ("SOLVER.REFERENCE_BATCH", 0, "[D] clips a step that BASE_LR is for; scaled linearly to another; 0: never"),
-    ("SOLVER.EMA_DECAY", 0.0, "[D] decay a step of averaged weights, which are evaluated and saved; 0: none"),
-    ("SOLVER.BASE_LR", 3e-4, "[O] learning rate after the warm-up"),
-    ("SOLVER.BASE_LR_END", 0.0, "[D2] last learning rate of WarmupCosineLR"),
-    ("SOLVER.MOMENTUM", 0.9, "[O] momentum of sgd"),
-    ("SOLVER.NESTEROV", False, "[D2] Nesterov momentum"),
-    ("SOLVER.WEIGHT_DECAY", 0.0, "[O] weight decay of weights"),
-    ("SOLVER.WEIGHT_DECAY_NORM", 0.0, "[D2] weight decay of normalisation scales and shifts"),
-    ("SOLVER.WEIGHT_DECAY_BIAS", None, "[D2] weight decay of biases; none means WEIGHT_DECAY"),
-    ("SOLVER.BIAS_LR_FACTOR", 1.0, "[D2] multiplier of the learning rate of biases"),
-    ("SOLVER.MAX_ITER", 600000, "[P] optimiser steps"),
-    ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "[O] WarmupMultiStepLR or WarmupCosineLR"),
-    ("SOLVER.STEPS", (), "[O] steps that multiply the rate by GAMMA; its first, 900k, is never reached"),
-    ("SOLVER.GAMMA", 0.1, "[O] factor of each step"),
-    ("SOLVER.WARMUP_ITERS", 1000, "[D2] steps of warm-up"),
-    ("SOLVER.WARMUP_FACTOR", 0.001, "[D2] share of the learning rate at which the warm-up starts"),
-    ("SOLVER.WARMUP_METHOD", "linear", "[D2] linear or constant"),
-    ("SOLVER.CHECKPOINT_PERIOD", 5000, "[D2] steps between checkpoints"),
-    ("SOLVER.CLIP_GRADIENTS.ENABLED", True, "[O] clip gradients"),
-    ("SOLVER.CLIP_GRADIENTS.CLIP_TYPE", "full_model", "[O] by the norm of the whole model's gradient"),
-    ("SOLVER.CLIP_GRADIENTS.CLIP_VALUE", 10.0, "[O] largest norm"),
-    ("SOLVER.CLIP_GRADIENTS.NORM_TYPE", 2.0, "[O] Euclidean"),
-    ("SOLVER.AMP.ENABLED", False, "[D] bfloat16 autocast in training"),
+    ("SOLVER.OPTIMIZER", "sgd", one_of("sgd", "adamw"), "[P] sgd or adamw"),
+    ("SOLVER.IMS_PER_BATCH", 1, COUNT, "[O] clips per step over all processes; the learning rate belongs to it"),
+    ("SOLVER.ACCUMULATE", 1, COUNT, "[D] batches of IMS_PER_BATCH whose gradients are averaged into one step"),
+    ("SOLVER.REFERENCE_BATCH", 0, NOT_NEGATIVE,
+     "[D] clips a step that BASE_LR is for; scaled linearly to another; 0: never"),
+    ("SOLVER.EMA_DECAY", 0.0, checks.BELOW_ONE,
+     "[D] decay a step of averaged weights, which are evaluated and saved; 0: none"),
+    ("SOLVER.BASE_LR", 3e-4, POSITIVE, "[O] learning rate after the warm-up"),
+    ("SOLVER.BASE_LR_END", 0.0, NOT_NEGATIVE, "[D2] last learning rate of WarmupCosineLR"),
+    ("SOLVER.MOMENTUM", 0.9, checks.BELOW_ONE, "[O] momentum of sgd"),
+    ("SOLVER.NESTEROV", False, None, "[D2] Nesterov momentum"),
+    ("SOLVER.WEIGHT_DECAY", 0.0, NOT_NEGATIVE, "[O] weight decay of weights"),
+    ("SOLVER.WEIGHT_DECAY_NORM", 0.0, NOT_NEGATIVE, "[D2] weight decay of normalisation scales and shifts"),
+    ("SOLVER.WEIGHT_DECAY_BIAS", None, checks.optional(NOT_NEGATIVE),
+     "[D2] weight decay of biases; none means WEIGHT_DECAY"),
+    ("SOLVER.BIAS_LR_FACTOR", 1.0, NOT_NEGATIVE, "[D2] multiplier of the learning rate of biases"),
+    ("SOLVER.MAX_ITER", 600000, COUNT, "[P] optimiser steps"),
+    ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", one_of("WarmupMultiStepLR", "WarmupCosineLR"),
+     "[O] WarmupMultiStepLR or WarmupCosineLR"),
+    ("SOLVER.STEPS", (), list_of(COUNT, rising=True),
+     "[O] steps that multiply the rate by GAMMA; its first, 900k, is never reached"),
+    ("SOLVER.GAMMA", 0.1, POSITIVE, "[O] factor of each step"),
+    ("SOLVER.WARMUP_ITERS", 1000, NOT_NEGATIVE, "[D2] steps of warm-up"),
+    ("SOLVER.WARMUP_FACTOR", 0.001, SHARE, "[D2] share of the learning rate at which the warm-up starts"),
+    ("SOLVER.WARMUP_METHOD", "linear", one_of("linear", "constant"), "[D2] linear or constant"),
+    ("SOLVER.CHECKPOINT_PERIOD", 5000, COUNT, "[D2] steps between checkpoints"),
+    ("SOLVER.CLIP_GRADIENTS.ENABLED", True, None, "[O] clip gradients"),
+    ("SOLVER.CLIP_GRADIENTS.CLIP_TYPE", "full_model", one_of("full_model"),
+     "[O] by the norm of the whole model's gradient"),
+    ("SOLVER.CLIP_GRADIENTS.CLIP_VALUE", 10.0, POSITIVE, "[O] largest norm"),
+    ("SOLVER.CLIP_GRADIENTS.NORM_TYPE", 2.0, one_of(2.0), "[O] Euclidean"),
+    ("SOLVER.AMP.ENABLED", False, None, "[D] bfloat16 autocast in training"),
 
-    ("TEST.EVAL_PERIOD", 0, "[D2] steps between evaluations; 0 evaluates once, at the end"),
-    ("TEST.IMS_PER_BATCH", 1, "[D] keyframes, or parts of videos, per forward pass and process"),
-    ("TEST.CLIPS", 0, "[P] classifier: 0 tests all frames, n as many clips of INPUT.NUM_FRAMES, evenly spread"),
-    ("TEST.CROPS", 1, "[P] classifier: 1 tests the centre crop, 3 also both ends of the longer side"),
-    ("TEST.PAD_FRAMES", 0, "[P] classifier: shorter videos are looped to so many frames"),
-    ("TEST.CHUNK_FRAMES", 320, "[D] classifier: frames of one pass; longer videos take several, in equal memory"),
-    ("TEST.SAVE_SCORES", False, "[D] classifier: write scores.npz beside results.json, as --save-scores"),
-    ("TEST.DETECTIONS_PER_IMAGE", 300, "[O] detections kept per keyframe"),
-    ("TEST.DETECTIONS_PER_CLASS", 100, "[O] detections kept per keyframe and class"),
-    ("TEST.PRESET", "voc", "[D] frame-mAP protocol: voc, tfod, act, peng, gurkirt or yowo"),
-    ("TEST.FRAMES", "", "[D] frames that count: all or annotated; empty: as the preset says"),
-    ("TEST.IOU_THRESHOLD", 0.5, "[P] overlap from which a detection is right"),
-    ("TEST.PICTURES", 0, "[D] videos drawn after an evaluation, to OUTPUT_DIR/pictures; 0 draws none"),
-    ("TEST.COCO", False, "[D] add COCO-style AP and AR"),
+    ("TEST.EVAL_PERIOD", 0, NOT_NEGATIVE, "[D2] steps between evaluations; 0 evaluates once, at the end"),
+    ("TEST.IMS_PER_BATCH", 1, COUNT, "[D] keyframes, or parts of videos, per forward pass and process"),
+    ("TEST.CLIPS", 0, NOT_NEGATIVE,
+     "[P] classifier: 0 tests all frames, n as many clips of INPUT.NUM_FRAMES, evenly spread"),
+    ("TEST.CROPS", 1, one_of(1, 3), "[P] classifier: 1 tests the centre crop, 3 also both ends of the longer side"),
+    ("TEST.PAD_FRAMES", 0, NOT_NEGATIVE, "[P] classifier: shorter videos are looped to so many frames"),
+    ("TEST.CHUNK_FRAMES", 320, checks.EIGHTS,
+     "[D] classifier: frames of one pass; longer videos take several, in equal memory"),
+    ("TEST.SAVE_SCORES", False, None, "[D] classifier: write scores.npz beside results.json, as --save-scores"),
+    ("TEST.DETECTIONS_PER_IMAGE", 300, COUNT, "[O] detections kept per keyframe"),
+    ("TEST.DETECTIONS_PER_CLASS", 100, COUNT, "[O] detections kept per keyframe and class"),
+    ("TEST.PRESET", "voc", one_of("voc", "tfod", "act", "peng", "gurkirt", "yowo", "yowo_11pt"),
+     "[D] frame-mAP protocol: voc, tfod, act, peng, gurkirt or yowo"),
+    ("TEST.FRAMES", "", one_of("", "all", "annotated"),
+     "[D] frames that count: all or annotated; empty: as the preset says"),
+    ("TEST.IOU_THRESHOLD", 0.5, checks.OVERLAP, "[P] overlap from which a detection is right"),
+    ("TEST.PICTURES", 0, NOT_NEGATIVE, "[D] videos drawn after an evaluation, to OUTPUT_DIR/pictures; 0 draws none"),
+    ("TEST.COCO", False, None, "[D] add COCO-style AP and AR"),
 ))
 # fmt: on
 
@@ -186,7 +191,7 @@ class ActionCfgNode(CheckedCfgNode):
     """The config of this project: checked merges and a portable dump."""
 
     def merge_tree(self, tree: Any, origin: str) -> None:
-        super().merge_tree(_without_alias(tree, origin), origin)
+        super().merge_tree(checks.without_alias(tree, origin), origin)
 
     def dump(self, **kwargs: Any) -> str:
         """YAML of the keys of the table and of those Detectron2 keys that differ from Detectron2's default.
@@ -201,20 +206,6 @@ class ActionCfgNode(CheckedCfgNode):
         return yaml.safe_dump(tree, **kwargs)
 
 
-def _without_alias(tree: Any, origin: str) -> Any:
-    """Detectron2's MODEL.ROI_HEADS.IN_FEATURES [name] as MODEL.CONTEXT.TAP name; the rest as it is."""
-    model = tree.get("MODEL") if isinstance(tree, dict) else None
-    heads = model.get("ROI_HEADS") if isinstance(model, dict) else None
-    if not isinstance(heads, dict) or "IN_FEATURES" not in heads:
-        return tree
-    tree = copy.deepcopy(tree)
-    value = literal(tree["MODEL"]["ROI_HEADS"].pop("IN_FEATURES"))
-    if not isinstance(value, (list, tuple)) or len(value) != 1:
-        raise ConfigError(f"{origin}: MODEL.ROI_HEADS.IN_FEATURES is {value!r}; one feature map is pooled: [mixed_4e]")
-    put(tree, "MODEL.CONTEXT.TAP", value[0])
-    return tree
-
-
 def get_cfg() -> ActionCfgNode:
     """A fresh config: the defaults of the table, over Detectron2's own where it is installed."""
     tree: dict[str, Any] = d2.get_cfg()
@@ -224,6 +215,12 @@ def get_cfg() -> ActionCfgNode:
     cfg.MODEL.CONTEXT.OVERRIDES.set_new_allowed(True)
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
     return cfg
+
+
+def check_values(cfg: ActionCfgNode) -> None:
+    """ConfigError with every key whose value is not legal."""
+    if problems := [*checks.violations(KEYS, dict(leaves(cfg))), *checks.contradictions(cfg)]:
+        raise ConfigError(". ".join(problems))
 
 
 def load_cfg_of_checkpoint(text: str, path: str, overrides: Sequence[Any] = ()) -> ActionCfgNode:
@@ -240,6 +237,7 @@ def load_cfg_of_checkpoint(text: str, path: str, overrides: Sequence[Any] = ()) 
         raise ConfigError(f"the config in {path} cannot be read: {error}") from error
     cfg.merge_tree(tree, f"the config in {path}")
     cfg.merge_from_list([*(word for pair in kept.items() for word in pair), *overrides])
+    check_values(cfg)
     cfg.freeze()
     return cfg
 
@@ -256,28 +254,12 @@ def check_read(cfg: ActionCfgNode, reader: str, unread: Sequence[str] = (), tool
     reader: "detector" or "classifier", whose architecture MODEL.META_ARCHITECTURE must be. unread: further keys that
     `tool` does not read.
     """
-    architecture = cfg.MODEL.META_ARCHITECTURE
-    if (architecture == "ActionClassifier") != (reader == "classifier"):
-        right = "tools/train_net.py" if reader == "classifier" else "tools/train_classifier.py"
-        base = "configs/Base-ActionClassifier.yaml" if reader == "classifier" else "configs/Base-ActionRCNN.yaml"
-        raise ConfigError(
-            f"MODEL.META_ARCHITECTURE is {architecture}, and this tool is for a {reader}; give a config over {base}, "
-            f"or use {right}"
-        )
-    active = {reader, cfg.MODEL.BACKBONE.NAME, cfg.MODEL.PROPOSAL_GENERATOR.NAME, cfg.MODEL.ROI_HEADS.NAME}
-    changed, problems = changed_keys(cfg), []
-    for key in KEYS:
-        if key.name in changed and key.name in unread:
-            problems.append(f"{key.name} is {changed[key.name]!r}, and {tool} does not read it")
-        elif key.name in changed and not active & set(key.readers):
-            problems.append(f"{key.name} is {changed[key.name]!r}, and only {_who(key.readers[0])} reads it")
+    checks.check_architecture(cfg.MODEL.META_ARCHITECTURE, reader)
+    changed = changed_keys(cfg)
+    problems = [f"{key} is {changed[key]!r}, and {tool} does not read it" for key in unread if key in changed]
+    problems += [*checks.unread_keys(KEYS, cfg, changed, reader), *checks.unread_options(cfg.SOLVER, changed)]
     if problems:
         raise ConfigError(f"{'; '.join(problems)}. Leave {'it' if len(problems) == 1 else 'them'} at the default")
-
-
-def _who(reader: str) -> str:
-    tools = {"detector": "the detector (tools/train_net.py)", "classifier": "a classifier (tools/train_classifier.py)"}
-    return tools.get(reader, f"Detectron2's {reader}")
 
 
 def load_cfg(config_file: str | os.PathLike = "", overrides: Sequence[Any] = ()) -> ActionCfgNode:
@@ -286,5 +268,6 @@ def load_cfg(config_file: str | os.PathLike = "", overrides: Sequence[Any] = ())
     if config_file:
         cfg.merge_from_file(os.fspath(config_file))
     cfg.merge_from_list(overrides)
+    check_values(cfg)
     cfg.freeze()
     return cfg

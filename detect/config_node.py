@@ -34,7 +34,9 @@ class CheckedCfgNode(CfgNode):
             tree = self.load_yaml_with_base(cfg_filename, allow_unsafe=allow_unsafe)
         except TypeError as error:  # what fvcore does on an empty file
             raise ConfigError(f"{cfg_filename}: this config, or its _BASE_, has no KEY: VALUE lines") from error
-        except (OSError, yaml.YAMLError, AssertionError) as error:
+        except RecursionError:
+            raise ConfigError(f"{cfg_filename}: its _BASE_ leads back to itself") from None
+        except (OSError, yaml.YAMLError, AssertionError, UnicodeDecodeError) as error:
             raise ConfigError(f"{cfg_filename}: cannot be read as a config: {error}") from error
         self.merge_tree(tree, cfg_filename)
 

@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 from detect import d2
-from detect.config import KEYS, changed_keys, check_read, get_cfg, load_cfg, load_cfg_of_checkpoint
+from detect.config import KEYS, changed_keys, check_read, check_values, get_cfg, load_cfg, load_cfg_of_checkpoint
 from detect.config_node import ConfigError, leaves
+from detect.evaluation import FRAME_RULES, PRESETS
 
 
 def test_every_key_of_the_table_has_its_default_and_a_sourced_meaning():
@@ -186,6 +187,81 @@ def test_what_is_read_passes():
         check_read(cfg, "detector", unread=("SOLVER.EMA_DECAY",), tool="the engine")
     with pytest.raises(ConfigError, match="use tools/train_net.py"):
         check_read(cfg, "classifier")
+
+
+# A value of each kind that is not legal; of every key with legal values at least one is tried below.
+ILLEGAL = {
+    "OUTPUT_DIR": ["", " "], "MODEL.DEVICE": ["gpu", "cuda:77", ""],
+    "MODEL.PIXEL_STD": [[0, 1, 1], [1, 1], [float("nan")] * 3],
+    "MODEL.PIXEL_MEAN": [[1], [1, 2, float("nan")]], "MODEL.CONTEXT.WIDTH": [0, -1, float("inf")],
+    "MODEL.CONTEXT.NAME": ["s4d"], "MODEL.CONTEXT.TAP": ["mixed_9z", ""], "MODEL.RESNETS.DEPTH": [51],
+    "MODEL.ANCHOR_GENERATOR.SIZES": [[], [[]], [[0]]], "MODEL.RPN.IOU_THRESHOLDS": [[0.7, 0.3], [0.5], [0.1, 1.5]],
+    "MODEL.RPN.BBOX_REG_WEIGHTS": [(1, 1, 1), (1, 1, 0, 1)], "MODEL.ROI_HEADS.NUM_CLASSES": [0, -3],
+    "MODEL.ROI_HEADS.IOU_THRESHOLDS": [[], [0.5, 0.6]], "MODEL.ROI_BOX_HEAD.DROPOUT": [1.0, -0.1],
+    "INPUT.SIZE": [(0, 5), (5,), (5, 5.5)], "INPUT.SCALE_JITTER": [(2, 1), (0, 1), (1,)], "INPUT.FLIP_PROB": [1.1],
+    "SOLVER.MAX_ITER": [0, -5], "SOLVER.MOMENTUM": [5, 1], "SOLVER.BASE_LR": [0, -1, float("nan")],
+    "SOLVER.STEPS": [(5, 3), (5, 5), (0,)], "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": [-1, 0], "SOLVER.OPTIMIZER": ["adam"],
+    "SOLVER.WEIGHT_DECAY_BIAS": [-1, "x"], "DATALOADER.NUM_WORKERS": [-1], "DATASETS.TEST": [("",), (3,)],
+    "TEST.PRESET": ["coco"], "TEST.FRAMES": ["some"], "TEST.CROPS": [2], "TEST.CHUNK_FRAMES": [20, 0],
+    "TEST.IOU_THRESHOLD": [0, 1.5, float("nan")], "TEST.PICTURES": [-1], "TEST.EVAL_PERIOD": [-1],
+}  # fmt: skip
+
+
+def test_illegal_values_are_named_with_the_legal_ones():
+    for name, values in ILLEGAL.items():
+        (key,) = (key for key in KEYS if key.name == name)
+        for value in values:
+            with pytest.raises(ConfigError) as error:
+                load_cfg("", [name, value])
+            assert name in str(error.value) and (
+                f"must be {key.legal.text}" in str(error.value) or "must hold" in str(error.value)
+            ), (name, value)
+
+
+def test_every_default_is_legal_and_numbers_have_a_range():
+    check_values(get_cfg())
+    free = ("VERSION", "SEED", "MODEL.RPN.BOUNDARY_THRESH")
+    for key in KEYS:
+        if isinstance(key.default, (int, float)) and not isinstance(key.default, bool) and key.name not in free:
+            assert key.legal is not None and not key.legal.holds(float("nan")), key.name
+
+
+def test_all_illegal_values_at_once():
+    with pytest.raises(ConfigError, match="SOLVER.MOMENTUM is 5.*SOLVER.MAX_ITER is 0.*TEST.PRESET is 'coco'"):
+        load_cfg("", ["TEST.PRESET", "coco", "SOLVER.MAX_ITER", 0, "SOLVER.MOMENTUM", 5])
+    with pytest.raises(ConfigError, match="must be one of 'voc', 'tfod'"):
+        load_cfg("", ["TEST.PRESET", "coco"])
+    with pytest.raises(ConfigError, match="INPUT.SIZE is .*; it must fit into INPUT.RESIZE"):
+        load_cfg("", ["MODEL.META_ARCHITECTURE", "ActionClassifier", "INPUT.SIZE", (300, 20)])
+    with pytest.raises(ConfigError, match="PAD_FRAMES is 400; it must be at most TEST.CHUNK_FRAMES, 320"):
+        load_cfg("", ["TEST.PAD_FRAMES", 400])
+
+
+def test_the_tables_of_other_rooms_agree():
+    legal = {key.name: key.legal for key in KEYS}
+    assert all(legal["TEST.PRESET"].holds(name) for name in PRESETS)
+    assert legal["TEST.PRESET"].text.count("'") == 2 * len(PRESETS)
+    assert all(legal["TEST.FRAMES"].holds(name) for name in FRAME_RULES)
+
+
+@pytest.mark.parametrize("choice, key, value", [
+    (["SOLVER.OPTIMIZER", "adamw"], "SOLVER.MOMENTUM", 0.5), (["SOLVER.OPTIMIZER", "adamw"], "SOLVER.NESTEROV", True),
+    (["SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR"], "SOLVER.STEPS", (5,)),
+    (["SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR"], "SOLVER.BASE_LR_END", 0.1),
+])  # fmt: skip
+def test_a_choice_leaves_keys_without_effect(choice, key, value):
+    with pytest.raises(ConfigError, match=f"{key} is .*, and {' '.join(choice)} does not read it"):
+        check_read(load_cfg("", [*choice, key, value]), "detector")
+
+
+def test_bases_that_lead_back(tmp_path):
+    (tmp_path / "a.yaml").write_text("_BASE_: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("_BASE_: a.yaml\n")
+    with pytest.raises(ConfigError, match="a.yaml: its _BASE_ leads back to itself"):
+        load_cfg(tmp_path / "a.yaml")
+    (tmp_path / "c.yaml").write_bytes(b"OUTPUT_DIR: \xff\n")
+    with pytest.raises(ConfigError, match="c.yaml: cannot be read as a config"):
+        load_cfg(tmp_path / "c.yaml")
 
 
 def test_readers_of_keys():

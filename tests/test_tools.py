@@ -219,8 +219,8 @@ def test_detectron2s_trunk_and_rpn_by_config(run, tmp_path):
     (["--weights", "absent.pth"], "absent.pth: no such checkpoint"),
     (["--eval-only"], "give --weights FILE"),
     (["--config-file", "absent.yaml"], "absent.yaml"),
-    (["MODEL.CONTEXT.NAME", "s4d"], "unknown network 's4d'"),
-    (["MODEL.CONTEXT.TAP", "mixed_6a"], "unknown endpoint 'mixed_6a'"),
+    (["MODEL.CONTEXT.NAME", "s4d"], "MODEL.CONTEXT.NAME is 's4d'; it must be a network of the family"),
+    (["MODEL.CONTEXT.TAP", "mixed_6a"], "MODEL.CONTEXT.TAP is 'mixed_6a'; it must be one of"),
     (["MODEL.CONTEXT.NAME", "torchvision_s3d"], "too small for maxpool_5a_2x2; the least input of these stages is"),
     (["OUTPUT_DIR", "/proc/none"], "/proc/none: this folder cannot be made"),
 ])  # fmt: skip

@@ -187,7 +187,7 @@ def test_weights_of_another_normalisation_are_refused(trained, run, capsys):
     [
         (("MODEL.META_ARCHITECTURE", "ActionRCNN"), "use tools/train_net.py"),
         (("DATASETS.TRAIN", ()), "training takes exactly one set"),
-        (("MODEL.CONTEXT.NORM", "LN"), "it must be 'FrozenBN', 'BN' or 'SyncBN'"),
+        (("MODEL.CONTEXT.NORM", "LN"), "it must be one of 'FrozenBN', 'BN', 'SyncBN'"),
         (("MODEL.CLASSIFIER.LABEL_SMOOTHING", 1.0), "LABEL_SMOOTHING is 1.0"),
         (("TEST.CROPS", 2), "TEST.CROPS is 2"),
         (("TEST.CHUNK_FRAMES", 20), "TEST.CHUNK_FRAMES is 20"),

@@ -232,6 +232,17 @@ def test_bad_input_gives_one_message(run, tmp_path, arguments, message):
     assert message in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("count, given", [(0, 1), (1, 1), (3, 3)])
+def test_numbers_of_processes(monkeypatch, run, count, given):
+    monkeypatch.setattr("detect.utils.comm.launch", lambda *words, args: print(words[1]))
+    assert run("train_net", "--num-gpus", count).stdout == f"{given}\n"
+
+
+def test_fewer_than_no_processes(run):
+    done = run("train_net", "--num-gpus", -1)
+    assert done.returncode == 2 and "-1 processes; give 0 or more" in done.stderr
+
+
 def test_a_fault_of_the_program_keeps_its_traceback(run, monkeypatch):
     def broken(*_):
         raise ValueError("not the user's")

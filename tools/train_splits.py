@@ -8,12 +8,12 @@ OUTPUT_DIR/results.json. Started again it goes on where it was stopped. The last
   tools/train_splits.py --config-file configs/ucf101/s3dg.yaml --num-gpus 8 MODEL.CONTEXT.WEIGHTS kinetics.pth
 """
 
-from detect.utils.cli import add_config, running_tool, tool_parser
+from detect.utils.cli import add_config, process_count, running_tool, tool_parser
 
 
 def build_parser():
     parser = tool_parser(__doc__)
-    parser.add_argument("--num-gpus", type=int, default=1, help="processes on this machine (CPU if it has no GPU)")
+    parser.add_argument("--num-gpus", type=process_count, default=1, help="processes on this machine (CPU if it has no GPU)")
     add_config(parser, "config of tools/train_classifier.py", required=True)
     return parser
 

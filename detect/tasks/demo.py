@@ -1,6 +1,7 @@
 """What `tools/demo.py` does: a video in, a drawn video and a list of detections out."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -35,6 +36,9 @@ def run_demo(
         raise UserError("nothing to write: give --output VIDEO, --json FILE or both")
     if every < 1 or batch_size < 1:
         raise UserError(f"--every {every} --batch-size {batch_size}: both must be at least 1")
+    if not 0 <= threshold <= 1:
+        raise UserError(f"--threshold {threshold}: it must be 0 to 1")
+    refuse_to_overwrite(video, output, json_file)
     for key in opts[0::2]:
         if not str(key).startswith(READ_SECTIONS):
             raise UserError(f"{key}: tools/demo.py does not read it; it reads {'*, '.join(READ_SECTIONS)}*")
@@ -53,6 +57,18 @@ def run_demo(
                 film.write(draw_boxes(frame.copy(), found.boxes, found.labels, detector.classes, found.scores))
     for path in filter(None, (output, json_file)):
         print(path)
+
+
+def refuse_to_overwrite(video: str, output: str | None, json_file: str | None) -> None:
+    """UserError if two of the three are one file."""
+    names = {"--input": video, "--output": output, "--json": json_file}
+    seen: dict[str, str] = {}
+    for option, path in names.items():
+        if path:
+            real = os.path.realpath(path)
+            if other := seen.get(real):
+                raise UserError(f"{option} {path} is {other} too; give another file")
+            seen[real] = option
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """What the command lines of all tools share. Light: no torch, so that `--help` is there at once."""
 
 import argparse
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from detect.utils.errors import explain_errors
+from detect.utils.errors import end_progress_bars, explain_errors
 from detect.utils.malloc import tune_malloc
 
 OVERRIDES = "config overrides: KEY VALUE KEY VALUE ..."
@@ -30,7 +32,9 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--weights", default="", metavar="FILE", help=f"MODEL.WEIGHTS, a {WEIGHTS}")
     parser.add_argument("--resume", action="store_true", help="continue from OUTPUT_DIR/last_checkpoint, if any")
     parser.add_argument("--eval-only", action="store_true", help="evaluate the weights and stop")
-    parser.add_argument("--num-gpus", type=int, default=1, help="processes on this machine (CPU if it has no GPU)")
+    parser.add_argument(
+        "--num-gpus", type=process_count, default=1, help="processes on this machine (CPU if it has no GPU)"
+    )
     parser.add_argument("--num-machines", type=int, default=1, help="machines in all")
     parser.add_argument("--machine-rank", type=int, default=0, help="number of this machine, from 0")
     parser.add_argument("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0; auto on one machine")
@@ -39,10 +43,40 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
 
 @contextmanager
 def running_tool() -> Iterator[None]:
-    """The frame of every tool: memory settings, and the user's errors as one line with exit status 2."""
+    """The frame of every tool: memory settings, the user's errors as one line with exit status 2, and signals that end
+    it with 128 + their number, after what is half written has been removed.
+    """
     tune_malloc()
-    with explain_errors():
+    with explain_errors(), leaving_on_signals():
         yield
+
+
+@contextmanager
+def leaving_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise SystemExit, so that `finally` and `with` do their work; Ctrl-C without a traceback."""
+
+    def leave(signum, frame) -> None:
+        raise SystemExit(128 + signum)
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGTERM, signal.SIGHUP) if main_thread else ()
+    before = {number: signal.signal(number, leave) for number in numbers if signal.getsignal(number) == signal.SIG_DFL}
+    try:
+        yield
+    except KeyboardInterrupt:
+        end_progress_bars()
+        print("stopped", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def process_count(text: str) -> int:
+    """Of --num-gpus: 0 is one process, as 1 is."""
+    if (count := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{count} processes; give 0 or more")
+    return max(count, 1)
 
 
 def add_endpoint(parser: argparse.ArgumentParser, default: Sequence[str]) -> None:

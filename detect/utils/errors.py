@@ -18,6 +18,13 @@ class MissingExtraError(UserError, ImportError):
     """An optional package is not installed; the message says how to install it."""
 
 
+def end_progress_bars() -> None:
+    """So that what is printed next stands on a line of its own."""
+    bars = getattr(getattr(sys.modules.get("tqdm"), "tqdm", None), "_instances", ())
+    for bar in list(bars):
+        bar.close()
+
+
 @contextmanager
 def explain_errors() -> Iterator[None]:
     """Turn a `UserError`, or an error that `backbones` defines, into `error: <message>` on stderr and exit status 2.
@@ -32,5 +39,6 @@ def explain_errors() -> Iterator[None]:
             raise
         if os.environ.get("DETECT_TRACEBACK", "") not in ("", "0"):
             raise
+        end_progress_bars()
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -43,6 +43,9 @@ def test_demo_draws_and_lists_every_frame(detector, tmp_path):
     (["--input", "setup.py", "--json", "o.json"], "setup.py: does not open as a video"),
     (["--input", "configs", "--output", "o.gif"], "o.gif: the suffix must be one of .mp4, .avi"),
     (["--input", "tests", "--output", "o.gif", "--every", "0"], "--every 0"),
+    (["--input", "setup.py", "--json", "o.json", "--threshold", "nan"], "--threshold nan: it must be 0 to 1"),
+    (["--input", "a.mp4", "--output", "./a.mp4"], "--output ./a.mp4 is --input too"),
+    (["--input", "a.mp4", "--output", "b.mp4", "--json", "b.mp4"], "--json b.mp4 is --output too"),
 ])  # fmt: skip
 def test_demo_says_what_is_wrong(detector, arguments, message):
     out = run_tool("demo", "--weights", detector, *arguments)

@@ -13,7 +13,7 @@ from detect.utils.cli import add_config, process_count, running_tool, tool_parse
 
 def build_parser():
     parser = tool_parser(__doc__)
-    parser.add_argument("--num-gpus", type=process_count, default=1, help="processes on this machine (CPU if it has no GPU)")
+    parser.add_argument("--num-gpus", type=process_count, default=1, help="processes here (CPU if there is no GPU)")
     add_config(parser, "config of tools/train_classifier.py", required=True)
     return parser
 

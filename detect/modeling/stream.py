@@ -18,25 +18,23 @@ def detect_stream(
 ) -> Iterator[tuple[int, np.ndarray, Instances]]:
     """(k, frame k, its detections in pixels of the frame, on the CPU) for every frame, in order.
 
-    frames: (h, w, 3) uint8 RGB, all of one size.  mapper: of the model's config, for evaluation.
+    frames: (h, w, 3) uint8 RGB; boxes are in pixels of their own frame.  mapper: of the model's config, for evaluation.
     every: run the model on every n-th frame only; the frames between repeat the detections of the last one.
     """
     model.eval()
-    sample: dict = {"file_name": "the stream"}  # its size is that of its first frame
-
-    def prepared() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for frame in frames:
-            sample.setdefault("height", frame.shape[0])
-            sample.setdefault("width", frame.shape[1])
-            yield frame, mapper.prepare(sample, frame)
-
-    clips = clips_around(prepared(), mapper.num_frames)
+    prepared = ((frame, mapper.prepare(_sample(frame), frame)) for frame in frames)
+    clips = clips_around(prepared, mapper.num_frames)
+    middle = mapper.num_frames // 2
     last: Instances | None = None
     while group := list(islice(clips, batch_size * every)):
         keys = [(k, clip) for k, clip in group if k % every == 0]
-        batch = [mapper.pack(sample, np.stack([small for _, small in clip])) for _, clip in keys]
+        batch = [mapper.pack(_sample(clip[middle][0]), np.stack([small for _, small in clip])) for _, clip in keys]
         found = dict(zip((k for k, _ in keys), model(batch), strict=True)) if batch else {}
         for k, clip in group:
             if k in found:
                 last = found[k]["instances"].to("cpu")
-            yield k, clip[mapper.num_frames // 2][0], last
+            yield k, clip[middle][0], last
+
+
+def _sample(frame: np.ndarray) -> dict:
+    return {"file_name": "the stream", "height": frame.shape[0], "width": frame.shape[1]}

@@ -33,7 +33,7 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="continue from OUTPUT_DIR/last_checkpoint, if any")
     parser.add_argument("--eval-only", action="store_true", help="evaluate the weights and stop")
     parser.add_argument(
-        "--num-gpus", type=process_count, default=1, help="processes on this machine (CPU if it has no GPU)"
+        "--num-gpus", type=process_count, default=1, help="processes here (CPU if there is no GPU)"
     )
     parser.add_argument("--num-machines", type=int, default=1, help="machines in all")
     parser.add_argument("--machine-rank", type=int, default=0, help="number of this machine, from 0")

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from detect.video.readers import read_frames
 from detect.video.writer import save_video
 from tests.running import ROOT, run_tool
 from tests.tiny import save_detector
@@ -33,6 +34,15 @@ def test_demo_draws_and_lists_every_frame(detector, tmp_path):
         count += 1
     assert count == 13
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.avi", "out.json", "out.mp4"]
+
+
+def test_a_folder_of_frames_of_several_odd_sizes(detector, tmp_path):
+    (tmp_path / "frames").mkdir()
+    for number, size in enumerate(((33, 47), (40, 20), (33, 47)), 1):
+        cv2.imwrite(str(tmp_path / "frames" / f"{number:05d}.png"), np.zeros((*size, 3), np.uint8))
+    files = ("--input", tmp_path / "frames", "--output", tmp_path / "out.mp4")
+    assert run_tool("demo", "--weights", detector, *files).returncode == 0
+    assert read_frames(tmp_path / "out.mp4", range(3)).shape == (3, 34, 48, 3)
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -23,11 +23,7 @@ def noise(count, height=64, width=80):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
 def test_odd_sizes_are_padded_and_no_frame_is_lost(tmp_path, suffix, caplog):
-    frames = [
-        np.full((33, 47, 3), 90, np.uint8),
-        np.full((20, 60, 3), 90, np.uint8),
-        np.full((33, 47, 3), 90, np.uint8),
-    ]
+    frames = [np.full((*size, 3), 90, np.uint8) for size in ((33, 47), (20, 60), (33, 47))]
     save_video(tmp_path / f"film{suffix}", frames)
     found = read_frames(tmp_path / f"film{suffix}", range(3))
     assert found.shape == (3, 34, 48, 3) and abs(found.astype(int) - 90).max() < 8  # edges are repeated, not black
@@ -54,9 +50,8 @@ def test_on_a_full_disk_the_former_film_stays(tmp_path, suffix):
     save_video(path, noise(2))
     before = path.read_bytes()
     done = subprocess.run([sys.executable, "-c", FULL, str(path)], cwd=ROOT, capture_output=True, text=True)
-    assert f"film{suffix}: 40 frames were written and cannot be read back; is the disk full?" in done.stdout, (
-        done.stderr
-    )
+    message = f"film{suffix}: 40 frames were written and cannot be read back; is the disk full?"
+    assert message in done.stdout, done.stderr
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [path.name]
 
 

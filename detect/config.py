@@ -181,6 +181,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("TEST.FRAMES", "", one_of("", "all", "annotated"),
      "[D] frames that count: all or annotated; empty: as the preset says"),
     ("TEST.IOU_THRESHOLD", 0.5, checks.OVERLAP, "[P] overlap from which a detection is right"),
+    ("TEST.MAX_BAD_SHARE", 0.02, SHARE, "[D] exit status 1 when more of the frames, or videos, cannot be read"),
     ("TEST.PICTURES", 0, NOT_NEGATIVE, "[D] videos drawn after an evaluation, to OUTPUT_DIR/pictures; 0 draws none"),
     ("TEST.COCO", False, None, "[D] add COCO-style AP and AR"),
 ))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -117,6 +118,37 @@ def test_a_run_goes_on_from_a_checkpoint_alone(trained, run, tmp_path):
     assert read_checkpoint(tmp_path / "model_final.pth")["provenance"]["started_from"] == {
         "MODEL.WEIGHTS": str(folder / "model_final.pth")
     }
+
+
+@pytest.mark.parametrize("name, part", [
+    ("context.conv2d_1a_7x7.", "context network"), ("backbone.trunk.conv1.", "keyframe network"),
+    ("roi_heads.cls_score.", "region head"),
+])  # fmt: skip
+def test_a_network_that_gives_no_numbers_is_no_result(trained, run, tmp_path, name, part):
+    """Its detections would vanish in the selection, and the frame-mAP be 0 of a good network's data."""
+    data = read_checkpoint(trained[0] / "model_final.pth")
+    key = next(key for key in data["model"] if key.startswith(name) and data["model"][key].is_floating_point())
+    data["model"][key].fill_(float("nan"))
+    torch.save(data, tmp_path / "nan.pth")
+    result = run("train_net", "--eval-only", "--weights", tmp_path / "nan.pth")
+    assert result.returncode == 2 and f"the {part} gives values that are not finite" in result.stderr
+    assert "frame-mAP" not in result.stdout
+
+
+def test_a_test_set_that_cannot_be_read(trained, datasets, tmp_path):
+    """Before a training it is an error; an evaluation prints its figures and leaves with 1."""
+    folder, _ = trained
+    shutil.copytree(datasets, tmp_path / "data")
+    for path in (tmp_path / "data").rglob("*_test_*.avi"):
+        path.write_bytes(b"no video")
+    variables = {"DETECT_DATASETS": str(tmp_path / "data")}
+    result = run_tool("train_net", *TOY, "OUTPUT_DIR", tmp_path / "run", **variables)
+    assert result.returncode == 2 and "synthetic_test: no keyframe of it can be read" in result.stderr
+    assert "Training from iteration" not in result.stdout
+    options = ("--weights", folder / "model_final.pth", "OUTPUT_DIR", tmp_path / "evaluation")
+    result = run_tool("train_net", "--eval-only", *options, **variables)
+    assert result.returncode == 1 and "synthetic_test: nothing was evaluated" in result.stderr
+    assert "frame-mAP@0.5 = 0.000000" in result.stdout
 
 
 def test_an_older_checkpoint_needs_its_config(trained, run, tmp_path):

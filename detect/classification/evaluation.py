@@ -15,6 +15,7 @@ from tqdm import tqdm
 from detect.classification.records import VideoSet
 from detect.classification.scores import NO_LABEL, Scores, accuracies, accuracy_lines, save_scores
 from detect.utils.comm import all_gather_object, is_main_process
+from detect.utils.errors import UserError
 from detect.utils.files import list_bad_inputs, write_json
 from detect.utils.provenance import code_version
 
@@ -69,6 +70,11 @@ def score_videos(model: nn.Module, batches: Iterable[list[dict]], videos: VideoS
             parts = [item for item in batch if "clip" in item]
             logits: Tensor | list = model(parts).cpu().numpy() if parts else []
             for item, row in zip(parts, logits, strict=True):
+                if not np.isfinite(row).all():
+                    raise UserError(
+                        f"{videos.items[item['index']].name}: the network gives values that are not finite: its "
+                        "checkpoint is damaged, or of a training that diverged"
+                    )
                 keeper.add(item["index"], item["view"], len(item["clip"]), row)
             for item in batch:
                 if "end" in item:

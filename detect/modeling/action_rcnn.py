@@ -23,6 +23,7 @@ from detect.d2 import (
     ShapeSpec,
     configurable,
 )
+from detect.modeling.boxes import require_finite
 from detect.modeling.context import build_context_network
 from detect.modeling.keyframe_weights import load_keyframe_weights
 from detect.utils.errors import UserError
@@ -109,8 +110,11 @@ class ActionRCNN(nn.Module):
         clips = self.stack_clips(batch)
         images = self.keyframes(clips)
         gt_instances = [item["instances"].to(self.device) for item in batch] if self.training else None
-        proposals, rpn_losses = self.proposal_generator(images, self.backbone(images.tensor), gt_instances)
-        context = self.context(self.context_input(clips))
+        features, context = self.backbone(images.tensor), self.context(self.context_input(clips))
+        if not self.training:
+            require_finite("keyframe network", *features.values())
+            require_finite("context network", context)
+        proposals, rpn_losses = self.proposal_generator(images, features, gt_instances)
         detections, head_losses = self.roi_heads(images, context, proposals, gt_instances)
         if self.training:
             return {**rpn_losses, **head_losses}

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from detect.utils.errors import UserError
+
 # A predicted log scale above this is cut, so that exp() stays finite: 1000 pixels over an anchor of 16.
 MAX_LOG_SCALE = math.log(1000.0 / 16)
 
@@ -58,6 +60,14 @@ def sample(labels: Tensor, count: int, positive_fraction: float) -> tuple[Tensor
     chosen_positive = positive[torch.randperm(len(positive), device=labels.device)[:num_positive]]
     chosen_negative = negative[torch.randperm(len(negative), device=labels.device)[:num_negative]]
     return chosen_positive, chosen_negative
+
+
+def require_finite(what: str, *values: Tensor) -> None:
+    """UserError if a network gives infinities or no numbers: they would vanish in the selection that follows."""
+    if not all(bool(torch.isfinite(value.sum())) for value in values):
+        raise UserError(
+            f"the {what} gives values that are not finite: its checkpoint is damaged, or of a training that diverged"
+        )
 
 
 def smooth_l1(prediction: Tensor, target: Tensor, beta: float) -> Tensor:

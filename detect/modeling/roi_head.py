@@ -10,7 +10,7 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from backbones.inception import Stages
 from detect.d2 import ROI_HEADS_REGISTRY, Boxes, CfgNode, ImageList, Instances, configurable
-from detect.modeling.boxes import decode, encode, match, sample, smooth_l1
+from detect.modeling.boxes import decode, encode, match, require_finite, sample, smooth_l1
 from detect.modeling.roi_pool3d import roi_pool3d
 
 
@@ -104,6 +104,7 @@ class ActionROIHead(nn.Module):
             return [], self.losses(logits, deltas, proposals)
         boxes = [p.proposal_boxes.tensor for p in proposals]
         logits, deltas = self.predict(context, boxes)
+        require_finite("region head", logits, deltas)
         counts = [len(b) for b in boxes]
         per_image = zip(boxes, logits.split(counts), deltas.split(counts), images.image_sizes, strict=True)
         return [self.select(*one) for one in per_image], {}

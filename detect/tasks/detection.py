@@ -87,6 +87,18 @@ class DetectionTask(Task):
     def training_batches(self, cfg: CfgNode, dataset: KeyframeDataset, seed: int, start_iter: int = 0):
         return training_stream(cfg, dataset, KeyframeMapper.from_config(cfg, is_train=True), seed, start_iter)
 
+    def rehearse(self, cfg: CfgNode, model: nn.Module, dataset: KeyframeDataset) -> None:
+        evaluators = build_evaluators(cfg, dataset)
+        batch = next(iter(evaluation_batches(cfg, dataset)), None)
+        if batch is None:
+            raise UserError(f"{dataset.name}: no keyframe of it can be read; see DATASETS.TEST and DATASETS.ROOT")
+        for evaluator in evaluators:
+            evaluator.process(batch, model(batch))
+
+    def bad_share(self, result: dict[str, Any]) -> float:
+        coverage = result["coverage"]
+        return coverage["frames_missing"] / max(coverage["frames_expected"], 1)
+
     def evaluate(self, cfg: CfgNode, model: nn.Module, dataset: KeyframeDataset, seed: int | None) -> dict[str, Any]:
         evaluator, drawer = build_evaluators(cfg, dataset, model, seed)
         run_inference(model, evaluation_batches(cfg, dataset), [evaluator, drawer])

@@ -4,10 +4,12 @@ What differs between them is a `Task`; `detect.tasks.detection` and `detect.task
 """
 
 import logging
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -15,7 +17,7 @@ from backbones import Preprocessing
 from detect.config import check_read
 from detect.d2 import CfgNode
 from detect.data.catalog import set_datasets_root
-from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint
+from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint, random_state, set_random_state
 from detect.engine.fit import fit, last_checkpoint, share_buffers
 from detect.engine.setup import default_setup, with_seed
 from detect.utils.checkpoint_files import read_checkpoint
@@ -76,6 +78,14 @@ class Task:
         """Results on one set, {} on ranks above 0."""
         raise NotImplementedError
 
+    def rehearse(self, cfg: CfgNode, model: nn.Module, dataset: Any) -> None:
+        """What an evaluation does, on one batch and without results: so that it fails before a training, not after."""
+        raise NotImplementedError
+
+    def bad_share(self, result: dict[str, Any]) -> float:
+        """Of a set's frames or videos, those that could not be read."""
+        raise NotImplementedError
+
     def summary(self, cfg: CfgNode, name: str, result: dict[str, Any]) -> str:
         """The last lines that a tool prints of a set's result."""
         raise NotImplementedError
@@ -104,7 +114,19 @@ def run(
     if is_main_process():
         for name, result in results.items():
             print(task.summary(cfg, name, result), flush=True)
+        complain_of_bad_shares(task, cfg, results)
     return results
+
+
+def complain_of_bad_shares(task: Task, cfg: CfgNode, results: dict[str, Any]) -> None:
+    """Exit status 1, after the figures are printed, if they are of too few of a set's frames or videos."""
+    shares = {name: task.bad_share(result) for name, result in results.items()}
+    bad = {name: share for name, share in shares.items() if share > cfg.TEST.MAX_BAD_SHARE}
+    for name, share in bad.items():
+        what = "nothing was evaluated" if share == 1 else f"{share:.1%} of it could not be read"
+        print(f"error: {name}: {what}; TEST.MAX_BAD_SHARE allows {cfg.TEST.MAX_BAD_SHARE:.1%}", file=sys.stderr)
+    if bad:
+        raise SystemExit(1)
 
 
 def train(
@@ -132,6 +154,7 @@ def train(
         write_text(Path(cfg.OUTPUT_DIR) / "config.yaml", with_seed(cfg, seed).dump())
     if not resumed:
         load_weights(task, cfg, model, classes, contents)
+    rehearse_evaluations(task, cfg, model, classes)
     evaluated, options = model, {}
     if cfg.SOLVER.EMA_DECAY:
         average = averaged(model, cfg.SOLVER.EMA_DECAY)
@@ -148,6 +171,16 @@ def train(
         entries=checkpoint_entries(task, cfg, model, dataset, seed),
         **options,
     )
+
+
+def rehearse_evaluations(task: Task, cfg: CfgNode, model: nn.Module, classes: Sequence[str]) -> None:
+    """One batch of every test set through everything that evaluates it; leaves no trace in the training."""
+    state = random_state()
+    with torch.no_grad():
+        for name in cfg.DATASETS.TEST:
+            task.rehearse(cfg, model.eval(), task.load_set(name, cfg, classes))
+    model.train()
+    set_random_state(state)
 
 
 def settled(task: Task, cfg: CfgNode, entries: dict[str, Any]) -> CfgNode:

@@ -129,7 +129,12 @@ def test_the_average_by_hand():
 def test_bad_videos_are_replaced_named_and_wrong(tmp_path, run, capsys):
     videos = write_set(tmp_path / "bad")
     (tmp_path / "bad" / "red0.avi").write_bytes(b"RIFF cut off")
-    (result,) = run(videos=videos).values()
+    with pytest.raises(SystemExit) as stop:
+        run(videos=videos)  # a sixth of the test videos: more than TEST.MAX_BAD_SHARE
+    captured = capsys.readouterr()
+    assert stop.value.code == 1 and "top-1 = " in captured.out and "16.7% of it could not be read" in captured.err
+    shutil.rmtree(tmp_path / "run")
+    (result,) = run("TEST.MAX_BAD_SHARE", 0.2, videos=videos).values()
     assert result["counts"]["unreadable"] == 1 and result["top1"] <= 5 / 6
     facts = json.loads(only(tmp_path, "run/evaluation/*/results.json").read_text())
     assert facts["unreadable"] == ["red0.avi"]
@@ -137,6 +142,25 @@ def test_bad_videos_are_replaced_named_and_wrong(tmp_path, run, capsys):
     assert [line.split("\t")[1].split()[0] for line in lines] == ["skipped", "counted"]
     assert all("red0.avi" in line for line in lines)
     assert "1 videos could not be read and count as wrong" in capsys.readouterr().out
+
+
+def test_a_test_set_that_cannot_be_read_fails_before_the_training(tmp_path, run, video_list, capsys):
+    (tmp_path / "test.avi").write_bytes(b"RIFF cut off")
+    (tmp_path / "classes.txt").write_text("blue\ngreen\nred\n")
+    (tmp_path / "test.txt").write_text("test.avi red\n")
+    with pytest.raises(SystemExit):
+        run("DATASETS.TEST", (f"list:{tmp_path}/test.txt",))
+    captured = capsys.readouterr()
+    assert "none of its 1 videos can be read" in captured.err and "Training from iteration" not in captured.out
+
+
+def test_a_network_that_gives_no_numbers_is_no_result(trained, run, tmp_path, capsys):
+    data = read_checkpoint(trained[0] / "model_final.pth")
+    data["model"]["logits.bias"][0] = float("nan")
+    torch.save(data, tmp_path / "nan.pth")
+    with pytest.raises(SystemExit) as stop:
+        run(*SIZES, "MODEL.WEIGHTS", tmp_path / "nan.pth", eval_only=True)
+    assert stop.value.code == 2 and "the network gives values that are not finite" in capsys.readouterr().err
 
 
 def test_listed_videos_that_are_not_there(tmp_path, run, capsys):

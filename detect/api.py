@@ -21,7 +21,7 @@ from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint
 from detect.modeling import build_model
 from detect.modeling.context_weights import read_network
 from detect.modeling.stream import detect_stream
-from detect.utils.checkpoint_files import CheckpointError, read_checkpoint
+from detect.utils.checkpoint_files import CheckpointError, first_line, read_checkpoint
 from detect.utils.errors import UserError
 from detect.video.readers import container_facts, iter_frames
 from detect.video.windows import clip_indices
@@ -160,7 +160,10 @@ class VideoClassifier:
         data = read_network(weights)
         if not {"network", "preprocessing"} <= data.keys():
             raise CheckpointError(f"{weights}: does not say which network it is of; see tools/convert_weights.py")
-        network = network_from(data)
+        try:
+            network = network_from(data)
+        except RuntimeError as error:
+            raise CheckpointError(f"{weights}: its arrays do not fit its network: {first_line(error)}") from error
         classes = data.get("tag", {}).get("classes") or [str(k) for k in range(network.logits.out_channels)]
         if network.in_channels not in (2, 3):
             raise CheckpointError(f"{weights}: takes {network.in_channels} channels; videos are RGB or flow")
@@ -194,7 +197,8 @@ class VideoClassifier:
 
 
 def _classes(contents: dict[str, Any], path: str) -> list[str]:
-    classes = contents.get("tag", {}).get("classes")
-    if not classes:
+    tag = contents.get("tag", {})
+    classes = tag.get("classes") if isinstance(tag, dict) else None
+    if not isinstance(classes, list) or not classes:
         raise CheckpointError(f"{path}: does not say its classes; give a checkpoint of tools/train_net.py")
     return list(map(str, classes))

@@ -172,6 +172,24 @@ def test_a_classifier_without_a_word_of_its_network(folder, tmp_path):
         VideoClassifier.load(tmp_path / "plain.pth")
 
 
+@pytest.mark.parametrize("entry, value", [
+    ("network", {}), ("network", 3), ("network", {"spec": {"separable": True, "depth": 5}}), ("tag", [1]),
+    ("preprocessing", {"mean": [1.0]}), ("preprocessing", {"mean": [0.0] * 3, "std": [0.0] * 3}), ("preprocessing", 7),
+])  # fmt: skip
+def test_entries_of_other_types_are_one_clear_word(folder, tmp_path, entry, value):
+    torch.save({**read_checkpoint(folder / "classifier.pth"), entry: value}, tmp_path / "odd.pth")
+    with pytest.raises(CheckpointError, match=r"odd.pth: what it says of its network cannot be used \("):
+        VideoClassifier.load(tmp_path / "odd.pth")
+
+
+def test_arrays_that_do_not_fit_the_network_they_say(folder, tmp_path):
+    data = read_checkpoint(folder / "classifier.pth")
+    data["network"]["num_classes"] = 7
+    torch.save(data, tmp_path / "odd.pth")
+    with pytest.raises(CheckpointError, match="odd.pth: its arrays do not fit its network"):
+        VideoClassifier.load(tmp_path / "odd.pth")
+
+
 def test_import_is_light():
     code = "import detect, sys; print({'torch', 'cv2', 'numpy'} & set(sys.modules), hasattr(detect, 'nothing'))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

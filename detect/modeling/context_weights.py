@@ -58,6 +58,7 @@ def read_network(path: str, spec: VariantSpec | None = None) -> dict[str, Any]:
     data = read_any(path)
     arrays = data["model"]
     if "network" in data or any(name.startswith(("stages.", "module.stages.")) for name in arrays):
+        check_entries(data, path)
         return data
     try:
         source = detect_source(arrays)
@@ -73,12 +74,34 @@ def read_network(path: str, spec: VariantSpec | None = None) -> dict[str, Any]:
     return {**network_state(net), **tag, "source": {"format": source, "file": path}}
 
 
+def check_entries(data: dict[str, Any], path: str) -> None:
+    """CheckpointError if what a checkpoint says of its network, beside the arrays, has other types than it should."""
+    try:
+        if "network" in data:
+            facts = dict(data["network"])
+            VariantSpec(**facts.pop("spec"))
+            types = {"num_classes": int, "in_channels": int, "width": float, "dropout": float}
+            wrong = [name for name, kind in types.items() if type(facts[name]) not in (kind, int)]
+            if wrong or facts.keys() != types.keys():
+                raise ValueError(f"entries {', '.join(wrong) or ', '.join(facts)}")
+        if "preprocessing" in data and "network" in data:
+            wanted = Preprocessing.from_dict(data["preprocessing"])
+            channels = data["network"]["in_channels"]
+            usable = all(len(v) == channels and np.isfinite(v).all() for v in (wanted.mean, wanted.std))
+            if not usable or 0 in wanted.std:
+                raise ValueError(f"mean {wanted.mean} and deviation {wanted.std} for {channels} channels")
+        if not isinstance(data.get("tag", {}), dict):
+            raise TypeError(f"tag is a {type(data['tag']).__name__}")
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path}: what it says of its network cannot be used ({type(error).__name__}: {error}); it is damaged, or "
+            "of a later version"
+        ) from None
+
+
 def check_network(net: InceptionNet, data: dict[str, Any], path: str) -> None:
     """CheckpointError with the lines to set, if the file's network or its normalisation is another."""
-    try:
-        spec = VariantSpec(**data["network"]["spec"])
-    except TypeError as error:
-        raise CheckpointError(f"{path}: its network has a field that is not known here: {error}") from None
+    spec = VariantSpec(**data["network"]["spec"])
     preprocessing = Preprocessing.from_dict(data["preprocessing"])
     names = [field.name for field in fields(spec) if field.name not in TRAINING_FIELDS]
     differing = [name for name in names if getattr(spec, name) != getattr(net.spec, name)]

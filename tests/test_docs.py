@@ -17,3 +17,15 @@ def test_links_and_files_exist(path):
         assert (path.parent / target).exists(), target
     for target in re.findall(r"\b(?:tools|configs|docs|detect)/[\w/]+\.(?:py|yaml|md|jpg)\b", text):
         assert (ROOT / target).exists(), target
+
+
+def test_the_tests_that_promises_name_exist():
+    """docs/reliability.md names tests as `path::function`, `::function` of the path before, or a path alone."""
+    text, path = (ROOT / "docs" / "reliability.md").read_text(), None
+    names = [name for name in re.findall(r"`([^`]*)`", text) if "test_" in name]
+    assert len(names) > 20
+    for name in names:
+        file, _, function = name.partition("::")
+        if file:
+            (path,) = [p for p in (ROOT / "tests").rglob(Path(file).name) if str(p).endswith(file)]
+        assert not function or f"def {function}(" in path.read_text(), name

@@ -26,14 +26,23 @@ def read_label_map(path: str | Path) -> tuple[str, ...]:
 def _read_json(path: str | Path) -> tuple[str, ...]:
     try:
         content = json.loads(read_text(path))
-        by_index = {int(index): label for label, index in content.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        by_index = {_index(index): label for label, index in content.items()}
+    except AnnotationError:
+        raise
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise AnnotationError(f'{path}: expected {{"class": "index", ...}} ({error})') from error
     if not by_index or sorted(by_index) != list(range(len(content))):
         raise AnnotationError(
             f"{path}: {len(content)} classes must have the indices 0 to {len(content) - 1}, each once"
         )
     return tuple(by_index[index] for index in range(len(content)))
+
+
+def _index(value: object) -> int:
+    """TypeError for what is no whole number, or the text of one: a float would be rounded, true be 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise TypeError(f"{value!r} is not an index")
+    return int(value)
 
 
 def _check_unique(classes: Sequence[str], where: str) -> None:

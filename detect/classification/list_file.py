@@ -9,6 +9,7 @@ Flow of the video `a/b/video.mp4` is looked for in `flow/a/b/video`, `flow/b/vid
 a listed folder may also hold the flow itself.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path, PurePath
 
@@ -55,6 +56,11 @@ def _is_index(label: str) -> bool:
     return label.isascii() and label.isdigit()
 
 
+def _number(label: str) -> int:
+    """Of an index; int() refuses more than 4300 digits."""
+    return int(label) if len(label) < 20 else 10**20
+
+
 def _classes(rows: list[tuple[str, str, str]]) -> tuple[str, ...]:
     first = _is_index(rows[0][2])
     for where, _, label in rows:
@@ -66,8 +72,8 @@ def _classes(rows: list[tuple[str, str, str]]) -> tuple[str, ...]:
             )
     if not first:
         return tuple(sorted({label for _, _, label in rows}))
-    where, _, label = max(rows, key=lambda row: int(row[2]))
-    if int(label) >= MAX_CLASSES:
+    where, _, label = max(rows, key=lambda row: _number(row[2]))
+    if _number(label) >= MAX_CLASSES:
         raise AnnotationError(f"{where}: the label {label} is no index of a class, {MAX_CLASSES} at most")
     return tuple(map(str, range(int(label) + 1)))
 
@@ -75,7 +81,7 @@ def _classes(rows: list[tuple[str, str, str]]) -> tuple[str, ...]:
 def _class_at(label: str, classes: tuple[str, ...], where: str) -> str:
     if not _is_index(label):
         raise AnnotationError(f"{where}: {unknown_class(label, classes)}")
-    if int(label) >= len(classes):
+    if _number(label) >= len(classes):
         legal = f"{len(classes)} classes, 0 to {len(classes) - 1}"
         raise AnnotationError(f"{where}: the label {label} is not one of the {legal}")
     return classes[int(label)]
@@ -83,7 +89,7 @@ def _class_at(label: str, classes: tuple[str, ...], where: str) -> str:
 
 def _rgb_finder(bases: tuple[Path, ...]) -> Callable[[str], str | None]:
     def find(video: str) -> str | None:
-        return next((str(base / video) for base in bases if (base / video).exists()), None)
+        return next((str(base / video) for base in bases if os.path.exists(base / video)), None)
 
     return find
 
@@ -94,6 +100,6 @@ def _flow_finder(bases: tuple[Path, ...]) -> Callable[[str], str | None]:
         endings = dict.fromkeys((parts, parts[-2:], parts[-1:]))
         options = [base.joinpath("flow", *ending) for base in bases for ending in endings]
         options += [base / video for base in bases]
-        return next((str(option) for option in options if option.is_dir()), None)
+        return next((str(option) for option in options if os.path.isdir(option)), None)
 
     return find

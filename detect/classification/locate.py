@@ -40,19 +40,29 @@ def scan_media(places: Sequence[Path], classes: Sequence[str], modality: str) ->
     for place in filter(Path.is_dir, places):
         for entry in _entries(place):
             key = folder_key(entry.name)
-            if key in keys and entry.is_dir():
+            if key in keys and _is_folder(entry):
                 yield from (m for inner in _entries(entry.path) if (m := _medium(inner, key, modality)))
             elif medium := _medium(entry, "", modality):
                 yield medium
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry]:
-    with os.scandir(folder) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise AnnotationError(f"{folder}: this folder cannot be listed: {error.strerror}") from error
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
 
 
 def _medium(entry: os.DirEntry, group: str, modality: str) -> Medium | None:
-    if entry.is_dir():
+    if _is_folder(entry):
         return Medium(entry.name, group, entry.path)
     stem = stem_of(entry.name)
     return Medium(stem, group, entry.path) if stem != entry.name and modality == "rgb" else None

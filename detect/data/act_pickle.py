@@ -7,6 +7,7 @@ frames 1-based, `nframes` {video: int}, `train_videos` and `test_videos` (a list
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from detect.data.media import locate_media
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.files import hash_files
 from detect.utils.safe_pickle import load_pickle
+from detect.video.readers import MAX_SAID_FRAMES
 
 KEYS = ("labels", "gttubes", "nframes", "train_videos", "test_videos", "resolution")
+LISTS = (list, tuple, np.ndarray)
 
 
 def load_act_dataset(
@@ -38,10 +41,16 @@ def load_act_dataset(
     missing = [key for key in KEYS if not isinstance(content, dict) or key not in content]
     if missing:
         raise AnnotationError(f"{path}: not an ACT ground-truth file, it has no {', '.join(missing)}")
+    for key, kinds in (("gttubes", (dict,)), ("labels", LISTS), (f"{subset}_videos", LISTS)):
+        if not isinstance(content[key], kinds):
+            found, legal = type(content[key]).__name__, kinds[0].__name__
+            raise AnnotationError(f"{path}: {key} is a {found}, expected a {legal}; get the file from its source")
     splits = content[f"{subset}_videos"]
     if not 0 <= split_index < len(splits):
         raise AnnotationError(f"{path}: no split {split_index + 1}; it has 1 to {len(splits)}")
 
+    if not isinstance(splits[split_index], LISTS):
+        raise AnnotationError(f"{path}: the split {split_index + 1} of {subset}_videos is not a list of videos")
     notes = Notes()
     names = []
     for video in map(str, splits[split_index]):
@@ -57,16 +66,28 @@ def load_act_dataset(
     return ActionDataset(name, tuple(map(str, content["labels"])), videos, hash_files(path), notes.lines())
 
 
+def whole(value: Any, low: int = -MAX_SAID_FRAMES) -> int:
+    """The value as int; 3.0 is 3. ValueError for 3.5, which int() would round, for text, and beyond `low` and
+    MAX_SAID_FRAMES; TypeError for what is no number.
+    """
+    if isinstance(value, (str, bytes)) or not low <= value <= MAX_SAID_FRAMES or int(value) != value:
+        raise ValueError(f"{value!r} is not a whole number from {low} to {MAX_SAID_FRAMES}")
+    return int(value)
+
+
 def _record(video: str, path: str, content: dict, notes: Notes) -> VideoRecord:
     try:
-        num_frames = int(content["nframes"][video])
-        height, width = map(int, content["resolution"][video])
+        num_frames = whole(content["nframes"][video], 0)
+        height, width = (whole(side, 1) for side in content["resolution"][video])
         tubes = [
-            (int(label), np.asarray(rows, np.float64).reshape(-1, 5))
+            (whole(label), np.asarray(rows, np.float64).reshape(-1, 5))
             for label, tubes_of_label in content["gttubes"][video].items()
             for rows in tubes_of_label
         ]
-    except (KeyError, TypeError, ValueError) as error:
+        for _, rows in tubes:
+            if not (rows[:, 0] == np.rint(rows[:, 0])).all() or (abs(rows[:, 0]) > MAX_SAID_FRAMES).any():
+                raise ValueError("a frame's number is not whole")
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise AnnotationError(f"cannot read {video} ({type(error).__name__}: {error})") from error
     size, classes = (height, width), content["labels"]
     common = dict(video=video, num_frames=num_frames, size=size, classes=classes, notes=notes)

@@ -20,7 +20,7 @@ from detect.data.checks import AnnotationError, Notes, checked_tube
 from detect.data.media import locate_media, require
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
-from detect.utils.files import hash_files
+from detect.utils.files import hash_files, read_text
 from detect.video.readers import count_frames
 
 CLASSES = (
@@ -82,7 +82,7 @@ def _load_masks(root: Path, split: int, subset: str, name: str) -> ActionDataset
 
 def _videos_in(path: Path, subset: str) -> list[str]:
     videos = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         video, code = line.rsplit(maxsplit=1) if len(line.split()) > 1 else (line, "")
@@ -101,9 +101,13 @@ def mask_boxes(path: str | Path) -> tuple[np.ndarray, tuple[int, int]]:
     try:
         content = scipy.io.loadmat(path, variable_names=["part_mask"])
         mask = np.atleast_3d(content["part_mask"])  # (H, W, n)
-        rows, columns = mask.any(axis=1), mask.any(axis=0)  # (H, n), (W, n)
     except Exception as error:  # scipy raises many kinds for damaged files
         raise AnnotationError(f"{path}: no readable part_mask ({type(error).__name__})") from error
+    if mask.ndim != 3 or 0 in mask.shape[:2] or mask.dtype.kind not in "buif":
+        raise AnnotationError(
+            f"{path}: part_mask is {mask.dtype} of shape {mask.shape}; expected numbers (height, width, frames)"
+        )
+    rows, columns = mask.any(axis=1), mask.any(axis=0)  # (H, n), (W, n)
     height, width, _ = mask.shape
     last_column, last_row = width - 1 - columns[::-1].argmax(0), height - 1 - rows[::-1].argmax(0)
     boxes = np.stack([columns.argmax(0), rows.argmax(0), last_column, last_row], axis=1).astype(np.float64)

@@ -1,5 +1,6 @@
 """Find a dataset's files under its root, and say where they were looked for when they are not there."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ class MissingDataError(UserError, FileNotFoundError):
 def require(candidates: Sequence[Path], what: str, how_to_get: str) -> Path:
     """The first of the paths that exists, or MissingDataError which lists them all."""
     for path in candidates:
-        if path.exists():
+        if os.path.exists(path):  # Path.exists fails for a long name
             return path
     tried = "\n".join(f"  {path.absolute()}" for path in candidates)
     raise MissingDataError(f"{what} not found; looked for\n{tried}\n{how_to_get}")
@@ -32,7 +33,7 @@ def locate_media(root: Path, names: Iterable[str], templates: Sequence[str], not
     paths = {}
     for name in names:
         options = [root / template.format(name=name) for template in present]
-        found = next((path for path in options if path.exists()), None)
+        found = next((path for path in options if os.path.exists(path)), None)
         if found is None:
             places = ", ".join(template.format(name="<video>") for template in templates)
             notes.add(f"videos without media (looked under {root} for {places})", name)

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.data.act_pickle import load_act_dataset
+from detect.data.act_pickle import load_act_dataset, whole
 from detect.data.checks import AnnotationError, Notes, checked_tube
 from detect.data.media import locate_media, require
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
-from detect.utils.files import hash_files
+from detect.utils.files import hash_files, read_text
 from detect.utils.safe_pickle import load_pickle
 
 CLASSES = (
@@ -78,7 +78,7 @@ def load_ucf24(
 
 def _class_names(folders) -> tuple[str, ...]:
     path = next((folder / "classes.txt" for folder in folders if (folder / "classes.txt").exists()), None)
-    return tuple(path.read_text().split()) if path else CLASSES
+    return tuple(read_text(path).split()) if path else CLASSES
 
 
 def _annotations(path: Path) -> dict:
@@ -90,7 +90,7 @@ def _annotations(path: Path) -> dict:
 
 def _listed(path: Path, notes: Notes) -> list[str]:
     """Names in a list file. Other copies of the lists add a file suffix, spaces, a class number or CRLF."""
-    names = (re.sub(r"(\.avi|\.mp4)?(\s+\d+)?$", "", line.strip()) for line in path.read_text().splitlines())
+    names = (re.sub(r"(\.avi|\.mp4)?(\s+\d+)?$", "", line.strip()) for line in read_text(path).splitlines())
     unique: dict[str, None] = {}
     for name in filter(None, names):
         if name in unique:
@@ -109,10 +109,10 @@ def _is_annotated(video: str, annotations: dict, notes: Notes) -> bool:
 
 def _record(video: str, path: str, entry: dict, classes: tuple[str, ...], notes: Notes) -> VideoRecord:
     try:
-        num_frames = int(entry["numf"])
-        height, width = map(int, entry.get("size", SIZE))
+        num_frames = whole(entry["numf"], 0)
+        height, width = (whole(side, 1) for side in entry.get("size", SIZE))
         tubes = [_tube(tube) for tube in entry["annotations"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise AnnotationError(f"cannot read {video} ({type(error).__name__}: {error})") from error
     common = dict(video=video, num_frames=num_frames, size=(height, width), classes=classes, notes=notes)
     kept = (checked_tube(*tube, **common) for tube in tubes)
@@ -122,4 +122,5 @@ def _record(video: str, path: str, entry: dict, classes: tuple[str, ...], notes:
 def _tube(tube: dict) -> tuple[int, np.ndarray, np.ndarray]:
     boxes = np.asarray(tube["boxes"]).astype(np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    return int(tube["label"]), np.arange(int(tube["sf"]), int(tube["ef"])), boxes
+    label, start, end = (whole(tube[key]) for key in ("label", "sf", "ef"))
+    return label, np.arange(start, end), boxes

@@ -21,6 +21,7 @@ from detect.utils.files import atomic_file
 GROUND_TRUTH_COLUMNS = ("video", "frame", "label", "x1", "y1", "x2", "y2")
 DETECTION_COLUMNS = ("video", "frame", "label", "score", "x1", "y1", "x2", "y2")
 _KINDS = {"video": object, "frame": np.int64, "label": np.int64}  # every other known column is a float
+_LARGEST = 2**31 - 1  # frame or label
 _CHUNK = 100_000  # rows parsed, or written, at a time
 
 
@@ -82,7 +83,10 @@ def _read_columns(path: Path, names: Sequence[str], codes: dict[str, int]) -> di
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, OverflowError, csv.Error) as error:
-        _explain(path, names)
+        try:
+            _explain(path, names)
+        except csv.Error as csv_error:  # a field of more than 131,072 characters
+            raise TableError(f"{path}: not a CSV table ({csv_error})") from error
         raise TableError(f"{path}: {error}") from error
     codes.update(numbering)
     return columns
@@ -136,11 +140,11 @@ def _parse(stream: TextIO, header: list[str], names: Sequence[str]) -> Iterator[
 def _plausible(columns: dict[str, np.ndarray], codes: dict[str, int]) -> bool:
     if any(not name.strip() for name in codes):
         return False
-    if any(
-        not np.isfinite(column).all() or (name in _KINDS and column.size and column.min() < 0)
-        for name, column in columns.items()
-    ):
-        return False
+    for name, column in columns.items():
+        if not np.isfinite(column).all():
+            return False
+        if name in _KINDS and column.size and not 0 <= column.min() <= column.max() <= _LARGEST:
+            return False
     if "score" in columns:
         return True
     return not ((columns["x2"] < columns["x1"]) | (columns["y2"] < columns["y1"])).any()
@@ -164,7 +168,7 @@ def _explain(path: Path, names: Sequence[str]) -> None:
             for name in names:
                 fault = _fault(name, values[name])
                 if fault:
-                    raise TableError(f"{where}: {name} {values[name]!r} {fault}")
+                    raise TableError(f"{where}: {name} {values[name][:80]!r} {fault}")
             x1, y1, x2, y2 = (float(values[name]) for name in ("x1", "y1", "x2", "y2"))
             if "score" not in names and (x2 < x1 or y2 < y1):
                 raise TableError(
@@ -178,12 +182,14 @@ def _fault(name: str, text: str) -> str:
     if name == "video":
         return "" if text.strip() else "is empty"
     try:
+        if "_" in text or not text.isascii():  # 1_000 and digits of other scripts are numbers to Python alone
+            raise ValueError
         if _dtype(name) is np.float64:
             return "" if math.isfinite(float(text)) else "is not finite"
         value = int(text)
     except ValueError:
         return "is not a number" if _dtype(name) is np.float64 else "is not an integer"
-    return "" if 0 <= value < 2**63 else "is out of range (0 or more)"
+    return "" if 0 <= value <= _LARGEST else f"is out of range (0 to {_LARGEST})"
 
 
 # --- writing -----------------------------------------------------------------------------------------------
@@ -201,7 +207,7 @@ def write_table(path: str | Path, table: GroundTruth | Detections, video_names: 
 
 
 def _write_rows(binary, table: GroundTruth | Detections, names: Sequence[str], video_names: Sequence[str]) -> None:
-    stream = io.TextIOWrapper(binary, encoding="utf-8", newline="")
+    stream = io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(names)
     for start in range(0, len(table), _CHUNK):

@@ -2,17 +2,19 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from detect.api import ActionDetector, FrameDetections
 from detect.utils.errors import UserError
 from detect.utils.files import atomic_file
-from detect.video.readers import container_facts, iter_frames
+from detect.video.readers import FrameReadError, container_facts, iter_frames, printable
 from detect.video.writer import VideoWriter
 from detect.visualization.drawing import draw_boxes
 
@@ -45,18 +47,40 @@ def run_demo(
     detector = ActionDetector.load(weights, config_file=config_file, overrides=opts)
     fps, about = container_facts(video)
     frames = tqdm(iter_frames(video, threads=0), Path(video).name, about, unit="frame")
-    results = detector.detect_with_frames(frames, every=every, batch_size=batch_size, threshold=threshold, fps=fps)
+    options = {"every": every, "batch_size": batch_size, "threshold": threshold}
+    results = readable(detector.detect_with_frames(frames, fps=fps, **options))
+    failure = None
     with ExitStack() as stack:
         film = stack.enter_context(VideoWriter(output, fps)) if output else None
         listed = (json_file, video, fps, detector.classes)
         listing = stack.enter_context(json_listing(*listed)) if json_file else None
         for frame, found in results:
+            if isinstance(found, FrameReadError):
+                failure = found
+                break
             if listing:
                 listing(found)
             if film:
                 film.write(draw_boxes(frame.copy(), found.boxes, found.labels, detector.classes, found.scores))
     for path in filter(None, (output, json_file)):
-        print(path)
+        print(printable(path))
+    if failure:
+        print(f"error: {failure}; what comes before was drawn", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def readable(
+    results: Iterator[tuple[np.ndarray, FrameDetections]],
+) -> Iterator[tuple[np.ndarray, FrameDetections] | tuple[None, FrameReadError]]:
+    """The results, and at the end the error where the video is not readable to its end; raised if nothing is."""
+    count = 0
+    try:
+        for count, result in enumerate(results, 1):
+            yield result
+    except FrameReadError as error:
+        if not count:
+            raise
+        yield None, error
 
 
 def refuse_to_overwrite(video: str, output: str | None, json_file: str | None) -> None:

@@ -23,7 +23,7 @@ from detect.utils.files import UnusableFileError, make_folder, report_bad_inputs
 from detect.video.flow import META, temporary_folder
 from detect.video.flow_extraction import FlowSettings, extract_video
 from detect.video.inputs import find_videos
-from detect.video.readers import FrameReadError
+from detect.video.readers import FrameReadError, printable
 
 
 def run_extract_flow(
@@ -129,7 +129,7 @@ def _extract_or_explain(source: Path, destination: Path, settings: FlowSettings)
     except UnusableFileError:
         raise
     except (FrameReadError, ValueError, cv2.error) as error:
-        return source, str(error)
+        return source, printable(str(error))
     return source, None
 
 
@@ -146,9 +146,11 @@ def _start_worker() -> None:
 
 def _finished(destination: Path, settings: FlowSettings) -> bool:
     try:
-        meta = json.loads((destination / META).read_bytes())
-    except FileNotFoundError:
+        meta = dict(json.loads((destination / META).read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{destination / META}: damaged ({error}); remove {destination}, to make it anew") from error
     if not settings.made(meta):
         raise UserError(
             f"{destination} holds flow of method {meta.get('method')}, short side {meta.get('short_side')}, quality "
@@ -176,6 +178,6 @@ def _only_run(output: Path, suffix: str) -> Iterator[None]:
 
 
 def _report(bad: Mapping[str, str], videos: int, todo: int, file: Path) -> None:
-    report_bad_inputs(file, sorted(bad.items()))
-    listed = f", listed in {file}" if bad else ""
+    report_bad_inputs(file, sorted((printable(path), reason) for path, reason in bad.items()))
+    listed = f", listed in {printable(file)}" if bad else ""
     print(f"{videos} videos: {todo - len(bad)} done, {videos - todo} were done before, {len(bad)} bad{listed}")

@@ -19,9 +19,9 @@ from detect.modeling.context_weights import read_network
 from detect.utils.checkpoint_files import CheckpointError, first_line
 from detect.utils.download import local_file
 from detect.utils.errors import UserError
-from detect.utils.files import atomic_file, hash_files, report_bad_inputs
+from detect.utils.files import atomic_file, hash_files, read_text, report_bad_inputs
 from detect.video.inputs import find_videos
-from detect.video.readers import FrameReadError, container_facts, iter_frames
+from detect.video.readers import FrameReadError, container_facts, iter_frames, printable
 from detect.video.transforms import Window, resize
 from detect.video.windows import strided_clips
 
@@ -135,13 +135,14 @@ class ClipNetwork:
 
 def extract_features(path: str | Path, network: ClipNetwork, settings: FeatureSettings) -> dict[str, np.ndarray]:
     """The arrays of one video, as the docstring of tools/extract_features.py says. FrameReadError if a frame does not
-    decode. Each frame is decoded once; a batch of clips is held beside the features.
+    decode or has another size, or the video is cut off. Each frame is decoded once; a batch of clips is held beside
+    the features.
     """
     step, count = settings.frame_step, 0
 
     def prepared() -> Iterator[np.ndarray]:
         nonlocal count
-        for frame in iter_frames(path, threads=0):
+        for frame in iter_frames(path, threads=0, one_size=True):
             if count % step == 0:
                 yield _prepare(frame, settings)
             count += 1
@@ -173,7 +174,11 @@ def _claim(output: Path, record: dict[str, Any]) -> None:
     """Note what the folder's features are of. UserError if it holds others."""
     file = output / SETTINGS
     if file.exists():
-        old = json.loads(file.read_text())
+        text = read_text(file)
+        try:
+            old = dict(json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{file}: damaged ({error}); give another --output, or remove {output}") from error
         keys = [key for key in record | old if old.get(key) != record.get(key)]
         differing = [f"{key} {old.get(key)} (now {record.get(key)})" for key in keys]
         if differing:
@@ -197,7 +202,7 @@ def _extract_all(
             continue
         with atomic_file(target) as file:
             np.savez(file, **arrays)
-    report_bad_inputs(output / BAD_INPUTS, [(str(path), str(error)) for path, error in bad.items()])
+    report_bad_inputs(output / BAD_INPUTS, [(printable(path), str(error)) for path, error in bad.items()])
     if bad:
         print(f"bad inputs are listed in {output / BAD_INPUTS}", file=sys.stderr)
     done = len(todo) - len(bad)

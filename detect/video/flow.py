@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from detect.utils.files import atomic_file
-from detect.video.readers import FrameReadError, MissingMediaError, decode_image
+from detect.video.readers import FrameReadError, MissingMediaError, decode_image, list_folder
 
 BOUND = 20.0  # pixels; the paper, and TSN truncate to [-20, 20]
 META = "meta.json"  # written last: a folder that has it is complete
@@ -167,7 +167,7 @@ def _flow_files(folder: Path) -> list[tuple[Path, Path]]:
     if not folder.is_dir():
         raise MissingMediaError(f"{folder}: there is no such folder of flow images")
     found: dict[str, dict[str, dict[int, Path]]] = {}
-    for name in os.listdir(folder):
+    for name in list_folder(folder):
         match = FLOW_NAME.fullmatch(name)
         if match and any(re.fullmatch(known, match["prefix"]) for known in PREFIXES):
             images = found.setdefault(match["prefix"], {"x": {}, "y": {}})[match["component"].lower()]

@@ -65,17 +65,15 @@ def extract_video(source: Path, destination: Path, settings: FlowSettings) -> in
 
 
 def _flows(source: Path, settings: FlowSettings) -> Iterator[np.ndarray]:
-    algorithm, previous, index = settings.algorithm(), None, 0
-    for index, frame in enumerate(iter_frames(source)):
+    algorithm, previous, count = settings.algorithm(), None, 0
+    for frame in iter_frames(source, one_size=True):
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if settings.short_side:
             scale = settings.short_side / min(grey.shape)
             size = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
             grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         if previous is not None:
-            if grey.shape != previous.shape:
-                raise FrameReadError(f"{source}: frames {index - 1} and {index} differ in size")
             yield algorithm.calc(previous, grey, None)
-        previous = grey
-    if index == 0:
+        previous, count = grey, count + 1
+    if count == 1:
         raise FrameReadError(f"{source}: has 1 frame; flow needs two")

@@ -1,6 +1,7 @@
 """Which videos a folder tree or a list file names."""
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +14,14 @@ def find_videos(source: str | Path, root: str | Path | None = None, skip: Path |
     """Relative path without extension -> video file or frame folder, in order of the paths.
 
     `source`: a folder tree (video files by their extension, folders that hold numbered images; links are followed,
-    hidden folders and `skip` are not entered), a video file, or a list: a text file with one path a line, relative to
+    what several lead to is taken once, under its own name if that is in the tree; hidden folders and `skip` are not
+    entered), a video file, or a list: a text file with one path a line, relative to
     `root` (the list's folder unless given), a label after it allowed. What a list names is returned also if it is not
     there. Raises MissingMediaError if there is no `source`, UserError if it holds no video or two would have the same
     name.
     """
     source = Path(source)
-    if not source.exists():
+    if not os.path.exists(source):
         raise MissingMediaError(f"{source}: there is no such folder, video file or list")
     if source.is_file() and source.suffix.lower() not in VIDEO_SUFFIXES:
         root, paths = Path(root or source.parent), _listed(source, Path(root or source.parent))
@@ -40,18 +42,29 @@ def find_videos(source: str | Path, root: str | Path | None = None, skip: Path |
 
 
 def _below(top: Path, skip: Path | None) -> Iterator[Path]:
-    for folder, folders, files in os.walk(top, followlinks=True):
-        here = Path(folder)
-        folders[:] = [name for name in folders if name[0] != "." and not (skip and _same(here / name, skip))]
-        videos = [name for name in files if name[0] != "." and Path(name).suffix.lower() in VIDEO_SUFFIXES]
-        yield from (here / name for name in videos)
-        if not videos and any(IMAGE_NAME.fullmatch(name) for name in files):
-            folders.clear()
-            yield here
+    """Links come after all else, so that they lead nowhere twice and a circle of them ends."""
+    seen = {os.path.realpath(skip)} - {os.path.realpath(top)} if skip else set()
 
+    def is_new(path: Path) -> bool:
+        real = os.path.realpath(path)
+        return not (real in seen or seen.add(real))
 
-def _same(a: Path, b: Path) -> bool:
-    return a.absolute() == b.absolute()
+    starts, linked = deque([top]), []
+    while starts:
+        for folder, folders, files in os.walk(starts.popleft()):
+            here = Path(folder)
+            if not is_new(here):
+                folders.clear()
+                continue
+            folders[:] = sorted(name for name in folders if name[0] != ".")
+            videos = [name for name in sorted(files) if name[0] != "." and Path(name).suffix.lower() in VIDEO_SUFFIXES]
+            if not videos and any(IMAGE_NAME.fullmatch(name) for name in files):
+                folders.clear()
+                yield here
+            starts.extend(here / name for name in folders if (here / name).is_symlink())
+            linked += [here / name for name in videos if (here / name).is_symlink()]
+            yield from (here / name for name in videos if not (here / name).is_symlink() and is_new(here / name))
+    yield from filter(is_new, linked)
 
 
 def _listed(file: Path, root: Path) -> list[Path]:
@@ -59,7 +72,7 @@ def _listed(file: Path, root: Path) -> list[Path]:
     for line in read_text(file).splitlines():
         if line := line.strip():
             whole, before_label = root / line, root / line.rsplit(None, 1)[0]
-            named = whole.suffix.lower() in VIDEO_SUFFIXES or whole.exists()
+            named = whole.suffix.lower() in VIDEO_SUFFIXES or os.path.exists(whole)  # Path.exists fails for a long line
             paths.append(whole if named else before_label)
     return list(dict.fromkeys(paths))
 
@@ -68,4 +81,4 @@ def _relative_name(path: Path, root: Path) -> str:
     name = os.path.relpath(path, root)
     if name.startswith(".."):
         raise UserError(f"{path} is not below {root}; give the folder that all are below as --root")
-    return name if path.is_dir() or path.suffix.lower() not in VIDEO_SUFFIXES else os.path.splitext(name)[0]
+    return name if os.path.isdir(path) or path.suffix.lower() not in VIDEO_SUFFIXES else os.path.splitext(name)[0]

@@ -10,7 +10,9 @@ where a file has many keyframes, and one frame off in the DivX files of HMDB-51 
 
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are raised here, once, with the file's name
@@ -19,6 +21,7 @@ import cv2
 import numpy as np
 
 from detect.utils.errors import UserError
+from detect.video.truncation import shortfall
 
 IMAGE_NAME = re.compile(r"(?P<prefix>|[^.\d]|[^.].*\D)(?P<number>\d+)\.(jpe?g|png)", re.IGNORECASE)
 VIDEO_SUFFIXES = {".avi", ".mp4", ".m4v", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
@@ -36,9 +39,18 @@ class FrameReadError(UserError, RuntimeError):
 
     decoded: int | None = None
 
+    def __init__(self, message: str):
+        super().__init__(printable(message))
+
 
 class MissingMediaError(FrameReadError):
     """There is no such video file or frame folder."""
+
+
+def printable(name: str | Path) -> str:
+    """The name as UTF-8 can hold it: a byte of a file name that is no UTF-8 becomes \\xff or the like."""
+    named = re.sub(r"[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:x}", str(name))
+    return named.encode("utf-8", "backslashreplace").decode()
 
 
 def read_frames(
@@ -86,8 +98,7 @@ def expected_length(path: str | Path) -> int:
     """
     if _is_folder(path):
         return count_frames(path)
-    said = int(_open(path).get(cv2.CAP_PROP_FRAME_COUNT))
-    return said if 0 < said < MAX_SAID_FRAMES else count_frames(path)
+    return _said_length(path) or count_frames(path)
 
 
 def container_facts(path: str | Path) -> tuple[float, int | None]:
@@ -97,17 +108,32 @@ def container_facts(path: str | Path) -> tuple[float, int | None]:
     """
     if not os.path.isfile(path):
         return DEFAULT_FPS, None
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        capture = _open(path)
+    except FrameReadError:
+        return DEFAULT_FPS, None
     fps, count = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     return (fps if 0 < fps < 1000 else DEFAULT_FPS), (count if count > 0 else None)
 
 
-def iter_frames(path: str | Path, threads: int = 1) -> Iterator[np.ndarray]:
-    """Each frame once, in order, holding one at a time. Raises FrameReadError."""
+def iter_frames(path: str | Path, threads: int = 1, *, one_size: bool = False) -> Iterator[np.ndarray]:
+    """Each frame once, in order, holding one at a time. Raises FrameReadError; of a video that is cut off after the
+    last frame that decodes, see `detect.video.truncation`.
+
+    one_size: a frame of another size than the one before is an error, too.
+    """
+    count, size = 0, None
     for frame in iter_frames_or_errors(path, threads):
         if isinstance(frame, FrameReadError):
             raise frame
+        if one_size and size not in (None, frame.shape):
+            raise _other_size(path, count, size, frame.shape)
         yield frame
+        count, size = count + 1, frame.shape
+    if os.path.isfile(path) and (reason := shortfall(path, count, _said_length(path))):
+        error = FrameReadError(reason)
+        error.decoded = count
+        raise error
 
 
 def iter_frames_or_errors(path: str | Path, threads: int = 1) -> Iterator[np.ndarray | FrameReadError]:
@@ -154,10 +180,24 @@ def decode_image(path: Path, mode: int = cv2.IMREAD_COLOR) -> np.ndarray:
     return image
 
 
+def list_folder(path: str | Path) -> list[str]:
+    """The names in a folder. FrameReadError where it cannot be listed."""
+    try:
+        return os.listdir(path)
+    except OSError as error:
+        raise FrameReadError(f"{path}: this folder of images cannot be listed: {error.strerror}") from error
+
+
 def _is_folder(path: str | Path) -> bool:
     if not os.path.exists(path):
         raise MissingMediaError(f"{path}: there is no such video file or folder of frames")
     return os.path.isdir(path)
+
+
+def _said_length(path: str | Path) -> int:
+    """How many frames a video's header says there are; 0 where it does not say."""
+    said = int(_open(path).get(cv2.CAP_PROP_FRAME_COUNT))
+    return said if 0 < said < MAX_SAID_FRAMES else 0
 
 
 def _open(path: str | Path, threads: int = 1) -> cv2.VideoCapture:
@@ -166,12 +206,35 @@ def _open(path: str | Path, threads: int = 1) -> cv2.VideoCapture:
     level = log.getLogLevel()
     log.setLogLevel(0)  # silent
     try:
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
+        with _name_for_opencv(path) as name:
+            capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
     finally:
         log.setLogLevel(level)
     if not capture.isOpened():
         raise FrameReadError(f"{path}: does not open as a video; it is empty, cut off or of an unknown format")
     return capture
+
+
+@contextmanager
+def _name_for_opencv(path: str | Path) -> Iterator[str]:
+    """A name of the file that is UTF-8, there while it is opened: OpenCV 5 crashes on any other."""
+    if printable(path) == str(path):
+        yield str(path)
+        return
+    suffix = os.path.splitext(path)[1]
+    with tempfile.TemporaryDirectory(prefix="video-") as folder:
+        link = os.path.join(folder, "video" + (suffix if suffix.isascii() else ""))
+        try:
+            os.symlink(os.path.abspath(path), link)
+        except OSError as error:
+            raise FrameReadError(f"{path}: OpenCV cannot open a name that is not UTF-8; rename it ({error})") from error
+        yield link
+
+
+def _other_size(path: str | Path, index: int, before: tuple[int, ...], now: tuple[int, ...]) -> FrameReadError:
+    where = Path(path) / _image_files(Path(path))[index] if _is_folder(path) else path
+    sizes = f"{before[1]} x {before[0]} and {now[1]} x {now[0]} pixels"
+    return FrameReadError(f"{where}: frames {index - 1} and {index} differ in size: {sizes}")
 
 
 def _retrieve(capture: cv2.VideoCapture, path: str | Path, index: int) -> np.ndarray:
@@ -208,7 +271,7 @@ def _read_images(folder: Path, wanted: np.ndarray) -> Iterator[np.ndarray]:
 def _image_files(folder: Path) -> list[str]:
     """The name of each frame's image, whether or not it is there: a gap in the numbers keeps its place."""
     by_prefix: dict[str, dict[int, str]] = {}
-    for name in os.listdir(folder):
+    for name in list_folder(folder):
         if match := IMAGE_NAME.fullmatch(name):
             images = by_prefix.setdefault(match["prefix"], {})
             if other := images.get(int(match["number"])):

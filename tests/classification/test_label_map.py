@@ -19,5 +19,9 @@ def test_bad_maps(tmp_path):
     path = write(tmp_path / "label_map.txt", "wave", "jump", "wave")
     with pytest.raises(AnnotationError, match="label_map.txt: the class 'wave' is there twice, as 0 and 2"):
         read_label_map(path)
+    for index in ("1.7", "true", "Infinity", "null", "[1]", '"one"', "[" * 100_000):
+        labels = write(tmp_path / "labels.json", f'{{"wave": 0, "jump": {index}}}')
+        with pytest.raises(AnnotationError, match='labels.json: expected {"class": "index", ...}'):
+            read_label_map(labels)
     with pytest.raises(AnnotationError, match="label_map.txt: the file is empty"):
         read_label_map(write(path, ""))

@@ -65,6 +65,8 @@ def test_classes_file_takes_names_and_indices(tmp_path):
         (["a.mp4 wafe"], ["wave", "jump"], r"line 1: 'wafe' is not one of the 2 classes; did you mean 'wave'\?"),
         (["a.mp4 -1"], ["wave", "jump"], "line 1: '-1' is not one of the 2 classes; they are wave, jump"),
         (["a.mp4 1700000000"], None, "line 1: the label 1700000000 is no index of a class, 100000 at most"),
+        (["a.mp4 " + "9" * 5000], None, "line 1: the label 9{5000} is no index of a class"),
+        (["a.mp4 " + "9" * 5000], ["wave", "jump"], "line 1: the label 9{5000} is not one of the 2 classes, 0 to 1"),
         ([], None, "the file is empty"),
     ],
 )
@@ -73,6 +75,16 @@ def test_bad_lists(tmp_path, rows, classes, message):
     if classes:
         write(tmp_path / "classes.txt", *classes)
     with pytest.raises(AnnotationError, match="train.txt:? " + message):
+        load(path, tmp_path)
+
+
+def test_a_byte_order_mark_and_a_file_that_is_no_text(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    path = tmp_path / "train.txt"
+    path.write_bytes(b"\xef\xbb\xbfa.mp4 0\r\nb.mp4 1\r\n" + b"x" * 5000 + b" 0\n")
+    assert [video.name for video in load(path, tmp_path).items] == ["a.mp4", "b.mp4"]
+    path.write_bytes(b"caf\xe9.mp4 0\n")
+    with pytest.raises(AnnotationError, match="train.txt: not a text file in UTF-8, or damaged"):
         load(path, tmp_path)
 
 

@@ -4,6 +4,7 @@ import pytest
 from video_tree import touch, write
 
 from detect.classification.catalog import load_video_set, video_set_names
+from detect.classification.locate import scan_media
 from detect.classification.records import VideoItem, VideoSet
 from detect.data import catalog
 from detect.data.media import MissingDataError
@@ -84,3 +85,13 @@ def test_records_that_contradict_themselves(items, message):
 
 def test_empty_set_is_legal():
     assert VideoSet("toy", (), ("a",)).items == ()
+
+
+def test_a_link_to_itself_is_no_video(tmp_path):
+    (tmp_path / "wave").mkdir()
+    for place in (tmp_path, tmp_path / "wave"):
+        (place / "loop").symlink_to(place / "loop")
+        (place / "v.avi").touch()
+    assert [(medium.stem, medium.group) for medium in scan_media([tmp_path], ["wave"], "rgb")] == [
+        ("v", ""), ("v", "wave"),
+    ]  # fmt: skip

@@ -57,6 +57,27 @@ def test_damaged_content_names_file_and_video(tmp_path):
         read(tmp_path, content(labels=["jump"]))
 
 
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"gttubes": []}, "gttubes is a list, expected a dict"),
+        ({"labels": 3}, "labels is a int, expected a list"),
+        ({"train_videos": 1}, "train_videos is a int"),
+        ({"train_videos": [7]}, "the split 1 of train_videos is not a list"),
+        ({"nframes": {"wave/v": 5.5}}, "cannot read wave/v .*5.5 is not a whole number"),
+        ({"nframes": 5}, "cannot read wave/v"),
+        ({"resolution": {"wave/v": (240,)}}, "cannot read wave/v"),
+        ({"gttubes": {"wave/v": []}}, "cannot read wave/v"),
+        ({"gttubes": {"wave/v": {0.5: [np.ones((1, 5))]}}}, "cannot read wave/v .*0.5 is not a whole number"),
+        ({"gttubes": {"wave/v": {0: [np.full((1, 5), 1.5)]}}}, "cannot read wave/v .*frame's number is not whole"),
+        ({"gttubes": {"wave/v": {0: [np.full((1, 5), np.nan)]}}}, "cannot read wave/v .*frame's number is not whole"),
+    ],
+)
+def test_wrong_types_name_file_and_key(tmp_path, changes, message):
+    with pytest.raises(AnnotationError, match=f"X-GT.pkl: {message}"):
+        read(tmp_path, content(**changes))
+
+
 def test_ucf101v2_file_is_read_where_pyannot_is_not_there(tmp_path):
     (tmp_path / "UCF101v2-GT.pkl").write_bytes(pickle.dumps(content(), protocol=2))
     assert [video.name for video in load_ucf24(tmp_path, "train").videos] == ["wave/v"]

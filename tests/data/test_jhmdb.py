@@ -8,6 +8,7 @@ import scipy.io
 from detect.data.checks import AnnotationError
 from detect.data.jhmdb import CLASSES, load_jhmdb, mask_boxes
 from detect.data.media import MissingDataError
+from detect.utils.errors import UserError
 from detect.video.readers import count_frames
 
 SHORT = {  # masks, frames
@@ -131,6 +132,17 @@ def test_damaged_mask_and_split_file_are_named(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"not a mat file")
     with pytest.raises(AnnotationError, match="wave/v/puppet_mask.mat: no readable part_mask"):
+        load_jhmdb(tmp_path, 1, "test")
+    for mask in (np.zeros((2, 24, 32, 4)), np.zeros((0, 0, 3)), "text", np.array([[{}]], object)):
+        scipy.io.savemat(path, {"part_mask": mask})
+        with pytest.raises(AnnotationError, match="puppet_mask.mat: part_mask is .*; expected numbers"):
+            load_jhmdb(tmp_path, 1, "test")
+    split = tmp_path / "splits" / "wave_test_split1.txt"
+    split.write_bytes(b"\xef\xbb\xbf" + split.read_bytes())
+    with pytest.raises(AnnotationError, match="wave/v/puppet_mask.mat"):  # the first video kept its name
+        load_jhmdb(tmp_path, 1, "test")
+    split.write_bytes(b"caf\xe9.avi 2\n")
+    with pytest.raises(UserError, match="wave_test_split1.txt: not a text file in UTF-8"):
         load_jhmdb(tmp_path, 1, "test")
     (tmp_path / "splits" / "wave_test_split1.txt").write_text("v.avi 2\nw.avi three\n")
     with pytest.raises(AnnotationError, match="wave_test_split1.txt line 2: .*'w.avi three'"):

@@ -9,6 +9,7 @@ from detect.data import ucf24
 from detect.data.checks import AnnotationError
 from detect.data.media import MissingDataError
 from detect.data.ucf24 import load_ucf24
+from detect.utils.errors import UserError
 from detect.utils.safe_pickle import UnsafePickleError
 from detect.video.readers import MissingMediaError, read_frames
 
@@ -93,6 +94,18 @@ def test_list_lines_of_other_copies(tmp_path):
     assert "1 listed videos skipped, they have no annotation: Left/gone" in notes
 
 
+@pytest.mark.parametrize("name", ["trainlist01.txt", "classes.txt"])
+def test_byte_order_marks_and_files_that_are_no_text(tmp_path, name):
+    root = write_ucf(tmp_path, {f"Left/v{i}": entry(2, tube(0, 0, [[1, 1, 5, 5]])) for i in range(2)})
+    path, before = root / "splitfiles" / name, load_ucf24(root, "train")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    after = load_ucf24(root, "train")
+    assert [v.name for v in after.videos] == [v.name for v in before.videos] and after.classes == before.classes
+    path.write_bytes(b"caf\xe9\n")
+    with pytest.raises(UserError, match=f"{name}: not a text file in UTF-8"):
+        load_ucf24(root, "train")
+
+
 @pytest.mark.parametrize("place", ["rgb-images/Left/v", "videos/Left/v.avi", "UCF-101/Left/v.avi", "Left/v.avi"])
 def test_places_of_media(tmp_path, place):
     root = write_ucf(tmp_path, {"Left/v": entry(4, tube(0, 0, [[1, 1, 5, 5]]))})
@@ -154,6 +167,17 @@ def test_missing_root_and_missing_files_say_what_was_looked_for(tmp_path):
         (
             {"Left/v": entry(4, {**tube(0, 0, [[1, 1, 5, 5]]), "ef": 3})},
             "Left/v: a tube has 3 frames but 1 boxes",
+        ),
+        ({"Left/v": {"numf": 4.5, "annotations": []}}, "cannot read Left/v.*4.5 is not a whole number"),
+        ({"Left/v": {"numf": np.inf, "annotations": []}}, "cannot read Left/v.*inf is not a whole number"),
+        ({"Left/v": {"numf": -1, "annotations": []}}, "cannot read Left/v.*-1 is not a whole number from 0 to"),
+        ({"Left/v": entry(4, size=(240,))}, "cannot read Left/v"),
+        ({"Left/v": entry(4, size=(240, 0))}, "cannot read Left/v.*0 is not a whole number from 1 to"),
+        ({"Left/v": "four"}, "cannot read Left/v"),
+        ({"Left/v": entry(4, {**tube(0, 0, [[1, 1, 5, 5]]), "label": 0.7})}, "cannot read Left/v.*0.7 is not a whole"),
+        (
+            {"Left/v": entry(4, {**tube(0, 0, [[1, 1, 5, 5]]), "ef": 10**12})},
+            "cannot read Left/v.*10{12} is not a whole",
         ),
         ({}, "the list has no video|expected a dict of videos"),
     ],

@@ -99,6 +99,11 @@ def test_coco_scores(run):
     assert "COCO: AP50 1.0000, AP50:95 1.0000, AR 1.0000" in out
 
 
+def test_byte_order_marks(run):
+    code, out, _ = run(b"\xef\xbb\xbf" + GOOD_GT.encode(), b"\xef\xbb\xbf" + GOOD_DET.encode())
+    assert (code, out[-1]) == (0, "frame-mAP@0.5 = 1.000000")
+
+
 def test_strange_videos_are_mentioned(run):
     _, out, _ = run(GT_HEADER + GT_ROW, DET_HEADER + DET_ROW + "w,9,0,0.1,0,0,9,9\n")
     assert any(line.startswith("note: 1 detections in videos without ground truth") for line in out)
@@ -121,12 +126,21 @@ GOOD_GT, GOOD_DET = GT_HEADER + GT_ROW, DET_HEADER + DET_ROW
         (GOOD_GT, DET_HEADER + "v,9,0,nan,0,0,9,9\n", "det.csv: line 2: score 'nan' is not finite"),
         (GOOD_GT, DET_HEADER + "v,9,0,1,0,-inf,9,9\n", "det.csv: line 2: y1 '-inf' is not finite"),
         (GOOD_GT, DET_HEADER + "v,9,1.5,1,0,0,9,9\n", "det.csv: line 2: label '1.5' is not an integer"),
+        (GT_HEADER + "v,9,1.7,0,0,9,9\n", GOOD_DET, "gt.csv: line 2: label '1.7' is not an integer"),
+        (GT_HEADER + "v,1.7,0,0,0,9,9\n", GOOD_DET, "gt.csv: line 2: frame '1.7' is not an integer"),
+        (GOOD_GT, DET_HEADER + "v,1.7,0,1,0,0,9,9\n", "det.csv: line 2: frame '1.7' is not an integer"),
+        (GOOD_GT, DET_HEADER + "v,1_0,0,1,0,0,9,9\n", "det.csv: line 2: frame '1_0' is not an integer"),
+        (GOOD_GT, DET_HEADER + DET_ROW + "v,9,0,NaN,0,0,9,9\n", "det.csv: line 3: score 'NaN' is not finite"),
+        (GOOD_GT, DET_HEADER + "v" * 140_000 + ",x,0,1,0,0,9,9\n", "det.csv: not a CSV table (field larger"),
+        (GOOD_GT, '"' + "v" * 140_000 + '"\n', "det.csv: not a CSV table (field larger"),
+        (GOOD_GT, (GOOD_DET + "caf\xe9,9,0,1,0,0,9,9\n").encode("latin1"), "det.csv: not UTF-8 text"),
         (GOOD_GT, DET_HEADER + "v,-1,0,1,0,0,9,9\n", "det.csv: line 2: frame '-1' is out of range"),
         (
             GOOD_GT,
             DET_HEADER + f"v,{10**30},0,1,0,0,9,9\n",
             f"det.csv: line 2: frame '{10**30}' is out of range",
         ),
+        (GOOD_GT, DET_HEADER + f"v,9,{2**31},1,0,0,9,9\n", f"line 2: label '{2**31}' is out of range (0 to"),
         (GOOD_GT, DET_HEADER + "v,,0,1,0,0,9,9\n", "det.csv: line 2: frame '' is not an integer"),
         (GOOD_GT, DET_HEADER + ",9,0,1,0,0,9,9\n", "det.csv: line 2: video '' is empty"),
         (GOOD_GT, DET_HEADER + "a,b,9,0,1,0,0,9,9\n", "det.csv: line 2: 9 fields, but the header has 8"),
@@ -220,6 +234,13 @@ def test_written_tables_come_back_exact(tmp_path, name):
     write_table(tmp_path / name, det, videos)
     assert (tmp_path / name).read_bytes() == again
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["gt.csv", name])
+
+
+def test_names_that_utf8_cannot_hold_are_written_escaped(tmp_path):
+    """A byte of a file name that is no UTF-8, as os.fsdecode gives it."""
+    gt = GroundTruth(np.zeros(1, int), np.zeros(1, int), np.zeros(1, int), np.ones((1, 4)))
+    write_table(tmp_path / "gt.csv", gt, ["v\udcff"])
+    assert b"v\\udcff,0,0" in (tmp_path / "gt.csv").read_bytes()
 
 
 def test_more_rows_than_a_chunk(tmp_path, monkeypatch):

@@ -36,6 +36,18 @@ def test_demo_draws_and_lists_every_frame(detector, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.avi", "out.json", "out.mp4"]
 
 
+def test_a_video_that_is_cut_off_is_drawn_as_far_as_it_goes(detector, tmp_path):
+    rng = np.random.default_rng(0)
+    save_video(tmp_path / "whole.avi", rng.integers(0, 256, (40, 60, 80, 3), dtype=np.uint8), fps=10)
+    content = (tmp_path / "whole.avi").read_bytes()
+    (tmp_path / "half.avi").write_bytes(content[: len(content) // 2])
+    files = ("--input", tmp_path / "half.avi", "--output", tmp_path / "out.mp4", "--json", tmp_path / "out.json")
+    done = run_tool("demo", "--weights", detector, *files, "--every", 8)
+    assert done.returncode == 1 and "half.avi" in done.stderr and "what comes before was drawn" in done.stderr
+    listed = json.loads((tmp_path / "out.json").read_text())["frames"]
+    assert 10 < len(listed) < 30 and len(read_frames(tmp_path / "out.mp4", range(len(listed)))) == len(listed)
+
+
 def test_a_folder_of_frames_of_several_odd_sizes(detector, tmp_path):
     (tmp_path / "frames").mkdir()
     for number, size in enumerate(((33, 47), (40, 20), (33, 47)), 1):

@@ -1,5 +1,6 @@
 """Features of clips: which frames are in which clip, the numbers, resuming, bad videos, the tool."""
 
+import shutil
 import weakref
 
 import cv2
@@ -114,14 +115,22 @@ def test_tool_lists_bad_videos_and_goes_on_where_it_was(weights, tmp_path):
     write_video(tmp_path / "videos" / "a" / "one.avi", 5)
     write_video(tmp_path / "videos" / "two.avi", 9, seed=1)
     (tmp_path / "videos" / "broken.avi").write_bytes(b"no video")
+    half = write_video(tmp_path / "videos" / "half.avi", 20).read_bytes()
+    (tmp_path / "videos" / "half.avi").write_bytes(half[: len(half) // 2])
+    sizes = tmp_path / "videos" / "sizes"
+    sizes.mkdir()
+    for number in (1, 2, 3):
+        cv2.imwrite(str(sizes / f"{number:05d}.png"), np.zeros((20, 20 + number // 3, 3), np.uint8))
     output = tmp_path / "features"
     call = (
         "--weights", weights, "--network", "i2d", "--width", 0.125, "--input", tmp_path / "videos", "--output", output,
         "--clip-length", 4, "--resize", 36, 40, "--crop", 32, 32,
     )  # fmt: skip
     status, printed, errors = run_tool("extract_features", *call)
-    assert status == 1 and "3 videos: 2 done, 0 were done before, 1 bad" in printed, errors
-    assert f"bad input: {tmp_path}/videos/broken.avi" in errors
+    assert status == 1 and "5 videos: 2 done, 0 were done before, 3 bad" in printed, errors
+    assert f"bad input: {tmp_path}/videos/broken.avi" in errors and "of 20 frames decode" in errors
+    assert "00003.png: frames 1 and 2 differ in size: 20 x 20 and 21 x 20 pixels" in errors
+    assert not (output / "half.npz").exists() and not (output / "sizes.npz").exists()
     assert (output / "bad_inputs.txt").read_text().startswith(f"{tmp_path}/videos/broken.avi\t")
     with np.load(output / "a" / "one.npz") as found:
         assert set(found) == {"mixed_5c", "start_frame", "real_frames", "num_frames", "fps"}
@@ -129,7 +138,9 @@ def test_tool_lists_bad_videos_and_goes_on_where_it_was(weights, tmp_path):
     before = (output / "two.npz").stat().st_mtime_ns
 
     (output / "a" / "one.npz").unlink()
-    (tmp_path / "videos" / "broken.avi").unlink()
+    for name in ("broken.avi", "half.avi"):
+        (tmp_path / "videos" / name).unlink()
+    shutil.rmtree(sizes)
     status, printed, errors = run_tool("extract_features", *call)
     assert status == 0 and "2 videos: 1 done, 1 were done before, 0 bad" in printed, errors
     assert (output / "two.npz").stat().st_mtime_ns == before and not (output / "bad_inputs.txt").exists()
@@ -137,6 +148,9 @@ def test_tool_lists_bad_videos_and_goes_on_where_it_was(weights, tmp_path):
 
     status, _, errors = run_tool("extract_features", *call, "--pool", "none")
     assert status == 2 and "holds features of pool mean (now none)" in errors
+    (output / "settings.json").write_text("[1, 2]")
+    status, _, errors = run_tool("extract_features", *call)
+    assert status == 2 and "settings.json: damaged" in errors and len(errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

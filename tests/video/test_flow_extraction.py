@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from detect.tasks.extract_flow import extract_flow
+from detect.utils.errors import UserError
 from detect.video.flow import check_flow_range, decode_flow, flow_length, read_flow
 from detect.video.flow_extraction import FlowSettings, extract_video
-from detect.video.readers import FrameReadError
+from detect.video.readers import FrameReadError, count_frames
 
 ROOT = Path(__file__).resolve().parents[2]
 DIS = FlowSettings("dis")
@@ -33,6 +34,15 @@ def write_frames(folder, count=3, size=(48, 64), shift=(3, -2), seed=0):
         y, x = margin - k * dy, margin - k * dx
         cv2.imwrite(str(folder / f"{k + 1:05d}.png"), texture[y : y + height, x : x + width])
     return folder
+
+
+def write_cut_off_video(path):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
+    for image in np.random.default_rng(0).integers(0, 255, (20, 48, 64, 3), np.uint8):
+        writer.write(image)
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
 
 
 def tree(folder):
@@ -113,8 +123,9 @@ def test_bad_inputs_are_listed_and_the_rest_is_done(tmp_path, capfd):
     write_frames(tmp_path / "in" / "gap", count=4)
     (tmp_path / "in" / "gap" / "00003.png").unlink()
     (tmp_path / "in" / "junk.avi").write_bytes(b"junk" * 500)
+    video = write_cut_off_video(tmp_path / "in" / "half.avi")
     (tmp_path / "out" / "foreign").mkdir(parents=True)
-    (tmp_path / "list.txt").write_text("good 3\nsingle\nforeign\ngap\njunk.avi 0\nabsent.mp4 1\n")
+    (tmp_path / "list.txt").write_text("good 3\nsingle\nforeign\ngap\njunk.avi 0\nabsent.mp4 1\nhalf.avi\n")
     out = tmp_path / "out"
     bad = extract_flow(tmp_path / "list.txt", out, DIS, root=tmp_path / "in", workers=2)
     reasons = {
@@ -123,6 +134,7 @@ def test_bad_inputs_are_listed_and_the_rest_is_done(tmp_path, capfd):
         "gap": "00003.png: this frame is missing",
         "junk.avi": "does not open as a video",
         "absent.mp4": "there is no such video file",
+        "half.avi": f"half.avi: cut off, {count_frames(video)} of 20 frames decode",
     }
     assert bad.keys() == {str(tmp_path / "in" / name) for name in reasons}
     assert all(text in bad[str(tmp_path / "in" / name)] for name, text in reasons.items())
@@ -130,9 +142,30 @@ def test_bad_inputs_are_listed_and_the_rest_is_done(tmp_path, capfd):
     assert dict(line.split("\t") for line in lines) == bad
     assert tree(out) == ["bad_inputs.txt", "foreign", "good", "good/meta.json"]
     printed = capfd.readouterr()
-    assert "6 videos: 1 done, 0 were done before, 5 bad" in printed.out and "absent.mp4" in printed.err
+    assert "7 videos: 1 done, 0 were done before, 6 bad" in printed.out and "absent.mp4" in printed.err
     assert extract_flow(tmp_path / "in" / "good", out, DIS) == {}
     assert not (out / "bad_inputs.txt").exists()
+
+
+def test_a_name_that_is_not_utf8(tmp_path, capfd):
+    folder, name = tmp_path / "in", os.fsdecode(b"v\xff")
+    folder.mkdir()
+    write_cut_off_video(folder / "half.avi").rename(folder / f"{name}.avi")
+    write_frames(folder / "frames").rename(folder / f"{name}frames")
+    out = tmp_path / f"{name}out"
+    assert list(extract_flow(folder, out, DIS)) == [f"{folder}/{name}.avi"]
+    listed = (out / "bad_inputs.txt").read_text()
+    assert listed.startswith(f"{folder}/v\\xff.avi\t{folder}/v\\xff.avi: cut off")
+    assert "2 videos: 1 done" in capfd.readouterr().out and flow_length(out / f"{name}frames") == 2
+
+
+def test_damaged_meta(tmp_path):
+    write_frames(tmp_path / "in" / "v")
+    (tmp_path / "out" / "v").mkdir(parents=True)
+    for text in ("{", "[1]", "\udcff"):
+        (tmp_path / "out" / "v" / "meta.json").write_text(text, errors="surrogateescape")
+        with pytest.raises(UserError, match="v/meta.json: damaged .*; remove .*/out/v, to make it anew"):
+            extract_flow(tmp_path / "in", tmp_path / "out", DIS)
 
 
 def test_a_full_disk_is_not_the_videos_fault(tmp_path):
@@ -223,6 +256,9 @@ def test_two_runs_in_one_folder(tmp_path):
 def test_frames_of_two_sizes(tmp_path):
     write_frames(tmp_path / "v", 3)
     cv2.imwrite(str(tmp_path / "v" / "00002.png"), np.zeros((48, 60), np.uint8))
-    with pytest.raises(FrameReadError, match="frames 0 and 1 differ in size"):
+    with pytest.raises(FrameReadError, match="00002.png: frames 0 and 1 differ in size: 64 x 48 and 60 x 48 pixels"):
         extract_video(tmp_path / "v", tmp_path / "flow", DIS)
+    cv2.imwrite(str(tmp_path / "v" / "00002.png"), np.zeros((96, 128), np.uint8))  # equal once resized
+    with pytest.raises(FrameReadError, match="00002.png: frames 0 and 1 differ in size"):
+        extract_video(tmp_path / "v", tmp_path / "flow", FlowSettings("dis", short_side=32))
     assert not (tmp_path / "flow").exists()

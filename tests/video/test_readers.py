@@ -1,3 +1,9 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +17,7 @@ from detect.video.readers import (
     read_frames,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 COLOURS = np.array([[200, 30, 90], [10, 180, 60], [40, 70, 220], [250, 250, 10], [5, 5, 5]], np.uint8)  # RGB
 
 
@@ -76,9 +83,34 @@ def test_cut_off_video(video, tmp_path):
     path = tmp_path / "cut.avi"
     path.write_bytes(data[: data.index(b"movi") + (len(data) - data.index(b"movi")) // 2])
     decoded = count_frames(path)
-    assert 0 < decoded < 5 and len(list(iter_frames(path))) == decoded
+    assert 0 < decoded < 5 and len(list(iter_frames_or_errors(path))) == decoded
     with pytest.raises(FrameReadError, match=f"cut.avi: frame 4 was asked for, but only {decoded} frames decode"):
         read_frames(path, [0, 4])
+
+
+READ_ALL = """
+import os, sys
+from detect.video.readers import FrameReadError, container_facts, count_frames, iter_frames, read_frames
+path = os.fsdecode(os.fsencode(sys.argv[1]))
+print(count_frames(path), len(list(iter_frames(path))), len(read_frames(path, [4])), container_facts(path)[0])
+open(path, "wb").close()
+try:
+    count_frames(path)
+except FrameReadError as error:
+    print(error)
+"""
+
+
+def test_a_name_that_is_not_utf8(video, tmp_path):
+    """In a process of its own: OpenCV 5.0 ends by SIGSEGV."""
+    path = os.fsencode(tmp_path) + b"/v\xff.avi"
+    shutil.copy(video, path)
+    command = [sys.executable, "-c", READ_ALL, path]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONUTF8": "1"})
+    assert done.returncode == 0, done.stderr
+    facts, message = done.stdout.splitlines()
+    assert facts == "5 5 1 25.0"
+    assert message.startswith(f"{tmp_path}/v\\xff.avi: does not open as a video")
 
 
 def test_nothing_there(tmp_path):
@@ -113,6 +145,9 @@ def test_cut_off_image(tmp_path, suffix, share):
 
 def test_frames_of_two_sizes(folder):
     cv2.imwrite(str(folder / "00002.png"), np.zeros((6, 9, 3), np.uint8))
+    assert len(list(iter_frames(folder))) == 5
+    with pytest.raises(FrameReadError, match="00002.png: frames 0 and 1 differ in size: 8 x 6 and 9 x 6 pixels"):
+        list(iter_frames(folder, one_size=True))
     with pytest.raises(FrameReadError, match="frames: frames 0 to 2 differ in size"):
         read_frames(folder, [0, 1, 2])
 

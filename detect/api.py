@@ -23,7 +23,7 @@ from detect.modeling.context_weights import read_network
 from detect.modeling.stream import detect_stream
 from detect.utils.checkpoint_files import CheckpointError, first_line, read_checkpoint
 from detect.utils.errors import UserError
-from detect.video.readers import container_facts, iter_frames
+from detect.video.readers import FrameReadError, container_facts, iter_frames
 from detect.video.windows import clip_indices
 
 Video = str | os.PathLike | Iterable[np.ndarray]  # a file, a folder of frames, or the frames (h, w, 3) uint8 RGB
@@ -98,7 +98,7 @@ class ActionDetector:
         video: a file, a folder of numbered images, or any iterable of frames (h, w, 3) uint8 RGB.  every: run the
         detector on every n-th frame; the frames between repeat its result.  batch_size: keyframes a forward pass.
         threshold: the lowest score given.  fps: of an iterable, for `time`.  FrameReadError where a frame does not
-        decode.
+        decode, after the results of those before it.
         """
         for _, found in self.detect_with_frames(
             video, every=every, batch_size=batch_size, threshold=threshold, fps=fps
@@ -114,9 +114,12 @@ class ActionDetector:
         if isinstance(video, (str, os.PathLike)):
             fps = container_facts(video)[0] if fps is None else fps
             video = iter_frames(video, threads=0)
-        stream = detect_stream(self.model, video, self._mapper, every=every, batch_size=batch_size)
+        frames = _UntilUnreadable(video)
+        stream = detect_stream(self.model, frames, self._mapper, every=every, batch_size=batch_size)
         for k, frame, found in stream:
             yield frame, self._result(k, None if fps is None else k / fps, found, threshold)
+        if frames.error:
+            raise frames.error
 
     def detect_clip(self, frames: Sequence[np.ndarray] | np.ndarray, *, threshold: float = 0.0) -> FrameDetections:
         """The result of the middle frame, number T // 2, of a clip of T frames (h, w, 3) uint8 RGB.
@@ -136,6 +139,19 @@ class ActionDetector:
         labels = found.pred_classes.numpy()
         names = tuple(self.classes[label] for label in labels)
         return FrameDetections(frame, time, found.pred_boxes.tensor.numpy(), labels, names, found.scores.numpy())
+
+
+class _UntilUnreadable:
+    """Frames up to one that cannot be read, whose error is kept: the results of those before it come first."""
+
+    def __init__(self, frames: Iterable[np.ndarray]):
+        self.frames, self.error = frames, None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        try:
+            yield from self.frames
+        except FrameReadError as error:
+            self.error = error
 
 
 class VideoClassifier:

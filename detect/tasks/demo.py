@@ -73,12 +73,13 @@ def readable(
     results: Iterator[tuple[np.ndarray, FrameDetections]],
 ) -> Iterator[tuple[np.ndarray, FrameDetections] | tuple[None, FrameReadError]]:
     """The results, and at the end the error where the video is not readable to its end; raised if nothing is."""
-    count = 0
+    started = False
     try:
-        for count, result in enumerate(results, 1):
+        for result in results:
+            started = True
             yield result
     except FrameReadError as error:
-        if not count:
+        if not started:
             raise
         yield None, error
 

@@ -45,6 +45,7 @@ def test_a_video_that_is_cut_off_is_drawn_as_far_as_it_goes(detector, tmp_path):
     done = run_tool("demo", "--weights", detector, *files, "--every", 8)
     assert done.returncode == 1 and "half.avi" in done.stderr and "what comes before was drawn" in done.stderr
     listed = json.loads((tmp_path / "out.json").read_text())["frames"]
+    assert f"{len(listed)} of 40 frames decode" in done.stderr  # all of them are drawn
     assert 10 < len(listed) < 30 and len(read_frames(tmp_path / "out.mp4", range(len(listed)))) == len(listed)
 
 

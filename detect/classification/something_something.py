@@ -76,6 +76,8 @@ def _entries(path: Path) -> list:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise AnnotationError(f"{path} line {error.lineno}: not JSON ({error.msg})") from error
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path}: not a list of videos as JSON ({error})") from error
     if not isinstance(content, list) or not content:
         raise AnnotationError(f"{path}: expected a list of videos, found {type(content).__name__} without any")
     return content

@@ -168,7 +168,12 @@ def load_pickle(path: str | Path, encoding: str = "ASCII") -> Any:
     file's size does not bear out, and for a damaged file.
     """
     path = Path(path)
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnsafePickleError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         scan(data)
         return _plain(_ArrayUnpickler(data, path, encoding).load(), len(data))

@@ -4,7 +4,9 @@ So it does not depend on the number of workers and resumes anywhere.
 """
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +16,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from detect.data.checks import AnnotationError
+from detect.utils.checkpoint_files import first_line
+from detect.utils.comm import all_gather_object, end_with_parent
 from detect.utils.errors import UserError
 from detect.utils.files import list_bad_inputs
 from detect.video.readers import FrameReadError
@@ -36,6 +40,24 @@ class TrainDataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+
+class LoaderProcessError(UserError, RuntimeError):
+    """A loader process was killed, as the kernel does where memory runs out."""
+
+
+@contextmanager
+def explain_killed_loader() -> Iterator[None]:
+    """LoaderProcessError instead of what a DataLoader raises, anywhere in this process, when its process was killed."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, UserError) or not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise LoaderProcessError(
+            f"{first_line(error)} If this machine's memory (see dmesg) or shared memory (df /dev/shm) ran out, lower "
+            "DATALOADER.NUM_WORKERS; 0 loads in the training process. Then go on with --resume"
+        ) from error
 
 
 def build_train_loader(
@@ -68,7 +90,7 @@ def build_train_loader(
     positions = _Positions(batch_size_per_rank, start_sample, rank, world_size)
     samples = _TrainSamples(dataset, mapper, seed)
     batches = DataLoader(samples, batch_sampler=positions, **worker_options(num_workers))
-    return TrainLoader(batches, max_bad_share, bad_inputs_file)
+    return TrainLoader(batches, max_bad_share, bad_inputs_file, rank)
 
 
 def _as_list(samples: list) -> list:
@@ -76,6 +98,9 @@ def _as_list(samples: list) -> list:
 
 
 def _init_worker(_: int) -> None:
+    end_with_parent()  # torch's own watch waits for what is in a pipe that no one reads any more
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):  # they may reach the whole group of a run
+        signal.signal(number, signal.SIG_IGN)  # the process that reads from this one decides when it ends
     # a forked worker inherits OpenCV's thread pool without its threads; and the workers are the parallelism
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
@@ -131,13 +156,31 @@ class _TrainSamples(Dataset):
 class TrainLoader:
     """See `build_train_loader`. `seen` and `bad` count the samples tried and those that could not be read."""
 
-    def __init__(self, batches: DataLoader, max_bad_share: float, bad_inputs_file: str | Path | None):
-        self._batches, self.max_bad_share = batches, max_bad_share
+    def __init__(
+        self, batches: DataLoader, max_bad_share: float, bad_inputs_file: str | Path | None = None, rank: int = 0
+    ):
+        self._batches, self.max_bad_share, self._rank = batches, max_bad_share, rank
         self._bad_inputs_file = Path(bad_inputs_file) if bad_inputs_file else None
         self.seen = self.bad = 0
         self._bad_files: dict[str, str] = {}  # file -> its first message
 
+    def state_dict(self) -> dict[str, list[int]]:
+        """The counters of every rank; call it on all."""
+        ranks = all_gather_object((self.seen, self.bad))
+        return {"seen": [seen for seen, _ in ranks], "bad": [bad for _, bad in ranks]}
+
+    def load_state_dict(self, state: dict[str, list[int]]) -> None:
+        """Count on from `state`; ValueError if it is not one. A rank that it does not know begins at 0."""
+        counts = [state["seen"], state["bad"]]
+        if not all(isinstance(n, int) and n >= 0 for numbers in counts for n in numbers):
+            raise ValueError(f"counts of samples are {counts}, not numbers from 0")
+        self.seen, self.bad = (numbers[self._rank] if self._rank < len(numbers) else 0 for numbers in counts)
+
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        with explain_killed_loader():
+            yield from self._checked()
+
+    def _checked(self) -> Iterator[list[dict[str, Any]]]:
         for batch in self._batches:
             for sample, failures in batch:
                 self.seen += len(failures) + (sample is not None)

@@ -17,12 +17,15 @@ from torch import nn
 
 from detect.config import load_cfg, load_cfg_of_checkpoint
 from detect.d2 import CfgNode
+from detect.engine.resume import LAST, check_entries, mismatch, numbered, read_newest
 from detect.utils.checkpoint_files import CheckpointError, first_line, read_checkpoint
 from detect.utils.comm import all_gather_object, barrier, get_rank, is_main_process
 from detect.utils.files import atomic_file
 
 logger = logging.getLogger(__name__)
 _LISTED_IN_FULL = 30  # entries of a list in a message
+# What the parts of a run, and the random generators, raise on a state that is not theirs.
+_ON_A_WRONG_STATE = (ValueError, LookupError, TypeError, RuntimeError, AttributeError, OverflowError)
 
 
 class ActionCheckpointer(Checkpointer):
@@ -30,7 +33,8 @@ class ActionCheckpointer(Checkpointer):
 
     `tag` identifies the model beyond its shapes, as {"meta_architecture": "ActionRCNN", "classes": [...]};
     strict loading refuses a file with another value for the same entry. `entries` are saved along as they are.
-    Call `save` and `load` on every rank; rank 0 writes.
+    `keep`: how many model_<iteration>.pth stay, the newest; 0 keeps all. `newest` is the path of the one that was
+    saved, or resumed from, last. Call `save` and `load` on every rank; rank 0 writes.
     """
 
     def __init__(
@@ -40,33 +44,47 @@ class ActionCheckpointer(Checkpointer):
         *,
         tag: dict | None = None,
         entries: dict[str, Any] | None = None,
+        keep: int = 0,
         **checkpointables: Any,
     ):
         super().__init__(model, save_dir, save_to_disk=is_main_process(), **checkpointables)
-        self.entries = dict(entries or {})
+        self.entries, self.keep, self.newest = dict(entries or {}), keep, ""
         self.tag = {name: _as_list(value) for name, value in (tag or {}).items()}
 
     def save(self, name: str, **kwargs: Any) -> None:
         """Write `<save_dir>/<name>.pth` and then `last_checkpoint`; `kwargs` are saved along.
 
-        A crash at any moment leaves the files of before or those of after.
+        A crash or a full disk (UnusableFileError) at any moment leaves the files of before or those of after.
         """
         if not self.save_dir:
             return
         data = {**self.entries, "tag": self.tag, "rng": all_gather_object(random_state()), **kwargs}
         data.update({key: obj.state_dict() for key, obj in self.checkpointables.items()})
+        path = os.path.join(self.save_dir, f"{name}.pth")
         if self.save_to_disk:
             data["model"] = self.model.state_dict()
-            path = os.path.join(self.save_dir, f"{name}.pth")
             logger.info("Saving checkpoint to %s", path)
-            with atomic_file(path) as file:
+            with atomic_file(path, _size(data)) as file:
                 torch.save(data, file)
             self.tag_last_checkpoint(f"{name}.pth")
+            self._remove_older(f"{name}.pth")
+        self.newest = path
         barrier()
+
+    def _remove_older(self, last: str) -> None:
+        """Leave the newest `keep` numbered files up to `last`, which `last_checkpoint` names."""
+        files = list(numbered(self.save_dir).values())
+        names = [path.name for path in files]
+        older = files[names.index(last) if last in names else 0 :][self.keep :] if self.keep > 0 else []
+        for path in older:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("%s: cannot be removed: %s", path, error.strerror)
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Make this the checkpoint that `--resume` continues from."""
-        path = os.path.join(self.save_dir, "last_checkpoint")
+        path = os.path.join(self.save_dir, LAST)
         with atomic_file(path) as file:
             file.write(last_filename_basename.encode())
 
@@ -93,30 +111,41 @@ class ActionCheckpointer(Checkpointer):
             return {}
         logger.info("Loading checkpoint %s", path)
         data = read_checkpoint(path) if contents is None else dict(contents)
+        if complete:
+            check_entries(data, path)
         if complete and (missing := [name for name in self.checkpointables if name not in data]):
             raise CheckpointError(
                 f"{path}: holds no state of {', '.join(missing)}, so training cannot go on from it (another engine "
                 "saved it?); start from its weights instead: MODEL.WEIGHTS, without --resume"
             )
-        state = _without_prefix(data.pop("model"))
+        state = _without_prefix(data.pop("model"), path)
         fitting = _fit(self.model, state, path, strict)
         if strict:
             _compare_tags(data.get("tag", {}), self.tag, path)
         for key in self.checkpointables if checkpointables is None else checkpointables:
             if key in data:
                 _load_part(self.checkpointables[key], data.pop(key), key, path)
-        self.model.load_state_dict(fitting, strict=False)
         if checkpointables is None and "rng" in data:
             _restore_rng(data.pop("rng"), path)
+        self.model.load_state_dict(fitting, strict=False)
+        self.newest = path if complete else ""
         return data
 
+    def add_late(self, name: str, part: Any, loaded: dict[str, Any]) -> None:
+        """Save `part` too from now on, if it has a state; `loaded`, what `load` returned, may hold its earlier one."""
+        if not hasattr(part, "state_dict"):
+            return
+        self.add_checkpointable(name, part)
+        if name in loaded:
+            _load_part(part, loaded.pop(name), name, self.newest)
+
     def resume_or_load(self, path: str, *, resume: bool = True, strict: bool = True) -> dict[str, Any]:
-        """With `resume` and a `last_checkpoint` in `save_dir` load all of it, else the model from `path`.
+        """With `resume` and a checkpoint in `save_dir` load all of it (`read_newest`), else the model from `path`.
 
         Returns the other entries of the file; `iteration` among them is the last finished one.
         """
-        if resume and self.has_checkpoint():
-            return self.load(self.get_checkpoint_file(), complete=True)
+        if resume and (found := read_newest(self.save_dir)):
+            return self.load(found[0], complete=True, contents=found[1])
         return self.load(path, checkpointables=[], strict=strict)
 
 
@@ -170,14 +199,35 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 
 def _restore_rng(states: list[dict[str, Any]], path: str) -> None:
-    if get_rank() < len(states):
-        set_random_state(states[get_rank()])
-    else:
+    if get_rank() >= len(states):
         logger.warning("%s: saved by %d processes; rank %d keeps its seed", path, len(states), get_rank())
+        return
+    before = random_state()
+    try:
+        set_random_state(states[get_rank()])
+    except _ON_A_WRONG_STATE as error:
+        set_random_state(before)
+        raise CheckpointError(
+            f"{path}: damaged: its rng, the state of the random generators, cannot be used: {first_line(error)}. "
+            "Next: another checkpoint of the run, or its weights alone (MODEL.WEIGHTS, without --resume)"
+        ) from error
 
 
-def _without_prefix(state: dict[str, Any], prefix: str = "module.") -> dict[str, Any]:
+def _size(data: Any) -> int:
+    """Bytes of the tensors in nested dicts and lists."""
+    if isinstance(data, torch.Tensor):
+        return data.nbytes
+    if isinstance(data, dict):
+        return sum(map(_size, data.values()))
+    return sum(map(_size, data)) if isinstance(data, (list, tuple)) else 0
+
+
+def _without_prefix(state: dict[str, Any], path: str, prefix: str = "module.") -> dict[str, Any]:
     """Undo the prefix that a DistributedDataParallel wrapper puts before every key."""
+    for key, value in state.items():
+        if not (isinstance(key, str) and isinstance(value, torch.Tensor)):
+            kind = type(value).__name__
+            raise CheckpointError(f"{path}: its model holds {key!r}, of type {kind}, and not only tensors by name")
     if state and all(key.startswith(prefix) for key in state):
         return {key[len(prefix) :]: value for key, value in state.items()}
     return dict(state)
@@ -204,6 +254,7 @@ def _fit(model: nn.Module, state: dict[str, Any], path: str, strict: bool) -> di
 
 
 def _compare_tags(found: dict[str, Any], own: dict[str, Any], path: str) -> None:
+    check_entries({"tag": found}, path)
     for name in sorted(found.keys() & own.keys()):
         if found[name] != own[name]:
             theirs, ours = _difference(found[name], own[name])
@@ -224,9 +275,14 @@ def _difference(found: Any, own: Any) -> tuple[Any, Any]:
 
 def _load_part(obj: Any, state: Any, key: str, path: str) -> None:
     try:
+        if problem := mismatch(state, obj.state_dict(), key):
+            raise TypeError(problem)
         obj.load_state_dict(state)
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: its {key} state does not fit this run: {first_line(error)}") from error
+    except _ON_A_WRONG_STATE as error:
+        raise CheckpointError(
+            f"{path}: its {key} state does not fit this run: {first_line(error)}. Next: the config of the run that "
+            "saved it, another checkpoint, or its weights alone (MODEL.WEIGHTS, without --resume)"
+        ) from error
 
 
 def _as_list(value: Any) -> Any:

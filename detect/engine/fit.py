@@ -17,12 +17,6 @@ from detect.utils.comm import get_rank, get_world_size, is_main_process, wrap_mo
 from detect.utils.errors import UserError
 
 
-def last_checkpoint(cfg: CfgNode) -> str | None:
-    """The checkpoint in OUTPUT_DIR that --resume goes on from, if there is one."""
-    name = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
-    return str(name.with_name(name.read_text().strip())) if name.exists() else None
-
-
 def fit(
     cfg: CfgNode,
     model: nn.Module,
@@ -34,14 +28,20 @@ def fit(
     tag: dict[str, Any] | None = None,
     entries: dict[str, Any] | None = None,
     after_step: Callable[[], None] | None = None,
+    resumed_from: str = "",
+    keep_checkpoints: int = 0,
+    skip_not_finite: int = 0,
+    seed: int | None = None,
     **checkpointables: Any,
 ) -> dict[str, Any]:
     """Train to SOLVER.MAX_ITER; returns the last evaluation's results.
 
-    model: has its starting weights, or those of `resumed`, the contents of the checkpoint to go on from, replace them.
+    model: has its starting weights, or those of `resumed`, the contents of the checkpoint `resumed_from` to go on from
+    (see `read_last_checkpoint`), replace them.
     batches: from the first iteration to the batches from there on. saved: whose state dict a checkpoint holds as
     "model", by default the model. tag, entries, checkpointables: see `ActionCheckpointer`. after_step: called after
-    each optimiser step.
+    each optimiser step. keep_checkpoints: see `ActionCheckpointer`, its `keep`. skip_not_finite, seed: see
+    `TrainerOptions`.
     """
     cfg = scale_learning_rate(cfg)
     optimizer = build_optimizer(cfg, model)
@@ -50,9 +50,14 @@ def fit(
         optimizer.register_step_post_hook(lambda *_: after_step())
     saved = model if saved is None else saved
     checkpointables.update(optimizer=optimizer, schedule=schedule)
-    checkpointer = ActionCheckpointer(saved, cfg.OUTPUT_DIR, tag=tag, entries=entries, **checkpointables)
-    loaded = checkpointer.load(last_checkpoint(cfg), complete=True, contents=resumed) if resumed else {}
+    about = {"tag": tag, "entries": entries, "keep": keep_checkpoints}
+    checkpointer = ActionCheckpointer(saved, cfg.OUTPUT_DIR, **about, **checkpointables)
+    loaded = {}
+    if resumed:
+        loaded = checkpointer.load(resumed_from, complete=True, contents=resumed)
     start = loaded.get("iteration", -1) + 1
+    stream = batches(start)
+    checkpointer.add_late("samples", stream, loaded)
     options = TrainerOptions(
         cfg.SOLVER.MAX_ITER,
         start,
@@ -61,9 +66,11 @@ def fit(
         clip_norm=clip_norm(cfg),
         accumulate=cfg.SOLVER.ACCUMULATE,
         amp_dtype=torch.bfloat16 if cfg.SOLVER.AMP.ENABLED else None,
+        skip_not_finite=skip_not_finite,
+        seed=seed,
     )
     writers = default_writers(cfg.OUTPUT_DIR, cfg.SOLVER.MAX_ITER) if is_main_process() else []
-    parts = (wrap_model(model), optimizer, schedule, batches(start), checkpointer)
+    parts = (wrap_model(model), optimizer, schedule, stream, checkpointer)
     return Trainer(*parts, options, writers, evaluate).train()
 
 

@@ -15,10 +15,10 @@ import torch
 import torchvision
 import yaml
 
-from detect.config import changed_keys
+from detect.config import ConfigError, changed_keys
 from detect.d2 import HAS_DETECTRON2, CfgNode
 from detect.utils.comm import all_gather_object, get_rank, get_world_size, is_main_process
-from detect.utils.files import make_folder, write_text
+from detect.utils.files import UnusableFileError, make_folder, read_text, remove_leftovers, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ _LOGGERS = ("detect", "backbones", "fvcore", "__main__")
 def default_setup(cfg: CfgNode, *, resume: bool = False, eval_only: bool = False) -> int:
     """Make OUTPUT_DIR, log to stdout and OUTPUT_DIR/log.txt, seed, save config.yaml. Returns the seed.
 
+    A training also removes the temporary files of killed runs there; see `detect.utils.lock` for a run beside it.
+
     Rank r seeds with `seed + r`; ranks above 0 log to `log.txt.rank<r>`, to stdout only warnings. The saved
     config has the seed in use, so that --resume finds it again where SEED is negative (drawn).
     """
@@ -35,6 +37,9 @@ def default_setup(cfg: CfgNode, *, resume: bool = False, eval_only: bool = False
     setup_logger(folder / "log.txt")
     logger.info("Process %d of %d\n%s", get_rank(), get_world_size(), environment_text())
     logger.info("Command line: %s", " ".join(sys.argv))
+    if is_main_process() and not eval_only:
+        for left in remove_leftovers(folder):
+            logger.info("Removed %s, left by a run that was killed", left)
     saved = folder / "config.yaml"
     seed = _choose_seed(cfg.SEED, saved if resume else None)
     seed_everything(seed)
@@ -51,10 +56,25 @@ def default_setup(cfg: CfgNode, *, resume: bool = False, eval_only: bool = False
 def _choose_seed(seed: int, earlier: Path | None) -> int:
     """`seed`, or if negative that of an earlier run, or one drawn by rank 0."""
     if seed < 0 and earlier is not None and earlier.exists():
-        seed = (yaml.safe_load(earlier.read_text()) or {}).get("SEED", -1)
+        seed = _saved_seed(earlier)
     if seed < 0:
         seed = int.from_bytes(os.urandom(3), "little")
     return all_gather_object(seed)[0]  # before rank 0 writes the file that the others may be reading
+
+
+def _saved_seed(path: Path) -> int:
+    step = "Next: give SEED, the number after 'Seed:' in log.txt, or delete this file to draw another"
+    try:
+        tree = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: damaged, no YAML ({' '.join(str(error).split())[:200]}). {step}") from error
+    except UnusableFileError as error:
+        raise ConfigError(f"{error}. {step}") from error
+    seed = tree.get("SEED", -1) if isinstance(tree, dict) else None
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed >= 2**32:
+        found = "there is no SEED in it" if seed is None else f"its SEED is {seed!r:.80}, not an int below 2^32"
+        raise ConfigError(f"{path}: damaged, {found}. {step}")
+    return seed
 
 
 def with_seed(cfg: CfgNode, seed: int) -> CfgNode:

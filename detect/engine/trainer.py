@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -20,19 +18,17 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from detect.d2 import EventStorage
+from detect.data.train_stream import explain_killed_loader
 from detect.engine.checkpoint import ActionCheckpointer, random_state, set_random_state
+from detect.engine.not_finite import NotFiniteError, NotFiniteSteps, sample_facts
 from detect.engine.solver import clip_gradients
 from detect.engine.writers import Writer
-from detect.utils.comm import get_world_size, is_main_process, reduce_mean
+from detect.utils.comm import all_gather_object, get_world_size, is_main_process, reduce_mean, stop_signals
 from detect.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-_EXIT_ON_SIGTERM = 128 + signal.SIGTERM  # the status that a shell reports for a process ended by SIGTERM
-
-
-class NotFiniteError(UserError, FloatingPointError):
-    """A loss or gradient is infinite or no number; the message names the iteration and the samples."""
+__all__ = ["NotFiniteError", "Trainer", "TrainerOptions", "endless", "flatten"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,8 @@ class TrainerOptions:
     max_iter, start_iter: iterations start_iter .. max_iter - 1 are run.  checkpoint_period, write_period, eval_period:
     in iterations; eval_period 0 evaluates at the end only.  clip_norm: largest norm of the whole gradient; None does
     not clip.  accumulate: batches of one optimiser step.  amp_dtype: torch.bfloat16 for autocast, or None.
+    skip_not_finite: so many steps of this run may pass without an optimiser step because a loss or gradient is not
+    finite; one more stops it.  seed: of the run, for the record of such steps.
     """
 
     max_iter: int
@@ -52,6 +50,8 @@ class TrainerOptions:
     clip_norm: float | None = None
     accumulate: int = 1
     amp_dtype: torch.dtype | None = None
+    skip_not_finite: int = 0
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.amp_dtype not in (None, torch.bfloat16):
@@ -64,13 +64,15 @@ class Trainer:
     model: called with a batch, returns {name: scalar loss}; their sum is minimised. May be wrapped in
         DistributedDataParallel. Modules may call `get_event_storage().put_scalar(...)` meanwhile.
     data_iterable: batches; started again when it ends.
-    checkpointer: saves `model_<iteration>` when due, before every evaluation and on SIGTERM, and `model_final` at the
-        end, each with the last finished `iteration`.
+    checkpointer: saves `model_<iteration>` when due, before every evaluation and on a stop signal, and `model_final` at
+        the end, each with the last finished `iteration`.
     evaluate: called without arguments when due and at the end; its numbers, nested dicts joined by "/", go to the
         writers.
 
-    On SIGTERM the running step is finished, a checkpoint saved, and SystemExit(143) raised. A loss or a
-    gradient that is not finite raises NotFiniteError before the step is taken.
+    On SIGINT, SIGTERM, SIGHUP or SIGUSR1 the running step is finished, a checkpoint saved, and SystemExit(128 + the
+    signal's number) raised; a second Ctrl-C is a KeyboardInterrupt at once. A loss or a gradient that is not finite
+    raises NotFiniteError before the step is taken, or has it skipped. UnusableFileError on a full disk: the checkpoint
+    before stays the last.
     """
 
     def __init__(
@@ -90,7 +92,8 @@ class Trainer:
         self.writers = list(writers) if is_main_process() else []
         self.evaluate = evaluate
         self.device = next(model.parameters()).device
-        self.stop_requested = False
+        self.stop_signal = 0  # the number of the one that came first
+        self.not_finite = NotFiniteSteps(model, checkpointer.save_dir, options.skip_not_finite, options.seed)
         self._evaluating = False
 
     def train(self) -> dict[str, Any]:
@@ -99,7 +102,8 @@ class Trainer:
         self.model.train()
         results: dict[str, Any] = {}
         try:
-            with EventStorage(self.options.start_iter) as storage, self._sigterm_requests_stop():
+            stops = stop_signals(self._request_stop)
+            with EventStorage(self.options.start_iter) as storage, stops, explain_killed_loader():
                 batches = self._start_loading()
                 for iteration in range(self.options.start_iter, self.options.max_iter):
                     self.iteration = storage.iter = iteration
@@ -124,19 +128,27 @@ class Trainer:
         return chain([first], batches)
 
     def _step(self, batches: Iterator[list[dict]], storage: EventStorage) -> None:
-        start, data_time = time.perf_counter(), 0.0
+        start, data_time, samples = time.perf_counter(), 0.0, []
         sums: dict[str, float] = {}
+        bad: dict[str, float] = {}
+        self.not_finite.start_step()
         for k in range(self.options.accumulate):
             data_start = time.perf_counter()
             batch = self._next_batch(batches)
             data_time += time.perf_counter() - data_start
-            for name, value in self._backward(batch, last=k == self.options.accumulate - 1).items():
-                sums[name] = sums.get(name, 0.0) + value / self.options.accumulate
-        self._clip(batch, storage)
-        self.optimizer.step()
+            if not bad:  # else it is only taken, so that the data go on in step
+                samples += map(sample_facts, batch)
+                bad = self._backward(batch, sums, last=k == self.options.accumulate - 1)
+                samples = samples[-len(batch) :] if bad else samples
+        bad = bad or self._clip(storage)
+        if bad:
+            self.not_finite.skip(self.iteration, bad, samples, self.checkpointer.newest)
+            storage.put_scalar("not_finite_steps", self.not_finite.count, smoothing_hint=False)
+        else:
+            self.optimizer.step()
+            storage.put_scalar("total_loss", sum(sums.values()))
+            storage.put_scalars(**sums)
         self.optimizer.zero_grad(set_to_none=True)
-        storage.put_scalar("total_loss", sum(sums.values()))
-        storage.put_scalars(**sums)
         storage.put_scalar("lr", self.optimizer.param_groups[0]["lr"], smoothing_hint=False)
         self.schedule.step()
         storage.put_scalars(time=time.perf_counter() - start, data_time=data_time)
@@ -144,13 +156,16 @@ class Trainer:
     def _next_batch(self, batches: Iterator[list[dict]]) -> list[dict]:
         try:
             return next(batches)
-        except RuntimeError:  # a loader process that the same SIGTERM ended
-            if not self.stop_requested:
+        except RuntimeError:  # a loader process that the same signal ended
+            if not self.stop_signal:
                 raise
             self._leave(self.iteration - 1)
 
-    def _backward(self, batch: list[dict], last: bool) -> dict[str, float]:
-        """Add the gradients of a batch; returns its losses, averaged over ranks."""
+    def _backward(self, batch: list[dict], sums: dict[str, float], last: bool) -> dict[str, float]:
+        """Add the gradients of a batch, and its share of the losses, averaged over ranks, to `sums`.
+
+        Where a loss of any rank is not finite nothing is added; returns this rank's losses then, else {}.
+        """
         wait = last or not hasattr(self.model, "no_sync")  # DistributedDataParallel sums gradients once a step
         with nullcontext() if wait else self.model.no_sync():
             with torch.autocast(self.device.type, self.options.amp_dtype, enabled=self.options.amp_dtype is not None):
@@ -159,29 +174,28 @@ class Trainer:
             own = dict(zip(losses, values, strict=True))
             mean = reduce_mean(own, self.device)
             if not all(map(math.isfinite, mean.values())):
-                raise NotFiniteError(self._not_finite(own, batch))
+                return own
             (sum(losses.values()) / self.options.accumulate).backward()
-        return mean
+        for name, value in mean.items():
+            sums[name] = sums.get(name, 0.0) + value / self.options.accumulate
+        return {}
 
-    def _clip(self, batch: list[dict], storage: EventStorage) -> None:
-        if self.options.clip_norm is None:
-            return
-        norm = float(clip_gradients(self.model.parameters(), self.options.clip_norm))
+    def _clip(self, storage: EventStorage) -> dict[str, float]:
+        """Clip the gradient; returns its norm if that is not finite, else {}."""
+        limit = self.options.clip_norm
+        norm = float(clip_gradients(self.model.parameters(), math.inf if limit is None else limit))
         if not math.isfinite(norm):
-            raise NotFiniteError(self._not_finite({"gradient norm": norm}, batch))
-        storage.put_scalar("grad_norm", norm)
-
-    def _not_finite(self, values: dict[str, float], batch: list[dict]) -> str:
-        text = ", ".join(f"{name} = {value:.6g}" for name, value in values.items())
-        here = any(not math.isfinite(value) for value in values.values())
-        where = f"the batch is {', '.join(map(_sample_name, batch))}" if here else "it is in another process"
-        step = "lower SOLVER.BASE_LR or check these samples"
-        return f"not finite at iteration {self.iteration}: {text}; {where}. Next: {step}"
+            return {"gradient norm": norm}
+        if limit is not None:
+            storage.put_scalar("grad_norm", norm)
+        return {}
 
     def _after_step(self, storage: EventStorage) -> dict[str, Any]:
         """Checkpoint, evaluate, write, whatever is due; returns the evaluation's results or {}."""
         done = self.iteration + 1
-        stop = reduce_mean({"stop": float(self.stop_requested)}, self.device)["stop"] > 0
+        stop = reduce_mean({"stop": float(self.stop_signal)}, self.device)["stop"] > 0
+        if stop:
+            self.stop_signal = max(all_gather_object(self.stop_signal))
         last = done == self.options.max_iter
         if stop and not last:
             self._leave(self.iteration, storage)
@@ -194,7 +208,7 @@ class Trainer:
         if last or evaluation_due or self._every(self.options.write_period):
             self._write(storage)
         if stop:
-            raise SystemExit(_EXIT_ON_SIGTERM)
+            raise SystemExit(128 + self.stop_signal)
         return results
 
     def _every(self, period: int) -> bool:
@@ -221,8 +235,9 @@ class Trainer:
             self._save(f"model_{finished:07d}", finished)
         if storage is not None:
             self._write(storage)
-        logger.info("Stopped by SIGTERM after iteration %d; --resume continues", finished)
-        raise SystemExit(_EXIT_ON_SIGTERM)
+        name = signal.Signals(self.stop_signal).name
+        logger.info("Stopped by %s after iteration %d; --resume continues", name, finished)
+        raise SystemExit(128 + self.stop_signal)
 
     def _save(self, name: str, iteration: int) -> None:
         self.checkpointer.save(name, iteration=iteration)
@@ -231,27 +246,12 @@ class Trainer:
         for writer in self.writers:
             writer.write(storage)
 
-    @contextmanager
-    def _sigterm_requests_stop(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():  # Python allows handlers only there
-            yield
-            return
-        owner, previous = os.getpid(), signal.getsignal(signal.SIGTERM)
-
-        def request_stop(signum, frame) -> None:
-            if os.getpid() != owner:  # a forked loader process
-                return
-            # A loader process that got the same signal must not break into the running step.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self.stop_requested = True
-            if self._evaluating:  # may take hours; the checkpoint was saved before it
-                raise SystemExit(_EXIT_ON_SIGTERM)
-
-        signal.signal(signal.SIGTERM, request_stop)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, previous)
+    def _request_stop(self, signum: int) -> None:
+        # A loader process that got the same signal must not break into the running step.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self.stop_signal = self.stop_signal or signum
+        if self._evaluating:  # may take hours; the checkpoint was saved before it
+            raise SystemExit(128 + signum)
 
 
 def endless(batches: Iterable[list[dict]]) -> Iterator[list[dict]]:
@@ -274,8 +274,3 @@ def flatten(results: dict[str, Any], prefix: str = "") -> dict[str, float]:
         elif isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
             flat[prefix + name] = float(value)
     return flat
-
-
-def _sample_name(item: dict) -> str:
-    name = item.get("video", item.get("file_name", "unnamed"))
-    return f"{name} frame {item['frame_index']}" if "frame_index" in item else str(name)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +16,7 @@ from typing import Protocol
 import torch
 
 from detect.d2 import EventStorage
+from detect.utils.files import UnusableFileError
 
 logger = logging.getLogger(__name__)
 
@@ -36,25 +40,56 @@ def default_writers(output_dir: str | Path, max_iter: int, window_size: int = 20
 
 
 class JsonWriter:
-    """Appends one line `{"iteration": i, name: value, ...}` per iteration that gave new scalars."""
+    """Appends one line `{"iteration": i, name: value, ...}` per iteration that gave new scalars. Those that are not
+    finite, which JSON has not, are left out. UnusableFileError where it cannot be written.
+    """
 
     def __init__(self, path: str | Path, window_size: int = 20):
-        self._file = open(path, "a")  # noqa: SIM115
+        self._path = path
+        with _explained(path):
+            _end_last_line(path)
+            self._file = open(path, "a")  # noqa: SIM115
         self._window_size, self._written = window_size, -1
 
     def write(self, storage: EventStorage) -> None:
         by_iteration: dict[int, dict[str, float]] = {}
         for name, (value, iteration) in storage.latest_with_smoothing_hint(self._window_size).items():
-            if iteration > self._written:
+            if iteration > self._written and math.isfinite(value):
                 by_iteration.setdefault(iteration, {})[name] = value
         for iteration in sorted(by_iteration):
             line = json.dumps({"iteration": iteration, **by_iteration[iteration]}, sort_keys=True)
-            self._file.write(line + "\n")
+            with _explained(self._path):
+                self._file.write(line + "\n")
+                self._file.flush()
             self._written = iteration
-        self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # `write` said so before
+            self._file.close()
+
+
+@contextmanager
+def _explained(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnusableFileError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _end_last_line(path: str | Path) -> None:
+    """Of a run that was killed while it wrote: a whole line gets its end, a part of one is dropped."""
+    if not Path(path).exists():
+        return
+    with open(path, "rb+") as file:
+        *_, last = file.read().rsplit(b"\n", 1)
+        if not last:
+            return
+        try:
+            json.loads(last)
+        except ValueError:
+            file.truncate(file.tell() - len(last))
+        else:
+            file.write(b"\n")
 
 
 class TensorBoardWriter:

@@ -31,7 +31,7 @@ from detect.utils.errors import explain_errors
 from detect.utils.files import write_text
 
 __all__ = ["launch", "run"]
-UNREAD = ("SOLVER.ACCUMULATE", "SOLVER.EMA_DECAY")
+UNREAD = ("SOLVER.ACCUMULATE", "SOLVER.EMA_DECAY", "SOLVER.KEEP_CHECKPOINTS", "SOLVER.SKIP_NOT_FINITE")
 
 
 class Trainer(DefaultTrainer):

@@ -6,6 +6,7 @@ What differs between them is a `Task`; `detect.tasks.detection` and `detect.task
 import logging
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from detect.config import check_read
 from detect.d2 import CfgNode
 from detect.data.catalog import set_datasets_root
 from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint, random_state, set_random_state
-from detect.engine.fit import fit, last_checkpoint, share_buffers
+from detect.engine.fit import fit, share_buffers
+from detect.engine.resume import read_last_checkpoint
 from detect.engine.setup import default_setup, with_seed
 from detect.utils.checkpoint_files import read_checkpoint
 from detect.utils.comm import barrier, is_main_process
 from detect.utils.errors import UserError, explain_errors
 from detect.utils.files import write_text
+from detect.utils.lock import only_run
 from detect.utils.provenance import code_version
 
 logger = logging.getLogger(__name__)
@@ -109,8 +112,12 @@ def run(
     if contents is not None and not (eval_only or resume) and "OUTPUT_DIR" not in opts:
         raise UserError(f"{weights} gives the config, and training would write over its folder; give OUTPUT_DIR FOLDER")
     set_datasets_root(cfg.DATASETS.ROOT)
-    seed = default_setup(cfg, resume=resume, eval_only=eval_only)
-    results = evaluate_checkpoint(task, cfg, seed, contents) if eval_only else train(task, cfg, seed, resume, contents)
+    with nullcontext() if eval_only else only_run(cfg.OUTPUT_DIR):
+        seed = default_setup(cfg, resume=resume, eval_only=eval_only)
+        if eval_only:
+            results = evaluate_checkpoint(task, cfg, seed, contents)
+        else:
+            results = train(task, cfg, seed, resume, contents)
     if is_main_process():
         for name, result in results.items():
             print(task.summary(cfg, name, result), flush=True)
@@ -143,8 +150,7 @@ def train(
     classes = dataset.classes
     for name in cfg.DATASETS.TEST:  # a wrong name or label map is found now, not after days
         task.load_set(name, cfg, classes)
-    last = last_checkpoint(cfg) if resume else None
-    resumed = read_checkpoint(last) if last else None
+    resumed_from, resumed = (read_last_checkpoint(cfg) if resume else None) or ("", None)
     if resumed:
         cfg = settled(task, cfg, resumed)
     model = task.build(cfg, classes, initial_weights=not resumed)
@@ -166,6 +172,10 @@ def train(
         lambda start: task.training_batches(cfg, dataset, seed, start),
         (lambda: evaluate_all(task, cfg, evaluated, classes, seed)) if cfg.DATASETS.TEST else None,
         resumed=resumed,
+        resumed_from=resumed_from,
+        keep_checkpoints=cfg.SOLVER.KEEP_CHECKPOINTS,
+        skip_not_finite=cfg.SOLVER.SKIP_NOT_FINITE,
+        seed=seed,
         saved=task.saved(evaluated),
         tag=task.tag(cfg, classes),
         entries=checkpoint_entries(task, cfg, model, dataset, seed),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Callable
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +24,11 @@ from torch import nn
 from detect.utils.errors import UserError
 
 _TIMEOUT = timedelta(minutes=30)
+# Ctrl-C, a scheduler's end, a closed terminal, and SLURM's usual warning before the end
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+# Seconds in which another SIGINT is the same Ctrl-C: a rank gets it from the terminal and from its starter.
+_SAME_CTRL_C = 0.5
+_PR_SET_PDEATHSIG = 1  # prctl(2): the signal that the kernel sends when the parent ends
 
 
 def get_rank() -> int:
@@ -97,8 +108,9 @@ def launch(
     """Run `main(*args)` in `num_gpus * num_machines` processes: over NCCL, or without GPUs over gloo.
 
     Under torchrun (RANK and WORLD_SIZE in the environment) this process is one of them; none is started.
-    Returns what `main` returns if it ran in this process, else None. SIGTERM is passed on to the processes
-    started here. If one of them fails its error is raised, as SystemExit if it left with an exit code.
+    Returns what `main` returns if it ran in this process, else None. STOP_SIGNALS are passed on to the processes
+    started here; a second Ctrl-C ends them. They end with this process, however it ends. If one of them fails its
+    error is raised, as SystemExit if it left with an exit code.
     """
     world_size = num_gpus * num_machines
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and "RANK" in os.environ:
@@ -124,11 +136,68 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
+@contextmanager
+def stop_signals(handle: Callable[[int], None]) -> Iterator[None]:
+    """Within the block each of STOP_SIGNALS calls `handle` with its number, and a second Ctrl-C raises
+    KeyboardInterrupt.
+
+    One that was ignored, as nohup does with SIGHUP, still is. Forked processes do nothing on these signals: the one
+    that entered the block ends them. Python has handlers in the main thread only; elsewhere nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner, interrupts = os.getpid(), []
+
+    def on_signal(signum: int, frame: Any) -> None:
+        if os.getpid() != owner:
+            return
+        if signum == signal.SIGINT:
+            interrupts.append(time.monotonic())
+            if len(interrupts) > 1 and interrupts[-1] - interrupts[-2] < _SAME_CTRL_C:
+                interrupts.pop()
+                return
+            if len(interrupts) > 1:
+                raise KeyboardInterrupt
+        handle(signum)
+
+    previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    previous = {number: old for number, old in previous.items() if old not in (signal.SIG_IGN, None)}
+    try:
+        for number in previous:
+            signal.signal(number, on_signal)
+        yield
+    finally:
+        for number, old in previous.items():
+            signal.signal(number, old)
+
+
 def _worker(local_rank, main, args, num_gpus, machine_rank, world_size, dist_url) -> None:
+    end_with_parent()
     rank = machine_rank * num_gpus + local_rank
     _init(local_rank, init_method=dist_url, rank=rank, world_size=world_size)
-    main(*args)
+    try:
+        main(*args)
+    except KeyboardInterrupt:  # which torch would take for success
+        raise SystemExit(128 + signal.SIGINT) from None
     dist.destroy_process_group()
+
+
+def end_with_parent() -> None:
+    """Make this process end when the one that started it does, also by kill -9 and where SIGINT is ignored.
+
+    On Linux when the thread that started it does: prctl(2).
+    """
+    if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0:
+        if not multiprocessing.parent_process().is_alive():  # before the kernel knew
+            os._exit(1)
+        return
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _run_under_torchrun(main: Callable, args: tuple) -> Any:
@@ -147,18 +216,19 @@ def _init(local_rank: int, **where: Any) -> None:
 
 
 def _join(context: mp.ProcessContext) -> None:
-    """Wait for the processes; pass SIGTERM on to them, so that each can save and leave."""
+    """Wait for the processes; pass stop signals on to them, so that each can save and leave."""
 
-    def forward(signum, frame) -> None:
+    def forward(signum: int) -> None:
         for process in context.processes:
             if process.is_alive():
-                process.terminate()
+                os.kill(process.pid, signum)
 
-    previous = signal.signal(signal.SIGTERM, forward)
     try:
-        while not context.join():
-            pass
+        with stop_signals(forward):
+            while not context.join():
+                pass
     except mp.ProcessExitedException as error:
         raise SystemExit(error.exit_code if error.exit_code > 0 else 128 - error.exit_code) from error
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    except KeyboardInterrupt:
+        forward(signal.SIGKILL)
+        raise

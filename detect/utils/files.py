@@ -1,11 +1,14 @@
 """Files: written whole or not at all, read with a clear word where they cannot be, named by their contents."""
 
 import csv
+import errno
 import hashlib
 import io
 import json
+import logging
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +16,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from detect.utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
 
 class UnusableFileError(UserError, OSError):
@@ -29,11 +36,11 @@ def make_folder(path: str | os.PathLike) -> Path:
 
 
 @contextmanager
-def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def atomic_file(path: str | os.PathLike, size: int | None = None) -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` when the block ends, and vanishes if the block fails.
 
     It is written beside `path`, forced to the disk and renamed, so a crash leaves `path` as it was. UnusableFileError
-    where it cannot be made.
+    where it cannot be made, or the disk is full. size: about how many bytes are to be written, for that message.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -48,8 +55,54 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+    except Exception as error:
+        if (cause := _of_a_full_disk(error)) is None:
+            raise
+        about = "" if size is None else f" (about {size:,} bytes were to be written)"
+        raise UnusableFileError(
+            f"{path}: cannot be written: {cause.strerror}{about}; what was there before is kept. "
+            "Next: make room in this folder, or write to another one"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _of_a_full_disk(error: BaseException | None) -> OSError | None:
+    """The OSError of a full disk, quota, size limit or broken disk behind `error`: torch.save raises one of its own."""
+    while error is not None and not (isinstance(error, OSError) and error.errno in _NOT_WRITTEN):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def remove_leftovers(folder: str | os.PathLike) -> list[Path]:
+    """Remove what `atomic_file` left directly in `folder` when its process was killed; returns those files.
+
+    Call it before this process, and others that write there, write: a file of this process's id is an earlier one's.
+    """
+    removed = []
+    for path in sorted(Path(folder).glob(".*.tmp")):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None or not path.is_file() or _other_process_lives(int(match[1])):
+            continue
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("%s: left by a run that was killed, and cannot be removed: %s", path, error.strerror)
+        else:
+            removed.append(path)
+    return removed
+
+
+def _other_process_lives(pid: int) -> bool:
+    if pid == os.getpid():  # in a container every run may have the same id
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # someone else's
+        return True
+    return True
 
 
 def read_text(path: str | os.PathLike) -> str:
@@ -63,8 +116,9 @@ def read_text(path: str | os.PathLike) -> str:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    with atomic_file(path) as stream:
-        stream.write(text.encode())
+    content = text.encode("utf-8", "backslashreplace")  # file names need not be UTF-8
+    with atomic_file(path, len(content)) as stream:
+        stream.write(content)
 
 
 def write_json(path: str | os.PathLike, value: Mapping) -> None:
@@ -97,9 +151,12 @@ def hash_files(*paths: str | os.PathLike) -> str:
     """sha256, in hex, of the files' contents in the given order."""
     digest = hashlib.sha256()
     for path in paths:
-        with open(path, "rb") as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
+        try:
+            with open(path, "rb") as stream:
+                while chunk := stream.read(1 << 20):
+                    digest.update(chunk)
+        except OSError as error:
+            raise UnusableFileError(f"{path}: cannot be read: {error.strerror}") from error
     return digest.hexdigest()
 
 
@@ -115,7 +172,7 @@ def list_bad_inputs(path: str | os.PathLike, rows: Iterable[tuple[str, str]], *,
     their place; no lines, no file.
     """
     path = Path(path)
-    lines = path.read_text().splitlines() if keep and path.exists() else []
+    lines = path.read_text("utf-8", "replace").splitlines() if keep and path.exists() else []
     lines = list(dict.fromkeys([*lines, *(f"{file}\t{message}" for file, message in rows)]))
     if lines:
         write_text(path, "\n".join(lines) + "\n")

@@ -1,5 +1,8 @@
 import contextlib
 import logging
+import os
+import re
+import signal
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from tiny_set import SIZE
 from detect.data.eval_stream import build_keyframe_loader, slide
 from detect.data.keyframe_mapper import KeyframeMapper
 from detect.data.records import ActionDataset, KeyframeDataset, VideoRecord
-from detect.data.train_stream import TooManyBadSamples, build_train_loader
+from detect.data.train_stream import LoaderProcessError, TooManyBadSamples, build_train_loader
 from detect.video import readers
 from detect.video.readers import FrameReadError
 
@@ -97,6 +100,34 @@ def test_broken_samples_are_replaced_counted_and_logged_once(make_set, tmp_path,
     assert caplog.text.count("skipped Left/b") == 1
     # also with broken samples the stream is the same for any number of workers, and after resuming
     assert_same(batches(dataset, 3, num_workers=2, start_sample=27), found[9:])
+
+
+def test_counters_of_broken_samples_go_on(make_set):
+    dataset, _ = make_set(LENGTHS)
+    break_video(dataset, "Left/b")
+    first = build_train_loader(dataset, train_mapper(), 3, seed=1)
+    list(islice(first, 12))
+    resumed = build_train_loader(dataset, train_mapper(), 3, seed=1, start_sample=36)
+    resumed.load_state_dict(first.state_dict())
+    assert (resumed.seen, resumed.bad) == (first.seen, first.bad) and first.bad > 0
+    other = build_train_loader(dataset, train_mapper(), 3, seed=1, rank=1, world_size=2)
+    other.load_state_dict(first.state_dict())  # of one process
+    assert (other.seen, other.bad) == (0, 0)
+    for wrong in ({"seen": [-1], "bad": [0]}, {"seen": ["x"], "bad": [0]}, {"seen": 3, "bad": 4}, {}):
+        with pytest.raises((ValueError, TypeError, KeyError)):
+            resumed.load_state_dict(wrong)
+
+
+def killed_mapper(sample, rng):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_loader_process_is_one_line(make_set):
+    dataset, _ = make_set({"Left/a": 4})
+    with pytest.raises(LoaderProcessError) as error:
+        next(iter(build_train_loader(dataset, killed_mapper, 1, seed=0, num_workers=1)))
+    text = str(error.value)
+    assert re.match(r"DataLoader worker \(pid.* \d+\) ", text) and "DATALOADER.NUM_WORKERS" in text and "\n" not in text
 
 
 def test_too_many_broken_samples_stop_with_the_list(make_set):

@@ -37,7 +37,7 @@ def toy_batches(count: int = 7, size: int = 4, start: int = 0, step: int = 1):
     rng = np.random.default_rng(5)
     full = [
         [{"x": torch.from_numpy(rng.normal(size=3).astype("float32")), "y": torch.tensor(float(k % 3)),
-          "video": f"v{b}", "frame_index": k} for k in range(size)]
+          "video": f"v{b}", "frame_index": k, "image_id": f"v{b}#{k}"} for k in range(size)]
         for b in range(count)
     ]  # fmt: skip
     return [batch[start::step] for batch in full]
@@ -68,12 +68,13 @@ def toy_trainer(folder, cfg=None, *, seed=0, resume=False, batches=None, max_ite
     cfg, model = cfg or toy_cfg(), model or ToyModel()
     optimizer = build_optimizer(cfg, model)
     schedule = build_lr_scheduler(cfg, optimizer)
-    checkpointer = ActionCheckpointer(model, str(folder), optimizer=optimizer, schedule=schedule)
+    keep = options.pop("keep", 0)
+    checkpointer = ActionCheckpointer(model, str(folder), keep=keep, optimizer=optimizer, schedule=schedule)
     start = checkpointer.resume_or_load("", resume=resume).get("iteration", -1) + 1
     batches = toy_batches() if batches is None else batches
     if isinstance(batches, list) and batches:
         shift = start % len(batches)
         batches = batches[shift:] + batches[:shift]
     rest = {name: options.pop(name) for name in ("writers", "evaluate") if name in options}
-    options = TrainerOptions(max_iter, start, **{"checkpoint_period": 5, "clip_norm": 1.0, **options})
+    options = TrainerOptions(max_iter, start, **{"checkpoint_period": 5, "clip_norm": 1.0, "seed": seed, **options})
     return Trainer(model, optimizer, schedule, batches, checkpointer, options, **rest)

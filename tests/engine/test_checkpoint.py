@@ -45,6 +45,48 @@ def test_save_and_load_everything(tmp_path):
     assert momentum and all(torch.equal(buffer, torch.ones_like(buffer)) for buffer in momentum)
 
 
+def test_older_files_are_removed(tmp_path):
+    saver = ActionCheckpointer(ToyModel(), str(tmp_path), keep=2)
+    (tmp_path / "model_best.pth").touch()
+    torch.save({"model": {}}, tmp_path / "model_0000099.pth")  # of an earlier, longer run
+
+    def saved(name):
+        saver.save(name)
+        assert saver.newest == str(tmp_path / f"{name}.pth")
+        return sorted(path.stem.removeprefix("model_").lstrip("0") for path in tmp_path.glob("*.pth"))
+
+    assert saved("model_0000001") == ["1", "99", "best"]
+    assert saved("model_0000003") == ["1", "3", "99", "best"]
+    assert saved("model_0000005") == ["3", "5", "99", "best"]
+    assert saved("model_final") == ["5", "99", "best", "final"]
+    assert saved("model_0000007") == ["5", "7", "99", "best", "final"]
+    assert (tmp_path / "last_checkpoint").read_text() == "model_0000007.pth"
+
+
+class Counter:
+    def __init__(self, count):
+        self.count = count
+
+    def state_dict(self):
+        return {"count": self.count}
+
+    def load_state_dict(self, state):
+        self.count = state["count"]
+
+
+def test_a_part_that_is_made_after_loading(tmp_path):
+    """The data stream: where it starts stands in the checkpoint."""
+    for expected in (5, 5):
+        saver = ActionCheckpointer(ToyModel(), str(tmp_path))
+        loaded, part = saver.resume_or_load("", resume=True), Counter(0 if (tmp_path / "a.pth").exists() else 5)
+        saver.add_late("samples", part, loaded)
+        assert part.count == expected and "samples" not in loaded
+        saver.save("a")
+    saver.add_late("batches", [1, 2], {})  # has no state
+    with pytest.raises(CheckpointError, match="samples state does not fit this run: samples.count is of type str"):
+        ActionCheckpointer(ToyModel()).add_late("samples", Counter(1), {"samples": {"count": "x"}})
+
+
 def test_without_resume_only_the_model_is_loaded(tmp_path):
     model, optimizer = ToyModel(), torch.optim.SGD(ToyModel().parameters(), lr=0.1)
     ActionCheckpointer(model, str(tmp_path), optimizer=optimizer).save("a", iteration=9)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from detect.config import get_cfg
+from detect.config import ConfigError, get_cfg
 from detect.engine.setup import default_setup, environment_text, setup_logger
 from detect.utils.cli import training_parser
 
@@ -70,6 +70,28 @@ def test_a_drawn_seed_is_found_again_on_resume(tmp_path):
     assert run_setup(tmp_path, resume=True) == drawn and draws() == numbers
     assert run_setup(tmp_path, resume=True, seed=7) == 7
     assert run_setup(tmp_path) != 7  # without --resume a new one (equal once in 16 million)
+
+
+@pytest.mark.parametrize("text", ["", "SEED: [", "a", "- 1", "SEED: x", "SEED: true", "SEED: 99999999999", "\x00"])
+def test_a_damaged_config_of_the_earlier_run(tmp_path, text):
+    run_setup(tmp_path, seed=3)
+    (tmp_path / "out" / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"config.yaml: damaged[^\n]* Next: give SEED[^\n]*$"):
+        run_setup(tmp_path, resume=True)
+    (tmp_path / "out" / "config.yaml").write_bytes(b"SEED: \xff")
+    with pytest.raises(ConfigError, match=r"config.yaml: not a text file[^\n]* Next: give SEED"):
+        run_setup(tmp_path, resume=True)
+    assert run_setup(tmp_path, resume=True, seed=7) == 7  # the next step works
+
+
+def test_a_training_removes_what_killed_runs_left(tmp_path):
+    left = tmp_path / "out" / f".model_final.pth.{os.getpid()}.tmp"  # a process of this id that was killed
+    left.parent.mkdir()
+    left.touch()
+    run_setup(tmp_path, eval_only=True)
+    assert left.exists()
+    run_setup(tmp_path)
+    assert not left.exists() and f"Removed {left}" in (tmp_path / "out" / "log.txt").read_text()
 
 
 def test_log_without_file(capsys):

@@ -4,6 +4,7 @@ import pytest
 
 from detect.d2 import EventStorage
 from detect.engine.writers import JsonWriter, default_writers, log_line, max_memory_mib
+from detect.utils.files import UnusableFileError
 
 
 def test_json_lines_hold_each_value_once_and_smooth_the_noisy(tmp_path):
@@ -38,6 +39,35 @@ def test_resuming_appends(tmp_path):
         0,
         5,
     ]
+
+
+@pytest.mark.parametrize(
+    "left, lines",
+    [
+        ('{"iteration": 0}\n{"iteration": 1, "lo', [0, 5]),  # killed while it wrote
+        ('{"iteration": 0}', [0, 5]),
+        ('{"iteration": 0}\n', [0, 5]),
+        ('{"iter', [5]),
+        ("", [5]),
+    ],
+)
+def test_lines_are_never_glued(tmp_path, left, lines):
+    (tmp_path / "metrics.json").write_text(left)
+    writer = JsonWriter(tmp_path / "metrics.json")
+    with EventStorage(5) as storage:
+        storage.put_scalars(loss=1.0, bad=float("nan"))  # JSON has no NaN
+        writer.write(storage)
+    writer.close()
+    written = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
+    assert [line["iteration"] for line in written] == lines and written[-1] == {"iteration": 5, "loss": 1.0}
+
+
+def test_full_disk_is_named(tmp_path):
+    with pytest.raises(UnusableFileError, match="/dev/full: cannot be written: No space left"):
+        writer = JsonWriter("/dev/full")
+        with EventStorage(0) as storage:
+            storage.put_scalar("loss", 1.0)
+            writer.write(storage)
 
 
 def test_log_line_by_hand():

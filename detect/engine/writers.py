@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from detect.d2 import EventStorage
 from detect.utils.files import UnusableFileError
 
 logger = logging.getLogger(__name__)
+LONGEST_LINE = 1 << 20  # bytes of metrics.json
 
 
 class Writer(Protocol):
@@ -78,16 +80,18 @@ def _explained(path: str | Path) -> Iterator[None]:
 
 def _end_last_line(path: str | Path) -> None:
     """Of a run that was killed while it wrote: a whole line gets its end, a part of one is dropped."""
-    if not Path(path).exists():
+    if not Path(path).is_file():
         return
     with open(path, "rb+") as file:
-        *_, last = file.read().rsplit(b"\n", 1)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - LONGEST_LINE, 0))
+        *_, last = file.read(LONGEST_LINE).rsplit(b"\n", 1)
         if not last:
             return
         try:
             json.loads(last)
         except ValueError:
-            file.truncate(file.tell() - len(last))
+            file.truncate(size - len(last))
         else:
             file.write(b"\n")
 

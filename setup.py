@@ -25,5 +25,5 @@ setup(
         "tensorboard>=2.12",
         "tqdm>=4.60",
     ],
-    extras_require={"plots": PLOTS, "test": [*PLOTS, "pytest>=7.4", "hypothesis>=6.80", "ruff>=0.6"]},
+    extras_require={"plots": PLOTS, "test": [*PLOTS, "pytest>=7.4", "pytest-xdist>=3.5", "hypothesis>=6.80", "ruff>=0.6"]},
 )

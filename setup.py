@@ -1,6 +1,7 @@
 from setuptools import find_packages, setup
 
 PLOTS = ["matplotlib>=3.7", "scikit-learn>=1.2"]  # of tools/analyze_model.py, filter_stats.py, tsne.py
+TESTS = ["pytest>=7.4", "pytest-xdist>=3.5", "hypothesis>=6.80", "ruff>=0.6"]
 
 setup(
     name="action-detection",
@@ -25,5 +26,5 @@ setup(
         "tensorboard>=2.12",
         "tqdm>=4.60",
     ],
-    extras_require={"plots": PLOTS, "test": [*PLOTS, "pytest>=7.4", "pytest-xdist>=3.5", "hypothesis>=6.80", "ruff>=0.6"]},
+    extras_require={"plots": PLOTS, "test": [*PLOTS, *TESTS]},
 )

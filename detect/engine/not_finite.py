@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ class NotFiniteError(UserError, FloatingPointError):
 
 class NotFiniteSteps:
     """Counts the steps of this run that were not finite; each is written to `folder`/not_finite.json as
-    {"iteration", "skipped", "values", "samples"}, beside the run's seed.
+    {"iteration", "skipped", "values", "samples"}, beside the run's seed and the command that comes to it again.
 
     allowed: so many are skipped, with a warning, before one stops the run.
     """
@@ -62,15 +64,18 @@ class NotFiniteSteps:
         before = f" after {self.count - 1} that were skipped" if self.count > 1 else ""
         written = f" (listed in {Path(self._folder) / NOT_FINITE_FILE})" if self._folder else ""
         return (
-            f"{message}{before}. The last good checkpoint is {newest or 'none yet'}. Next: check these "
-            f"samples{written}, lower SOLVER.BASE_LR, or let SOLVER.SKIP_NOT_FINITE steps pass"
+            f"{message}{before}. The last good checkpoint is {newest or 'none yet'}; the same command with --resume "
+            f"comes to this batch again. Next: check these samples{written}, lower SOLVER.BASE_LR, or let "
+            "SOLVER.SKIP_NOT_FINITE steps pass"
         )
 
     def _write(self, step: dict[str, Any], samples: list[dict[str, Any]]) -> None:
         everyone = all_gather_object([{"rank": get_rank(), **facts} for facts in samples])
         self._steps.append({**step, "samples": [facts for own in everyone for facts in own]})
         if self._folder and is_main_process():
-            write_json(Path(self._folder) / NOT_FINITE_FILE, {"seed": self._seed, "steps": self._steps})
+            again = sys.argv if "--resume" in sys.argv else [*sys.argv[:1], "--resume", *sys.argv[1:]]
+            facts = {"seed": self._seed, "replay": shlex.join(again), "steps": self._steps}
+            write_json(Path(self._folder) / NOT_FINITE_FILE, facts)
 
 
 def sample_facts(item: dict[str, Any]) -> dict[str, Any]:

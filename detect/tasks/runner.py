@@ -18,6 +18,7 @@ from backbones import Preprocessing
 from detect.config import check_read
 from detect.d2 import CfgNode
 from detect.data.catalog import set_datasets_root
+from detect.data.train_stream import explain_killed_loader
 from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint, random_state, set_random_state
 from detect.engine.fit import fit, share_buffers
 from detect.engine.resume import read_last_checkpoint
@@ -115,7 +116,8 @@ def run(
     with nullcontext() if eval_only else only_run(cfg.OUTPUT_DIR):
         seed = default_setup(cfg, resume=resume, eval_only=eval_only)
         if eval_only:
-            results = evaluate_checkpoint(task, cfg, seed, contents)
+            with explain_killed_loader():
+                results = evaluate_checkpoint(task, cfg, seed, contents)
         else:
             results = train(task, cfg, seed, resume, contents)
     if is_main_process():

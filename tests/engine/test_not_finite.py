@@ -1,6 +1,7 @@
 """Losses and gradients that are not finite: the step is not taken, the samples are named, a few steps are skipped."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ def test_not_finite_stops_before_the_step_and_names_the_batch(tmp_path, kind, va
 def test_stop_names_the_last_good_checkpoint_and_writes_the_batch_down(tmp_path, kind):
     """Saved after every step: the last one saved is that before the bad one, and it is whole and finite."""
     trainer = toy_trainer(tmp_path, model=Broken(kind), checkpoint_period=1, seed=5, clip_norm=None)
-    with pytest.raises(FloatingPointError, match=rf"The last good checkpoint is {tmp_path}/model_0000002.pth\. Next"):
+    with pytest.raises(FloatingPointError, match=rf"The last good checkpoint is {tmp_path}/model_0000002.pth;"):
         trainer.train()
     assert (tmp_path / "last_checkpoint").read_text() == "model_0000002.pth"
     assert sorted(path.name for path in tmp_path.glob("*.pth")) == [f"model_000000{i}.pth" for i in range(3)]
@@ -52,6 +53,18 @@ def test_stop_names_the_last_good_checkpoint_and_writes_the_batch_down(tmp_path,
     (step,) = written["steps"]
     assert written["seed"] == 5 and (step["iteration"], step["skipped"]) == (3, False)
     assert step["samples"] == [{"rank": 0, "video": "v3", "frame_index": k, "image_id": f"v3#{k}"} for k in range(4)]
+
+
+def test_a_resumed_run_comes_to_the_same_batch_again(tmp_path, monkeypatch):
+    """Saved after iterations 1 and 3 the bad one, 3, is reached again from 1, with the same samples and numbers."""
+    monkeypatch.setattr(sys, "argv", ["tools/train_net.py", "--config-file", "c.yaml"])
+    found = []
+    for resume in (False, True):
+        with pytest.raises(FloatingPointError):
+            toy_trainer(tmp_path, model=Broken("loss"), checkpoint_period=2, seed=5, resume=resume).train()
+        found.append(json.loads((tmp_path / "not_finite.json").read_text()))
+    assert found[0]["replay"] == "tools/train_net.py --resume --config-file c.yaml"
+    assert found[0]["steps"] == found[1]["steps"] and found[0]["steps"][0]["iteration"] == 3
 
 
 def test_before_the_first_checkpoint_there_is_none_to_name(tmp_path):

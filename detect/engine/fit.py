@@ -23,25 +23,20 @@ def fit(
     batches: Callable[[int], Iterable[list[dict]]],
     evaluate: Callable[[], dict[str, Any]] | None,
     *,
-    resumed: dict[str, Any] | None = None,
+    resumed: tuple[str, dict[str, Any]] | None = None,
     saved: nn.Module | None = None,
     tag: dict[str, Any] | None = None,
     entries: dict[str, Any] | None = None,
     after_step: Callable[[], None] | None = None,
-    resumed_from: str = "",
-    keep_checkpoints: int = 0,
-    skip_not_finite: int = 0,
     seed: int | None = None,
     **checkpointables: Any,
 ) -> dict[str, Any]:
     """Train to SOLVER.MAX_ITER; returns the last evaluation's results.
 
-    model: has its starting weights, or those of `resumed`, the contents of the checkpoint `resumed_from` to go on from
-    (see `read_last_checkpoint`), replace them.
+    model: has its starting weights, or those of `resumed`, what `read_last_checkpoint` gives, replace them.
     batches: from the first iteration to the batches from there on. saved: whose state dict a checkpoint holds as
     "model", by default the model. tag, entries, checkpointables: see `ActionCheckpointer`. after_step: called after
-    each optimiser step. keep_checkpoints: see `ActionCheckpointer`, its `keep`. skip_not_finite, seed: see
-    `TrainerOptions`.
+    each optimiser step. seed: of the run, for its records.
     """
     cfg = scale_learning_rate(cfg)
     optimizer = build_optimizer(cfg, model)
@@ -50,11 +45,9 @@ def fit(
         optimizer.register_step_post_hook(lambda *_: after_step())
     saved = model if saved is None else saved
     checkpointables.update(optimizer=optimizer, schedule=schedule)
-    about = {"tag": tag, "entries": entries, "keep": keep_checkpoints}
+    about = {"tag": tag, "entries": entries, "keep": cfg.SOLVER.KEEP_CHECKPOINTS}
     checkpointer = ActionCheckpointer(saved, cfg.OUTPUT_DIR, **about, **checkpointables)
-    loaded = {}
-    if resumed:
-        loaded = checkpointer.load(resumed_from, complete=True, contents=resumed)
+    loaded = checkpointer.load(resumed[0], complete=True, contents=resumed[1]) if resumed else {}
     start = loaded.get("iteration", -1) + 1
     stream = batches(start)
     checkpointer.add_late("samples", stream, loaded)
@@ -66,7 +59,7 @@ def fit(
         clip_norm=clip_norm(cfg),
         accumulate=cfg.SOLVER.ACCUMULATE,
         amp_dtype=torch.bfloat16 if cfg.SOLVER.AMP.ENABLED else None,
-        skip_not_finite=skip_not_finite,
+        skip_not_finite=cfg.SOLVER.SKIP_NOT_FINITE,
         seed=seed,
     )
     writers = default_writers(cfg.OUTPUT_DIR, cfg.SOLVER.MAX_ITER) if is_main_process() else []

@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from detect.api import ActionDetector, FrameDetections
@@ -48,40 +47,28 @@ def run_demo(
     fps, about = container_facts(video)
     frames = tqdm(iter_frames(video, threads=0), Path(video).name, about, unit="frame")
     options = {"every": every, "batch_size": batch_size, "threshold": threshold}
-    results = readable(detector.detect_with_frames(frames, fps=fps, **options))
-    failure = None
+    results = detector.detect_with_frames(frames, fps=fps, **options)
+    failure, drawn = None, False
     with ExitStack() as stack:
         film = stack.enter_context(VideoWriter(output, fps)) if output else None
         listed = (json_file, video, fps, detector.classes)
         listing = stack.enter_context(json_listing(*listed)) if json_file else None
-        for frame, found in results:
-            if isinstance(found, FrameReadError):
-                failure = found
-                break
-            if listing:
-                listing(found)
-            if film:
-                film.write(draw_boxes(frame.copy(), found.boxes, found.labels, detector.classes, found.scores))
+        try:
+            for frame, found in results:
+                if listing:
+                    listing(found)
+                if film:
+                    film.write(draw_boxes(frame.copy(), found.boxes, found.labels, detector.classes, found.scores))
+                drawn = True
+        except FrameReadError as error:  # cut off or damaged: what comes before it is kept
+            if not drawn:
+                raise
+            failure = error
     for path in filter(None, (output, json_file)):
         print(printable(path))
     if failure:
         print(f"error: {failure}; what comes before was drawn", file=sys.stderr)
         raise SystemExit(1)
-
-
-def readable(
-    results: Iterator[tuple[np.ndarray, FrameDetections]],
-) -> Iterator[tuple[np.ndarray, FrameDetections] | tuple[None, FrameReadError]]:
-    """The results, and at the end the error where the video is not readable to its end; raised if nothing is."""
-    started = False
-    try:
-        for result in results:
-            started = True
-            yield result
-    except FrameReadError as error:
-        if not started:
-            raise
-        yield None, error
 
 
 def refuse_to_overwrite(video: str, output: str | None, json_file: str | None) -> None:

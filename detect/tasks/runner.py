@@ -150,19 +150,19 @@ def train(
         raise UserError(f"DATASETS.TRAIN is {cfg.DATASETS.TRAIN}; training takes exactly one set")
     dataset = task.load_training_set(cfg.DATASETS.TRAIN[0], cfg)
     classes = dataset.classes
-    for name in cfg.DATASETS.TEST:  # a wrong name or label map is found now, not after days
-        task.load_set(name, cfg, classes)
-    resumed_from, resumed = (read_last_checkpoint(cfg) if resume else None) or ("", None)
+    # a wrong name or label map is found now, not after days
+    test_sets = [task.load_set(name, cfg, classes) for name in cfg.DATASETS.TEST]
+    given, resumed = cfg, read_last_checkpoint(cfg) if resume else None
     if resumed:
-        cfg = settled(task, cfg, resumed)
+        cfg = settled(task, cfg, resumed[1])
     model = task.build(cfg, classes, initial_weights=not resumed)
     logger.info("%s with %.2f M parameters", type(model).__name__, sum(p.numel() for p in model.parameters()) / 1e6)
     cfg = settled(task, cfg, task.facts(model))
-    if is_main_process():
+    if cfg is not given and is_main_process():
         write_text(Path(cfg.OUTPUT_DIR) / "config.yaml", with_seed(cfg, seed).dump())
     if not resumed:
         load_weights(task, cfg, model, classes, contents)
-    rehearse_evaluations(task, cfg, model, classes)
+    rehearse_evaluations(task, cfg, model, test_sets)
     evaluated, options = model, {}
     if cfg.SOLVER.EMA_DECAY:
         average = averaged(model, cfg.SOLVER.EMA_DECAY)
@@ -174,9 +174,6 @@ def train(
         lambda start: task.training_batches(cfg, dataset, seed, start),
         (lambda: evaluate_all(task, cfg, evaluated, classes, seed)) if cfg.DATASETS.TEST else None,
         resumed=resumed,
-        resumed_from=resumed_from,
-        keep_checkpoints=cfg.SOLVER.KEEP_CHECKPOINTS,
-        skip_not_finite=cfg.SOLVER.SKIP_NOT_FINITE,
         seed=seed,
         saved=task.saved(evaluated),
         tag=task.tag(cfg, classes),
@@ -185,12 +182,12 @@ def train(
     )
 
 
-def rehearse_evaluations(task: Task, cfg: CfgNode, model: nn.Module, classes: Sequence[str]) -> None:
+def rehearse_evaluations(task: Task, cfg: CfgNode, model: nn.Module, test_sets: Sequence[Any]) -> None:
     """One batch of every test set through everything that evaluates it; leaves no trace in the training."""
     state = random_state()
     with torch.no_grad():
-        for name in cfg.DATASETS.TEST:
-            task.rehearse(cfg, model.eval(), task.load_set(name, cfg, classes))
+        for dataset in test_sets:
+            task.rehearse(cfg, model.eval(), dataset)
     model.train()
     set_random_state(state)
 

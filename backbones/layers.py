@@ -63,7 +63,9 @@ class Conv(nn.Conv3d):
         if kt == st == 1:
             y = F.conv2d(fold_time(x), self.weight[:, :, 0], self.bias, (sh, sw), (ph, pw))
             return unfold_time(y, x.shape[0])
-        return F.conv3d(x, self.weight, self.bias, self.stride, (pt, ph, pw))
+        y = F.conv3d(x, self.weight, self.bias, self.stride, (pt, ph, pw))
+        # small ones go to PyTorch's slow_conv3d, whose output is NCDHW; all that follows would be, and be slower
+        return y.contiguous(memory_format=torch.channels_last_3d)
 
 
 class BatchNorm(nn.BatchNorm3d):

@@ -184,3 +184,17 @@ def explicit(conv: nn.Conv3d, x: Tensor) -> Tensor:
     axes = zip(conv.rules, x.shape[2:], conv.kernel_size, conv.stride, strict=True)
     t, h, w = (rule(n, k, s) for rule, n, k, s in axes)
     return F.conv3d(F.pad(x, [*w, *h, *t]), conv.weight, conv.bias, conv.stride)
+
+
+# One buffer --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_every_map_is_one_ndhwc_buffer(training):
+    """Else region pooling copies the map it pools from: 488 ms for 300 regions instead of 36, with I3D."""
+    for name in ("i3d", "i2d", "s3d", "s3dg", "fast_s3d", "top_heavy_i3d_4", "bottom_heavy_i3d_3", "torchvision_s3d"):
+        net = backbones.build(name, width=0.125).train(training)
+        x = torch.rand(1, 20, 48, 64, 3).permute(0, 4, 1, 2, 3)  # batch 1, as slow_conv3d takes it
+        with torch.set_grad_enabled(training):
+            for endpoint, value in net.endpoints(x).items():
+                assert value.is_contiguous(memory_format=torch.channels_last_3d), (name, endpoint)

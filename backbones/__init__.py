@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from .checkpoint import load_network, network_facts, network_from, network_state
 from .inception import InceptionNet, fold_batch_norm, freeze_batch_norm
 from .preprocessing import Preprocessing
-from .variants import ENDPOINTS, VARIANTS, VariantSpec
+from .variants import ENDPOINTS, VARIANTS, VariantSpec, per_frame_endpoint, temporal_stride
 
 __all__ = [
     "ENDPOINTS",
@@ -26,6 +26,8 @@ __all__ = [
     "network_facts",
     "network_from",
     "network_state",
+    "per_frame_endpoint",
+    "temporal_stride",
 ]
 
 

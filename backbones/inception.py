@@ -128,6 +128,34 @@ class Stages(nn.Sequential):
                 found[name] = x
         return found
 
+    def split(self, endpoint: str) -> tuple["Stages", "Stages"]:
+        """The stages up to and with `endpoint`, and the stages after it; they share this one's parameters."""
+        check_endpoint(endpoint, tuple(self.feature_info))
+        cut = list(self.feature_info).index(endpoint) + 1
+        children = list(self.named_children())
+        parts = []
+        for part in (children[:cut], children[cut:]):
+            stages = Stages(OrderedDict(part), {name: self.feature_info[name] for name, _ in part})
+            stages.checkpointing, stages.training = self.checkpointing, self.training
+            parts.append(stages)
+        return parts[0], parts[1]
+
+    def steps(self, num_frames: int) -> int:
+        """Time steps of the last map, of a clip of so many frames."""
+        size = (num_frames, 64, 64)
+        for stage in self.children():
+            size = (output_size(stage, size)[0], 64, 64)
+        return size[0]
+
+    def slide_gates(self, num_frames: int) -> None:
+        """Let the gates of a longer input have the mean over the steps of so many frames around each step."""
+        size = (num_frames, 64, 64)
+        for stage in self.children():
+            size = (output_size(stage, size)[0], 64, 64)
+            for module in stage.modules():
+                if isinstance(module, Gate):
+                    module.window = size[0]
+
     def _check_size(self, x: Tensor, count: int) -> None:
         """InputSizeError if x is too small for one of the first `count` stages."""
         size = tuple(x.shape[2:])
@@ -234,13 +262,7 @@ class InceptionNet(nn.Module):
 
     def split(self, endpoint: str) -> tuple[Stages, Stages]:
         """The stages up to and with `endpoint`, and the stages after it; they share this network's parameters."""
-        check_endpoint(endpoint, ENDPOINTS)
-        cut = ENDPOINTS.index(endpoint) + 1
-        children, info = list(self.stages.named_children()), self.stages.feature_info
-        parts = (children[:cut], children[cut:])
-        trunk, tail = (Stages(OrderedDict(part), {name: info[name] for name, _ in part}) for part in parts)
-        trunk.checkpointing = tail.checkpointing = self.stages.checkpointing
-        return trunk, tail
+        return self.stages.split(endpoint)
 
 
 def _channels_last(x: Tensor) -> Tensor:

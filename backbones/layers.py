@@ -136,15 +136,31 @@ class Gate(nn.Module):
     """Feature gating: y = sigmoid(W mean(x) + b) * x, the mean over time and space (paper, section 4.4).
 
     Where no gradient is wanted x itself becomes y.
+    window: of an input of more time steps than this, each step has a gate of its own, by the mean over so many steps
+    around it; None: one mean for all, however long.
     """
+
+    window: int | None = None
 
     def __init__(self, c: int, bias: bool = True):
         super().__init__()
         self.fc = nn.Linear(c, c, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = torch.sigmoid(self.fc(x.mean(dim=(2, 3, 4))))[:, :, None, None, None]
+        if self.window is None or x.shape[2] <= self.window:
+            weight = torch.sigmoid(self.fc(x.mean(dim=(2, 3, 4))))[:, :, None, None, None]
+        else:
+            means = sliding_mean(x.mean(dim=(3, 4)), self.window)  # (N, C, T)
+            weight = torch.sigmoid(self.fc(means.transpose(1, 2))).transpose(1, 2)[..., None, None]
         return x * weight if torch.is_grad_enabled() else x.mul_(weight)  # x is the unit's own output
+
+
+def sliding_mean(x: Tensor, window: int) -> Tensor:
+    """(N, C, T) -> (N, C, T): of steps t - (window - 1) // 2 .. t + window // 2, as many of them as there are."""
+    t = torch.arange(x.shape[2], device=x.device)
+    first, last = (t - (window - 1) // 2).clamp(min=0), (t + window // 2).clamp(max=x.shape[2] - 1)
+    sums = F.pad(x.cumsum(2), (1, 0))
+    return (sums[..., last + 1] - sums[..., first]) / (last + 1 - first)
 
 
 class MaxPool(nn.Module):

@@ -116,3 +116,28 @@ def _public_rows(i3d: VariantSpec, s3d: VariantSpec) -> dict[str, VariantSpec]:
 
 
 VARIANTS = _rows()
+
+
+def temporal_stride(endpoint: str) -> int:
+    """Frames from one step to the next of the map at this endpoint."""
+    stride = 1
+    for name, kind, _, row in STAGES:
+        if kind == "pool":
+            stride *= row[1][0]
+        elif kind == "conv":
+            stride *= row[2]
+        if name == endpoint:
+            return stride
+    raise ValueError(f"unknown endpoint {endpoint!r}; the endpoints are {', '.join(ENDPOINTS)}")
+
+
+def per_frame_endpoint(spec: VariantSpec) -> str | None:
+    """The last endpoint whose steps depend on one frame each: no temporal kernel, no gate before it; None without."""
+    last = None
+    for name, kind, unit, row in STAGES:
+        temporal = unit in spec.temporal_units or (kind == "pool" and row[0][0] > 1)
+        gated = unit in spec.gated_units and spec.gate_placement == "branch"
+        if temporal or gated or (kind == "block" and spec.branch_pool_3d) or spec.stem == "space_to_depth":
+            return last
+        last = name
+    return last

@@ -20,10 +20,12 @@ from detect.data.keyframe_mapper import KeyframeMapper
 from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint
 from detect.modeling import build_model
 from detect.modeling.context_weights import read_network
+from detect.modeling.sharing import span_plan
 from detect.modeling.stream import detect_stream
 from detect.utils.checkpoint_files import CheckpointError, first_line, read_checkpoint
 from detect.utils.errors import UserError
 from detect.video.readers import FrameReadError, container_facts, iter_frames
+from detect.video.video_flow import flow_as_frames_arrive
 from detect.video.windows import clip_indices
 
 Video = str | os.PathLike | Iterable[np.ndarray]  # a file, a folder of frames, or the frames (h, w, 3) uint8 RGB
@@ -57,7 +59,7 @@ class ActionDetector:
 
     def __init__(self, model: nn.Module, cfg: ActionCfgNode, classes: Sequence[str]):
         self.model, self.cfg, self.classes = model.eval(), cfg, tuple(classes)
-        self._mapper = KeyframeMapper.from_config(cfg, is_train=False)
+        self._mapper = KeyframeMapper.from_config(cfg, is_train=False, plan=span_plan(cfg, is_train=False))
 
     @classmethod
     def load(
@@ -91,37 +93,54 @@ class ActionDetector:
         return cls(model, cfg, classes)
 
     def detect(
-        self, video: Video, *, every: int = 1, batch_size: int = 1, threshold: float = 0.0, fps: float | None = None
+        self,
+        video: Video,
+        *,
+        every: int | None = None,
+        batch_size: int = 1,
+        threshold: float = 0.0,
+        fps: float | None = None,
+        flow: str = "dis",
     ) -> Iterator[FrameDetections]:
         """One result a frame, in order; each frame is decoded once, and memory does not grow with the video.
 
         video: a file, a folder of numbered images, or any iterable of frames (h, w, 3) uint8 RGB.  every: run the
-        detector on every n-th frame; the frames between repeat its result.  batch_size: keyframes a forward pass.
-        threshold: the lowest score given.  fps: of an iterable, for `time`.  FrameReadError where a frame does not
-        decode, after the results of those before it.
+        detector on every n-th frame (TEST.KEYFRAME_STRIDE of the config); between them boxes move along.  batch_size:
+        keyframes a forward pass.  threshold: the lowest score given.  fps: of an iterable, for `time`.  flow: how flow
+        is computed for a detector that sees it, "dis" or "tvl1".  FrameReadError where a frame does not decode, after
+        the results of those before it.
         """
-        for _, found in self.detect_with_frames(
-            video, every=every, batch_size=batch_size, threshold=threshold, fps=fps
-        ):
+        options = {"every": every, "batch_size": batch_size, "threshold": threshold, "fps": fps, "flow": flow}
+        for _, found in self.detect_with_frames(video, **options):
             yield found
 
     def detect_with_frames(
-        self, video: Video, *, every: int = 1, batch_size: int = 1, threshold: float = 0.0, fps: float | None = None
+        self,
+        video: Video,
+        *,
+        every: int | None = None,
+        batch_size: int = 1,
+        threshold: float = 0.0,
+        fps: float | None = None,
+        flow: str = "dis",
     ) -> Iterator[tuple[np.ndarray, FrameDetections]]:
         """As `detect`, each result with its frame (h, w, 3) uint8 RGB, for drawing."""
+        every = self.cfg.TEST.KEYFRAME_STRIDE if every is None else every
         if every < 1 or batch_size < 1:
             raise UserError(f"every is {every}, batch_size {batch_size}; both must be at least 1")
         if isinstance(video, (str, os.PathLike)):
             fps = container_facts(video)[0] if fps is None else fps
             video = iter_frames(video, threads=0)
         frames = _UntilUnreadable(video)
-        stream = detect_stream(self.model, frames, self._mapper, every=every, batch_size=batch_size)
+        stream = detect_stream(self.model, frames, self._mapper, every=every, batch_size=batch_size, flow=flow)
         for k, frame, found in stream:
             yield frame, self._result(k, None if fps is None else k / fps, found, threshold)
         if frames.error:
             raise frames.error
 
-    def detect_clip(self, frames: Sequence[np.ndarray] | np.ndarray, *, threshold: float = 0.0) -> FrameDetections:
+    def detect_clip(
+        self, frames: Sequence[np.ndarray] | np.ndarray, *, threshold: float = 0.0, flow: str = "dis"
+    ) -> FrameDetections:
         """The result of the middle frame, number T // 2, of a clip of T frames (h, w, 3) uint8 RGB.
 
         The detector looks at INPUT.NUM_FRAMES frames around it; a shorter clip is continued by its edge frames.
@@ -129,9 +148,11 @@ class ActionDetector:
         key = len(frames) // 2
         indices = clip_indices(key, len(frames), self._mapper.num_frames)
         sample = {"file_name": "the clip", "height": frames[key].shape[0], "width": frames[key].shape[1]}
-        clip = np.stack([self._mapper.prepare(sample, frames[index]) for index in indices])
+        flows = [motion for _, motion in flow_as_frames_arrive(frames, flow)] if self._mapper.flow else None
+        pairs = {k: self._mapper.prepare(sample, frames[k], flows and flows[k]) for k in set(indices.tolist())}
+        (span,) = self._mapper.plan.spans([key])
         with torch.no_grad():
-            (output,) = self.model.eval()([self._mapper.pack(sample, clip)])
+            (output,) = self.model.eval()([self._mapper.pack([sample], [pairs[k] for k in indices.tolist()], span)])
         return self._result(key, None, output["instances"].to("cpu"), threshold)
 
     def _result(self, frame: int, time: float | None, found: Instances, threshold: float) -> FrameDetections:

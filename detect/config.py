@@ -48,6 +48,8 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.RESNETS.STRIDE_IN_1X1", False, None, "[D] stride in the 3x3 convolution as torchvision's weights want"),
     ("MODEL.RESNETS.OUT_FEATURES", ["res4"], checks.SOME, "[P] conv4, stride 16 (build_resnet_backbone only)"),
 
+    ("MODEL.STREAMS", ("rgb",), one_of(("rgb",), ("flow",), ("rgb", "flow")),
+     "[P] what the context network sees; of both the maps at MODEL.CONTEXT.TAP are averaged"),
     ("MODEL.CONTEXT.NAME", "s3dg", checks.NETWORK,
      "[P] context network by its backbones.build name: s3dg, i3d, i2d, ..."),
     ("MODEL.CONTEXT.WIDTH", 1.0, POSITIVE, "[D] multiplier of every channel count of the context network"),
@@ -64,6 +66,17 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.CONTEXT.ACTIVATION_CHECKPOINT", False, None,
      "[D] less memory in training, a second forward pass of the stages"),
     ("MODEL.CONTEXT.OVERRIDES", {}, None, "[D] fields of the network's variant to change, by name; any keys"),
+
+    ("MODEL.FLOW.NAME", "", one_of("", *backbones.names()),
+     "[P] network of the flow stream; empty here and below: as MODEL.CONTEXT"),
+    ("MODEL.FLOW.WIDTH", None, checks.optional(POSITIVE), "[D] its width; the maps that are averaged must be of one"),
+    ("MODEL.FLOW.WEIGHTS", "", None, "[P] its weights: of a flow classifier, or of an RGB one; empty for random"),
+    ("MODEL.FLOW.PIXEL_MEAN", [127.5, 127.5], list_of(checks.FINITE, 2), "[P] with the next key, x, y become -1 .. 1"),
+    ("MODEL.FLOW.PIXEL_STD", [127.5, 127.5], list_of(POSITIVE, 2), "[P] see the previous key"),
+    ("MODEL.FLOW.NORM", "", one_of("", "FrozenBN", "BN", "SyncBN"), "[O] its batch normalisation"),
+    ("MODEL.FLOW.FREEZE_AT", None, checks.nullable(one_of("", *backbones.ENDPOINTS)), "[D] its last frozen endpoint"),
+    ("MODEL.FLOW.ACTIVATION_CHECKPOINT", None, checks.nullable(one_of(False, True)), "[D] less memory for it"),
+    ("MODEL.FLOW.OVERRIDES", {}, None, "[D] fields of its variant, over those of MODEL.CONTEXT.OVERRIDES; any keys"),
 
     ("MODEL.CLASSIFIER.DROPOUT", 0.2, checks.BELOW_ONE, "[P] classifier: share of pooled features dropped in training"),
     ("MODEL.CLASSIFIER.LABEL_SMOOTHING", 0.0, checks.BELOW_ONE,
@@ -94,6 +107,9 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.RPN.POST_NMS_TOPK_TRAIN", 300, COUNT, "[O] proposals kept after suppression, training"),
     ("MODEL.RPN.POST_NMS_TOPK_TEST", 300, COUNT, "[O] proposals kept after suppression, test"),
     ("MODEL.RPN.NMS_THRESH", 0.7, SHARE, "[O] IoU above which the weaker proposal is suppressed"),
+    ("MODEL.RPN.NMS_THRESH_TEST", None, checks.optional(SHARE), "[D] the same at test, if another (KeyframeRPN only)"),
+    ("MODEL.RPN.SCORE_THRESH_TEST", 0.0, SHARE,
+     "[D] proposals of less objectness than this are dropped at test, all but the best (KeyframeRPN only)"),
 
     ("MODEL.ROI_HEADS.NAME", "ActionROIHead", FILLED, "[P] region head over the context network's tail"),
     ("MODEL.ROI_HEADS.NUM_CLASSES", 24, COUNT, "[D] action classes without background (24: UCF101-24)"),
@@ -117,6 +133,9 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("INPUT.FORMAT", "RGB", one_of("RGB", "BGR"),
      "[D] channel order of the keyframe: RGB or BGR (Detectron2's zoo weights)"),
     ("INPUT.NUM_FRAMES", 20, COUNT, "[P] frames of context, keyframe at position NUM_FRAMES // 2"),
+    ("INPUT.SPAN_FRAMES", 0, NOT_NEGATIVE,
+     "[D] most frames of a span, for which the trunk runs once; 0: each keyframe has NUM_FRAMES of its own"),
+    ("INPUT.SPAN_KEYFRAMES", 0, NOT_NEGATIVE, "[D] keyframes of a span in training, drawn anew each time; 0: all"),
     ("INPUT.SIZE", (320, 400), list_of(COUNT, 2), "[P] height, width of the network input; the aspect is not kept"),
     ("INPUT.MODALITY", "rgb", one_of("rgb", "flow"), "[P] classifier: rgb or flow"),
     ("INPUT.RESIZE", (256, 256), list_of(COUNT, 2),
@@ -177,6 +196,10 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("TEST.CHUNK_FRAMES", 320, checks.EIGHTS,
      "[D] classifier: frames of one pass; longer videos take several, in equal memory"),
     ("TEST.SAVE_SCORES", False, None, "[D] classifier: write scores.npz beside results.json, as --save-scores"),
+    ("TEST.KEYFRAME_STRIDE", 1, COUNT,
+     "[D] detect on every n-th frame; boxes of those between are interpolated along linked detections"),
+    ("TEST.SPAN_PHASES", 0, NOT_NEGATIVE,
+     "[D] passes of a span that begin between two steps of its map; with fewer than the stride, the nearest; 0: all"),
     ("TEST.DETECTIONS_PER_IMAGE", 300, COUNT, "[O] detections kept per keyframe"),
     ("TEST.DETECTIONS_PER_CLASS", 100, COUNT, "[O] detections kept per keyframe and class"),
     ("TEST.PRESET", "voc", one_of("voc", "tfod", "act", "peng", "gurkirt", "yowo", "yowo_11pt"),
@@ -217,6 +240,7 @@ def get_cfg() -> ActionCfgNode:
         put(tree, key.name, copy.deepcopy(key.default))
     cfg = ActionCfgNode(tree)
     cfg.MODEL.CONTEXT.OVERRIDES.set_new_allowed(True)
+    cfg.MODEL.FLOW.OVERRIDES.set_new_allowed(True)
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
     return cfg
 

@@ -39,7 +39,8 @@ class Key(NamedTuple):
 
 # The sections and keys of the detector's parts.
 DETECTOR_ONLY = (
-    "MODEL.PIXEL_", "MODEL.BACKBONE.", "MODEL.RESNETS.", "MODEL.CONTEXT.TAP", "MODEL.ANCHOR_GENERATOR.",
+    "MODEL.PIXEL_", "MODEL.BACKBONE.", "MODEL.RESNETS.", "MODEL.STREAMS", "MODEL.CONTEXT.TAP", "MODEL.FLOW.",
+    "MODEL.ANCHOR_GENERATOR.", "INPUT.SPAN_", "TEST.KEYFRAME_STRIDE", "TEST.SPAN_PHASES",
     "MODEL.PROPOSAL_GENERATOR.", "MODEL.RPN.", "MODEL.ROI_HEADS.", "MODEL.ROI_BOX_HEAD.", "INPUT.FORMAT",
     "TEST.DETECTIONS_PER_", "TEST.PRESET", "TEST.FRAMES", "TEST.IOU_THRESHOLD", "TEST.PICTURES", "TEST.COCO",
 )  # fmt: skip
@@ -76,6 +77,11 @@ def lists_of(item: Legal) -> Legal:
 
 def optional(legal: Legal) -> Legal:
     return Legal(f"None or {legal.text}", lambda value: value is None or is_number(value) and legal.holds(value))
+
+
+def nullable(legal: Legal) -> Legal:
+    """As `optional`, of what is no number."""
+    return Legal(f"None or {legal.text}", lambda value: value is None or legal.holds(value))
 
 
 def is_number(value: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from detect.data.checks import AnnotationError, Notes, checked_tube
-from detect.data.media import locate_media
+from detect.data.media import flow_folder, locate_media
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.files import hash_files
 from detect.utils.safe_pickle import load_pickle
@@ -60,7 +60,8 @@ def load_act_dataset(
             notes.add("listed videos skipped, they have no annotation", video)
     paths = locate_media(Path(media_root), names, media, notes)
     try:
-        videos = tuple(_record(video, paths[video], content, notes) for video in names)
+        flows = {video: flow_folder(Path(media_root), video) for video in names}
+        videos = tuple(_record(video, paths[video], flows[video], content, notes) for video in names)
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
     return ActionDataset(name, tuple(map(str, content["labels"])), videos, hash_files(path), notes.lines())
@@ -75,7 +76,7 @@ def whole(value: Any, low: int = -MAX_SAID_FRAMES) -> int:
     return int(value)
 
 
-def _record(video: str, path: str, content: dict, notes: Notes) -> VideoRecord:
+def _record(video: str, path: str, flow: str, content: dict, notes: Notes) -> VideoRecord:
     try:
         num_frames = whole(content["nframes"][video], 0)
         height, width = (whole(side, 1) for side in content["resolution"][video])
@@ -92,4 +93,4 @@ def _record(video: str, path: str, content: dict, notes: Notes) -> VideoRecord:
     size, classes = (height, width), content["labels"]
     common = dict(video=video, num_frames=num_frames, size=size, classes=classes, notes=notes)
     kept = (checked_tube(label, rows[:, 0] - 1, rows[:, 1:], **common) for label, rows in tubes)
-    return VideoRecord(video, path, num_frames, height, width, tuple(filter(None, kept)))
+    return VideoRecord(video, path, num_frames, height, width, tuple(filter(None, kept)), flow)

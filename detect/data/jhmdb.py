@@ -4,6 +4,7 @@
     <root>/splits/<class>_test_split{1,2,3}.txt              lines "<video>.avi 1" (train) or 2 (test)
     <root>/puppet_mask/<class>/<video>/puppet_mask.mat       part_mask (240, 320, n) of 0 and 1
     <root>/Rename_Images/<class>/<video>/00001.png ...     or     <root>/ReCompress_Videos/<class>/<video>.avi
+    <root>/flow/<class>/<video>/flow_x_00001.jpg ...         where flow is wanted; see media.FLOW_FOLDERS
 
 The box of a mask is its first and last column and row, as in JHMDB-GT.pkl: x1 and y1 are the last pixel
 itself, not one past it. In three clips the masks end before the video; there, as in JHMDB-GT.pkl, the last
@@ -17,7 +18,7 @@ import scipy.io
 
 from detect.data.act_pickle import load_act_dataset
 from detect.data.checks import AnnotationError, Notes, checked_tube
-from detect.data.media import locate_media, require
+from detect.data.media import flow_folder, locate_media, require
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 from detect.utils.files import hash_files, read_text
@@ -76,7 +77,8 @@ def _load_masks(root: Path, split: int, subset: str, name: str) -> ActionDataset
     masks = {video: root / "puppet_mask" / video / "puppet_mask.mat" for video in names}
     for video, path in masks.items():
         require([path], f"{name}: the annotation of {video}", HOW_TO_GET)
-    videos = tuple(_record(video, paths[video], masks[video], notes) for video in names)
+    flows = {video: flow_folder(root, video) for video in names}
+    videos = tuple(_record(video, paths[video], flows[video], masks[video], notes) for video in names)
     return ActionDataset(name, CLASSES, videos, hash_files(*split_files, *masks.values()), notes.lines())
 
 
@@ -115,7 +117,7 @@ def mask_boxes(path: str | Path) -> tuple[np.ndarray, tuple[int, int]]:
     return boxes, (height, width)
 
 
-def _record(video: str, path: str, mask_path: Path, notes: Notes) -> VideoRecord:
+def _record(video: str, path: str, flow: str, mask_path: Path, notes: Notes) -> VideoRecord:
     boxes, size = mask_boxes(mask_path)
     if Path(path).exists():
         num_frames = count_frames(path)
@@ -129,4 +131,4 @@ def _record(video: str, path: str, mask_path: Path, notes: Notes) -> VideoRecord
     label = CLASSES.index(video.split("/")[0])
     common = dict(video=video, num_frames=num_frames, size=size, classes=CLASSES, notes=notes)
     tube = checked_tube(label, np.arange(len(boxes)), boxes, **common)
-    return VideoRecord(video, path, num_frames, *size, (tube,) if tube else ())
+    return VideoRecord(video, path, num_frames, *size, (tube,) if tube else (), flow)

@@ -21,6 +21,16 @@ def require(candidates: Sequence[Path], what: str, how_to_get: str) -> Path:
     raise MissingDataError(f"{what} not found; looked for\n{tried}\n{how_to_get}")
 
 
+# What tools/extract_flow.py was told to write, TSN's tools, and the folders of the ACT detector's authors.
+FLOW_FOLDERS = ("flow", "flow-images", "brox-images", "FlowBrox04")
+
+
+def flow_folder(root: Path, name: str) -> str:
+    """The folder of a video's flow images below `root`: the first of `FLOW_FOLDERS` that has it, else in the first."""
+    places = [root / folder / name for folder in FLOW_FOLDERS]
+    return str(next((place for place in places if os.path.isdir(place)), places[0]))
+
+
 def locate_media(root: Path, names: Iterable[str], templates: Sequence[str], notes: Notes) -> dict[str, str]:
     """The video file or frame folder of each named video: the first template under `root` that exists.
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from detect.utils.errors import UserError
+from detect.video.windows import SpanPlan
 
 XYXY_ABS = 0  # Detectron2's BoxMode.XYXY_ABS
 
@@ -26,8 +27,8 @@ class Tube:
 
 @dataclass(frozen=True, eq=False)
 class VideoRecord:
-    """One video with its annotation. `path` is a video file or a folder of frames; it need not exist until
-    read.
+    """One video with its annotation. `path` is a video file or a folder of frames, `flow` the folder of its flow
+    images; they need not exist until read.
     """
 
     name: str
@@ -36,6 +37,7 @@ class VideoRecord:
     height: int
     width: int
     tubes: tuple[Tube, ...]
+    flow: str = ""
 
     def boxes_at(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Boxes (n, 4) float32 and labels (n,) int64 of one frame, in the order of the tubes."""
@@ -98,7 +100,7 @@ class KeyframeDataset(Sequence):
     """The keyframes of a dataset as Detectron2 dataset dicts, made when asked for.
 
     `frames`: "annotated" for frames with at least one box, "all" for every frame. Order: by video, then by
-    frame. A dict has `file_name` (path of the video), `video`, `frame_index` (0-based), `image_id`
+    frame. A dict has `file_name` (path of the video), `flow_folder`, `video`, `frame_index` (0-based), `image_id`
     "video#frame", `height`, `width`, `num_frames` (of the video) and `annotations`, a list of {bbox,
     bbox_mode, category_id}.
     """
@@ -111,6 +113,12 @@ class KeyframeDataset(Sequence):
             video.annotated_frames() if frames == "annotated" else np.arange(video.num_frames)
             for video in dataset.videos
         ]
+
+    def at(self, keyframes: Sequence[np.ndarray]) -> "KeyframeDataset":
+        """The same videos with other keyframes, (n,) int64 for each."""
+        other = KeyframeDataset(self.dataset)
+        other.keyframes = list(keyframes)
+        return other
 
     @property
     def name(self) -> str:
@@ -134,26 +142,55 @@ class KeyframeDataset(Sequence):
     def __getitem__(self, index):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        return self.sample(*self.place(index))
+
+    def place(self, index: int) -> tuple[int, int]:
+        """The video's index and the frame of the keyframe at `index`."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"keyframe {index} of {len(self)} in {self.dataset.name}")
         index = int(index) % len(self)
         video = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return self.sample(video, int(self.keyframes[video][index - self._starts[video]]))
+        return video, int(self.keyframes[video][index - self._starts[video]])
 
     def sample(self, video_index: int, frame: int) -> dict[str, Any]:
         """The dataset dict of one frame of the video at `video_index`."""
         video = self.dataset.videos[video_index]
-        boxes, labels = video.boxes_at(frame)
         return {
             "file_name": video.path,
+            "flow_folder": video.flow,
             "video": video.name,
             "frame_index": frame,
             "image_id": f"{video.name}#{frame}",
             "height": video.height,
             "width": video.width,
             "num_frames": video.num_frames,
-            "annotations": [
-                {"bbox": box, "bbox_mode": XYXY_ABS, "category_id": label}
-                for box, label in zip(boxes.tolist(), labels.tolist(), strict=True)
-            ],
+            "annotations": _annotations(video, frame),
         }
+
+
+def _annotations(video: VideoRecord, frame: int) -> list[dict[str, Any]]:
+    boxes, labels = video.boxes_at(frame)
+    return [
+        {"bbox": box, "bbox_mode": XYXY_ABS, "category_id": label}
+        for box, label in zip(boxes.tolist(), labels.tolist(), strict=True)
+    ]
+
+
+class WithNeighbours(Sequence):
+    """The samples of a `KeyframeDataset`, each with `neighbours`: (frame, annotations) of the video's other keyframes
+    that a span of `plan` may share with it.
+    """
+
+    def __init__(self, dataset: KeyframeDataset, plan: SpanPlan):
+        self.dataset, self.plan = dataset, plan
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        video_index, frame = self.dataset.place(index)
+        video, keyframes = self.dataset.dataset.videos[video_index], self.dataset.keyframes[video_index]
+        apart = keyframes - frame
+        shared = keyframes[(abs(apart) <= self.plan.reach) & (apart % self.plan.stride == 0) & (apart != 0)]
+        neighbours = [(k, _annotations(video, k)) for k in shared.tolist()]
+        return {**self.dataset.sample(video_index, frame), "neighbours": neighbours}

@@ -187,8 +187,8 @@ class TrainLoader:
                 self.bad += len(failures)
                 for file, message in failures:
                     self._report(file, f"skipped {message}")
-                if sample is not None and "decoded_frames" in sample:
-                    self._report(sample["file_name"], length_message(sample))
+                for file, message in length_messages(sample) if sample else ():
+                    self._report(file, message)
                 if sample is None or self.bad > self.max_bad_share * max(self.seen, GRACE_SAMPLES):
                     raise self._too_many()
             yield [sample for sample, _ in batch]
@@ -216,9 +216,13 @@ class TrainLoader:
         )
 
 
-def length_message(sample: dict[str, Any]) -> str:
-    """What to say of a video that decodes to another number of frames than its annotation says."""
-    return (
-        f"{sample['file_name']}: {sample['decoded_frames']} frames decode, "
-        f"the annotation of {sample['video']} says {sample['num_frames']}"
-    )
+def length_messages(sample: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(file, what to say of it) where a video decodes to another number of frames than annotated, or where its flow
+    images are of another number."""
+    said = sample.get("num_frames")
+    annotated = f"the annotation of {sample.get('video')} says {said}"
+    if sample.get("decoded_frames", said) != said:
+        yield sample["file_name"], f"{sample['file_name']}: {sample['decoded_frames']} frames decode, {annotated}"
+    if "flow_images" in sample:
+        folder, count = sample["flow_folder"], sample["flow_images"]
+        yield folder, f"{folder}: {count} flow images, for {said} frames there should be {said - 1}; {annotated}"

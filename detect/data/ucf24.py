@@ -3,6 +3,7 @@ layout.
 
     <root>/splitfiles/{pyannot.pkl, trainlist01.txt, testlist01.txt[, classes.txt]}   or these in <root>
     <root>/rgb-images/<Class>/<video>/00001.jpg ...   or   <root>/videos/<Class>/<video>.avi, and see MEDIA
+    <root>/flow/<Class>/<video>/flow_x_00001.jpg ...       where flow is wanted; see media.FLOW_FOLDERS
 
 `pyannot.pkl` is {"Class/video": {"numf", "label", "annotations": [{"label", "sf", "ef", "boxes"}]}}: frames
 sf .. ef-1, 0-based; boxes x y w h. They are read as x0 = x, y0 = y, x1 = x + w, y1 = y + h, as all published
@@ -17,7 +18,7 @@ import numpy as np
 
 from detect.data.act_pickle import load_act_dataset, whole
 from detect.data.checks import AnnotationError, Notes, checked_tube
-from detect.data.media import locate_media, require
+from detect.data.media import flow_folder, locate_media, require
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 from detect.utils.files import hash_files, read_text
@@ -70,7 +71,8 @@ def load_ucf24(
     names = [video for video in _listed(list_path, notes) if _is_annotated(video, annotations, notes)]
     paths = locate_media(media_root, names, MEDIA, notes)
     try:
-        videos = tuple(_record(video, paths[video], annotations[video], classes, notes) for video in names)
+        flows = {v: flow_folder(media_root, v) for v in names}
+        videos = tuple(_record(v, paths[v], flows[v], annotations[v], classes, notes) for v in names)
     except AnnotationError as error:
         raise AnnotationError(f"{pickle_path}: {error}") from None
     return ActionDataset(name, classes, videos, hash_files(pickle_path, list_path), notes.lines())
@@ -107,7 +109,9 @@ def _is_annotated(video: str, annotations: dict, notes: Notes) -> bool:
     return video in annotations
 
 
-def _record(video: str, path: str, entry: dict, classes: tuple[str, ...], notes: Notes) -> VideoRecord:
+def _record(
+    video: str, path: str, flow: str, entry: dict, classes: tuple[str, ...], notes: Notes
+) -> VideoRecord:
     try:
         num_frames = whole(entry["numf"], 0)
         height, width = (whole(side, 1) for side in entry.get("size", SIZE))
@@ -116,7 +120,7 @@ def _record(video: str, path: str, entry: dict, classes: tuple[str, ...], notes:
         raise AnnotationError(f"cannot read {video} ({type(error).__name__}: {error})") from error
     common = dict(video=video, num_frames=num_frames, size=(height, width), classes=classes, notes=notes)
     kept = (checked_tube(*tube, **common) for tube in tubes)
-    return VideoRecord(video, path, num_frames, height, width, tuple(filter(None, kept)))
+    return VideoRecord(video, path, num_frames, height, width, tuple(filter(None, kept)), flow)
 
 
 def _tube(tube: dict) -> tuple[int, np.ndarray, np.ndarray]:

@@ -1,6 +1,8 @@
-"""The context branch: a 3D network over the frames around the keyframe, cut in two at the pooled feature map."""
+"""The context branch: 3D networks over the frames around the keyframe, of RGB, flow or both, cut in two at the pooled
+feature map."""
 
 from dataclasses import fields
+from typing import NamedTuple
 
 import backbones
 from backbones import Preprocessing
@@ -10,18 +12,58 @@ from detect.modeling.context_weights import load_context_weights
 from detect.modeling.sync_batch_norm import sync_batch_norm
 from detect.utils.errors import UserError
 
+CHANNELS = {"rgb": 3, "flow": 2}
+SECTIONS = {"rgb": "MODEL.CONTEXT", "flow": "MODEL.FLOW"}  # of the config, by stream
 
-def build_context_network(cfg: CfgNode) -> tuple[Stages, Stages, Preprocessing]:
-    """The stages up to `MODEL.CONTEXT.TAP` (run once a clip), those after it (run once a region), and the input of the
-    first ones: as the config says or, where it has the default, as MODEL.CONTEXT.WEIGHTS want it.
+
+class ContextNetworks(NamedTuple):
+    """trunks: {stream: the stages up to MODEL.CONTEXT.TAP}, run once a clip. tail: those after it, run once a region;
+    of the first stream. inputs: {stream: how its frames are normalised}."""
+
+    trunks: dict[str, Stages]
+    tail: Stages
+    inputs: dict[str, Preprocessing]
+
+
+def build_context_networks(cfg: CfgNode) -> ContextNetworks:
+    """The networks of MODEL.STREAMS. The input of the RGB one is as the config says or, where it has the default, as
+    MODEL.CONTEXT.WEIGHTS want it.
     """
+    trunks, inputs, tail = {}, {}, None
+    for stream in cfg.MODEL.STREAMS:
+        options = stream_options(cfg, stream)
+        net = build_network(options, num_classes=1, in_channels=CHANNELS[stream])
+        net.preprocessing = Preprocessing(
+            tuple(options.PIXEL_MEAN), tuple(options.PIXEL_STD), Preprocessing.default(CHANNELS[stream]).channel_order
+        )
+        if options.WEIGHTS:
+            adopt = stream == "rgb" and net.preprocessing == Preprocessing()
+            load_context_weights(net, options.WEIGHTS, adopt=adopt, section=SECTIONS[stream])
+        apply_norm(net, options)
+        trunks[stream], rest = _split(net, options, "TAP")
+        tail = rest if tail is None else tail
+        inputs[stream] = net.preprocessing
+    channels = {stream: trunk.feature_info[cfg.MODEL.CONTEXT.TAP]["channels"] for stream, trunk in trunks.items()}
+    if len(set(channels.values())) > 1:
+        raise UserError(f"the maps of the two streams have {channels} channels; their widths and networks must agree")
+    return ContextNetworks(trunks, tail, inputs)
+
+
+def stream_options(cfg: CfgNode, stream: str) -> CfgNode:
+    """The section of one stream: MODEL.CONTEXT, or what MODEL.FLOW changes of it."""
     options = cfg.MODEL.CONTEXT
-    net = build_network(options, num_classes=1)
-    net.preprocessing = Preprocessing(tuple(options.PIXEL_MEAN), tuple(options.PIXEL_STD))
-    if options.WEIGHTS:
-        load_context_weights(net, options.WEIGHTS, adopt=net.preprocessing == Preprocessing())
-    apply_norm(net, options)
-    return *_split(net, options, "TAP"), net.preprocessing
+    if stream == "rgb":
+        return options
+    options = options.clone()
+    options.defrost()
+    for key, value in cfg.MODEL.FLOW.items():
+        if key == "OVERRIDES":
+            options.OVERRIDES.update(value)
+        elif key == "WEIGHTS" or value not in ("", None):
+            options[key] = value
+    if cfg.MODEL.FLOW.FREEZE_AT == "":  # none is frozen, whatever MODEL.CONTEXT has
+        options.FREEZE_AT = ""
+    return options
 
 
 def build_network(options: CfgNode, **arguments) -> InceptionNet:

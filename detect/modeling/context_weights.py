@@ -15,11 +15,14 @@ from detect.utils.download import torchvision_weights
 logger = logging.getLogger(__name__)
 
 
-def load_context_weights(net: InceptionNet, path: str, *, adopt: bool = False) -> dict[str, Any]:
+def load_context_weights(
+    net: InceptionNet, path: str, *, adopt: bool = False, section: str = "MODEL.CONTEXT"
+) -> dict[str, Any]:
     """Load all of a classifier's checkpoint but its logits; returns what the file holds.
 
     `net.preprocessing` says what the network will be fed; with `adopt` it becomes what the weights want. For other
-    input channels (flow from RGB) the first convolution's weights are their mean over the input channels.
+    input channels (flow from RGB) the first convolution's weights are their mean over the input channels. section: of
+    the config, for messages.
     CheckpointError, with `net` untouched and the config lines to set, where the file is of another network, or of one
     of another normalisation.
     """
@@ -27,7 +30,7 @@ def load_context_weights(net: InceptionNet, path: str, *, adopt: bool = False) -
     if "network" in data and "preprocessing" in data:
         if adopt and data["network"]["in_channels"] == net.in_channels == 3:
             net.preprocessing = Preprocessing.from_dict(data["preprocessing"])
-        check_network(net, data, path)
+        check_network(net, data, path, section)
     state = {key: value for key, value in data["model"].items() if not key.startswith("logits.")}
     first = state.get("stages.conv2d_1a_7x7.spatial.conv.weight")
     if first is not None and first.shape[1] != net.in_channels:
@@ -42,7 +45,7 @@ def load_context_weights(net: InceptionNet, path: str, *, adopt: bool = False) -
     if wrong:
         raise CheckpointError(
             f"{path} is not a checkpoint of this context network: {len(wrong)} of {len(expected)} arrays are missing, "
-            f"unknown or of another shape, first {sorted(wrong)[:3]}; check MODEL.CONTEXT.NAME, WIDTH and OVERRIDES, "
+            f"unknown or of another shape, first {sorted(wrong)[:3]}; check {section}.NAME, WIDTH and OVERRIDES, "
             "or convert it by tools/convert_weights.py"
         )
     net.load_state_dict(state, strict=False)
@@ -99,7 +102,7 @@ def check_entries(data: dict[str, Any], path: str) -> None:
         ) from None
 
 
-def check_network(net: InceptionNet, data: dict[str, Any], path: str) -> None:
+def check_network(net: InceptionNet, data: dict[str, Any], path: str, section: str = "MODEL.CONTEXT") -> None:
     """CheckpointError with the lines to set, if the file's network or its normalisation is another."""
     spec = VariantSpec(**data["network"]["spec"])
     preprocessing = Preprocessing.from_dict(data["preprocessing"])
@@ -111,7 +114,7 @@ def check_network(net: InceptionNet, data: dict[str, Any], path: str) -> None:
     width = data["network"]["width"]
     if not (differing or other_normalisation or width != net.width):
         return
-    lines = config_lines(spec, preprocessing if same_input else net.preprocessing, width)
+    lines = config_lines(spec, preprocessing if same_input else net.preprocessing, width, section)
     differing += ["width"] * (width != net.width) + [
         f"normalisation, which is mean {wanted[0]} and deviation {wanted[1]}"
     ] * other_normalisation
@@ -121,15 +124,17 @@ def check_network(net: InceptionNet, data: dict[str, Any], path: str) -> None:
     )
 
 
-def config_lines(spec: VariantSpec, preprocessing: Preprocessing, width: float) -> dict[str, str]:
+def config_lines(
+    spec: VariantSpec, preprocessing: Preprocessing, width: float, section: str = "MODEL.CONTEXT"
+) -> dict[str, str]:
     """The overrides, as typed in a shell, with which a config's context network is this one."""
     name, overrides = describe(spec)
     lines: dict[str, Any] = {"NAME": name, **{f"OVERRIDES.{key}": value for key, value in overrides.items()}}
     if width != 1.0:
         lines["WIDTH"] = width
-    if len(preprocessing.mean) == 3:  # flow has one encoding
+    if len(preprocessing.mean) == 3 or section == "MODEL.FLOW":  # a flow classifier has no such keys
         lines["PIXEL_MEAN"], lines["PIXEL_STD"] = list(preprocessing.mean), list(preprocessing.std)
-    return {f"MODEL.CONTEXT.{key}": _typed(value) for key, value in lines.items()}
+    return {f"{section}.{key}": _typed(value) for key, value in lines.items()}
 
 
 def _typed(value: Any) -> str:

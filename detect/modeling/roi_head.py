@@ -3,6 +3,8 @@
 Naming: R regions, K classes, background is class K.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +14,8 @@ from backbones.inception import Stages
 from detect.d2 import ROI_HEADS_REGISTRY, Boxes, CfgNode, ImageList, Instances, configurable
 from detect.modeling.boxes import decode, encode, match, require_finite, sample, smooth_l1
 from detect.modeling.roi_pool3d import roi_pool3d
+
+REGIONS_AT_ONCE = 320  # in inference: at the paper's size 0.7 GB of pooled features; a span has 12 keyframes of 300
 
 
 @ROI_HEADS_REGISTRY.register()
@@ -103,11 +107,14 @@ class ActionROIHead(nn.Module):
             logits, deltas = self.predict(context, [p.proposal_boxes.tensor for p in proposals])
             return [], self.losses(logits, deltas, proposals)
         boxes = [p.proposal_boxes.tensor for p in proposals]
-        logits, deltas = self.predict(context, boxes)
-        require_finite("region head", logits, deltas)
-        counts = [len(b) for b in boxes]
-        per_image = zip(boxes, logits.split(counts), deltas.split(counts), images.image_sizes, strict=True)
-        return [self.select(*one) for one in per_image], {}
+        found = []
+        for part in parts(list(map(len, boxes)), REGIONS_AT_ONCE):
+            logits, deltas = self.predict(context[part], boxes[part])
+            require_finite("region head", logits, deltas)
+            counts = [len(b) for b in boxes[part]]
+            columns = (boxes[part], logits.split(counts), deltas.split(counts), images.image_sizes[part])
+            found += [self.select(*one) for one in zip(*columns, strict=True)]
+        return found, {}
 
     def predict(self, context: Tensor, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Class logits (R, K+1) and class-specific box deltas (R, 4K) of all regions."""
@@ -169,6 +176,17 @@ class ActionROIHead(nn.Module):
         return Instances(
             tuple(image_size), pred_boxes=Boxes(boxes[keep]), scores=scores[keep], pred_classes=classes[keep]
         )
+
+
+def parts(counts: list[int], most: int) -> Iterator[slice]:
+    """Runs of images with at most so many regions together; an image is never cut in two."""
+    start = 0
+    while start < len(counts):
+        stop, total = start + 1, counts[start]
+        while stop < len(counts) and total + counts[stop] <= most:
+            total, stop = total + counts[stop], stop + 1
+        yield slice(start, stop)
+        start = stop
 
 
 def _rank_within_class(classes: Tensor, num_classes: int) -> Tensor:

@@ -70,10 +70,13 @@ class KeyframeRPN(nn.Module):
         bbox_reg_loss_weight: float,
         pre_nms_topk: dict[bool, int],
         post_nms_topk: dict[bool, int],
-        nms_thresh: float,
+        nms_thresh: dict[bool, float],
         min_size: float,
+        score_thresh: float = 0.0,
     ):
-        """pre_nms_topk, post_nms_topk: {True: in training, False: in inference}."""
+        """pre_nms_topk, post_nms_topk, nms_thresh: {True: in training, False: in inference}.  score_thresh: proposals
+        of less objectness (0..1) are dropped in inference, all but the best one.
+        """
         super().__init__()
         self.in_feature, self.stride = in_feature, stride
         self.rpn_head = RPNHead(channels, len(sizes) * len(aspect_ratios))
@@ -83,7 +86,7 @@ class KeyframeRPN(nn.Module):
         self.bbox_reg_weights, self.smooth_l1_beta = bbox_reg_weights, smooth_l1_beta
         self.loss_weight, self.bbox_reg_loss_weight = loss_weight, bbox_reg_loss_weight
         self.pre_nms_topk, self.post_nms_topk = pre_nms_topk, post_nms_topk
-        self.nms_thresh, self.min_size = nms_thresh, min_size
+        self.nms_thresh, self.min_size, self.score_thresh = nms_thresh, min_size, score_thresh
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
@@ -108,7 +111,11 @@ class KeyframeRPN(nn.Module):
             "bbox_reg_loss_weight": rpn.BBOX_REG_LOSS_WEIGHT * rpn.LOSS_WEIGHT,
             "pre_nms_topk": {True: rpn.PRE_NMS_TOPK_TRAIN, False: rpn.PRE_NMS_TOPK_TEST},
             "post_nms_topk": {True: rpn.POST_NMS_TOPK_TRAIN, False: rpn.POST_NMS_TOPK_TEST},
-            "nms_thresh": rpn.NMS_THRESH,
+            "nms_thresh": {
+                True: rpn.NMS_THRESH,
+                False: rpn.NMS_THRESH if rpn.NMS_THRESH_TEST is None else rpn.NMS_THRESH_TEST,
+            },
+            "score_thresh": rpn.SCORE_THRESH_TEST,
             "min_size": cfg.MODEL.PROPOSAL_GENERATOR.MIN_SIZE,
         }
 
@@ -133,7 +140,9 @@ class KeyframeRPN(nn.Module):
         boxes = clip_boxes_to_image(boxes[order], image_size)
         keep = remove_small_boxes(boxes, max(self.min_size, 1e-3))
         boxes, logits = boxes[keep], logits[keep]
-        keep = nms(boxes, logits, self.nms_thresh)[: self.post_nms_topk[self.training]]
+        keep = nms(boxes, logits, self.nms_thresh[self.training])[: self.post_nms_topk[self.training]]
+        if self.score_thresh and not self.training:
+            keep = keep[: max(1, int((logits[keep].sigmoid() >= self.score_thresh).sum()))]
         return Instances(tuple(image_size), proposal_boxes=Boxes(boxes[keep]), objectness_logits=logits[keep])
 
     def losses(

@@ -1,10 +1,9 @@
 """The detector as a task: what `tools/train_net.py` and `tools/d2_train_net.py` run."""
 
 import difflib
-import functools
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,15 @@ from detect.d2 import CfgNode, DatasetCatalog, DatasetEvaluator
 from detect.data import catalog  # noqa: F401  (registers the datasets)
 from detect.data.eval_stream import KeyframeLoader, build_keyframe_loader
 from detect.data.keyframe_mapper import KeyframeMapper
-from detect.data.records import KeyframeDataset
+from detect.data.records import KeyframeDataset, WithNeighbours
 from detect.engine.checkpoint import weights_hash
 from detect.engine.fit import training_stream
 from detect.evaluation import FrameAPEvaluator, preset
 from detect.evaluation.report import summary_line
 from detect.modeling import build_model
+from detect.modeling.context import SECTIONS, stream_options
+from detect.modeling.sharing import span_plan
+from detect.tasks.every_frame import EveryFrame, every_nth
 from detect.tasks.runner import Task
 from detect.utils.checkpoint_files import CheckpointError
 from detect.utils.comm import barrier, get_rank, get_world_size, is_main_process
@@ -63,11 +65,13 @@ class DetectionTask(Task):
         return model
 
     def tag(self, cfg: CfgNode, classes: Sequence[str]) -> dict[str, Any]:
-        return {
+        tag = {
             "meta_architecture": cfg.MODEL.META_ARCHITECTURE,
             "context": cfg.MODEL.CONTEXT.NAME,
             "classes": list(classes),
         }
+        streams = list(cfg.MODEL.STREAMS)
+        return tag if streams == ["rgb"] else {**tag, "streams": streams}
 
     def facts(self, model: nn.Module) -> dict[str, Any]:
         return {"preprocessing": model.preprocessing()} if hasattr(model, "preprocessing") else {}
@@ -77,7 +81,9 @@ class DetectionTask(Task):
 
     def check_weights(self, model: nn.Module, entries: dict[str, Any], path: str) -> None:
         found, own = entries.get("preprocessing"), self.facts(model).get("preprocessing")
-        for branch, key in (("keyframe", "MODEL"), ("context", "MODEL.CONTEXT")) if found and own else ():
+        sections = {"keyframe": "MODEL", "context": "MODEL.CONTEXT", "flow": "MODEL.FLOW"}
+        for branch in own if found and own else ():
+            key = sections[branch]
             for name in ("mean", "std"):
                 theirs, ours = found[branch][name], own[branch][name]
                 if not np.allclose(theirs, ours, rtol=1e-5):
@@ -85,10 +91,13 @@ class DetectionTask(Task):
                     raise CheckpointError(f"{path}: was trained with another normalisation than {ours}; set {wanted}")
 
     def training_batches(self, cfg: CfgNode, dataset: KeyframeDataset, seed: int, start_iter: int = 0):
-        return training_stream(cfg, dataset, KeyframeMapper.from_config(cfg, is_train=True), seed, start_iter)
+        plan = span_plan(cfg, is_train=True)
+        mapper = KeyframeMapper.from_config(cfg, is_train=True, plan=plan)
+        samples = WithNeighbours(dataset, plan) if plan.shares else dataset
+        return training_stream(cfg, samples, mapper, seed, start_iter)
 
     def rehearse(self, cfg: CfgNode, model: nn.Module, dataset: KeyframeDataset) -> None:
-        evaluators = build_evaluators(cfg, dataset)
+        evaluators = [build_evaluators(cfg, dataset)]
         batch = next(iter(evaluation_batches(cfg, dataset)), None)
         if batch is None:
             raise UserError(f"{dataset.name}: no keyframe of it can be read; see DATASETS.TEST and DATASETS.ROOT")
@@ -100,11 +109,11 @@ class DetectionTask(Task):
         return coverage["frames_missing"] / max(coverage["frames_expected"], 1)
 
     def evaluate(self, cfg: CfgNode, model: nn.Module, dataset: KeyframeDataset, seed: int | None) -> dict[str, Any]:
-        evaluator, drawer = build_evaluators(cfg, dataset, model, seed)
-        run_inference(model, evaluation_batches(cfg, dataset), [evaluator, drawer])
-        result = evaluator.evaluate()
-        drawer.evaluate()
-        return {**result, "pictures": drawer.written} if drawer.written else result
+        every_frame = build_evaluators(cfg, dataset, model, seed)
+        run_inference(model, evaluation_batches(cfg, dataset), every_frame)
+        result = every_frame.evaluate()
+        pictures = [e.written for e in every_frame.evaluators if isinstance(e, PictureDrawer) and e.written]
+        return {**result, "pictures": pictures[0]} if pictures else result
 
     def summary(self, cfg: CfgNode, name: str, result: dict[str, Any]) -> str:
         heading = f"{name}: {result['pictures']}" if "pictures" in result else name
@@ -118,19 +127,23 @@ def warn_of_frozen_random_statistics(cfg: CfgNode) -> None:
     """Frozen batch normalisation needs the statistics of pretrained weights; without them little is learned."""
     if cfg.MODEL.WEIGHTS:
         return
-    pairs = (("MODEL.CONTEXT.WEIGHTS", "MODEL.CONTEXT.NORM"), ("MODEL.BACKBONE.WEIGHTS", "MODEL.RESNETS.NORM"))
-    for weights, norm in pairs:
-        values = {name: functools.reduce(getattr, name.split("."), cfg) for name in (weights, norm)}
-        if values[norm] == "FrozenBN" and not values[weights]:
-            logger.warning("%s is empty and %s FrozenBN: give weights, or set BN to train from scratch", weights, norm)
+    streams = {SECTIONS[stream]: stream_options(cfg, stream) for stream in cfg.MODEL.STREAMS}
+    norms = {"MODEL.BACKBONE": ("MODEL.RESNETS", cfg.MODEL.BACKBONE.WEIGHTS, cfg.MODEL.RESNETS.NORM)}
+    norms |= {name: (name, options.WEIGHTS, options.NORM) for name, options in streams.items()}
+    for name, (where, weights, norm) in norms.items():
+        if norm == "FrozenBN" and not weights:
+            logger.warning(
+                "%s.WEIGHTS is empty and %s.NORM FrozenBN: give weights, or set BN to train from scratch", name, where
+            )
 
 
 def evaluation_batches(cfg: CfgNode, dataset: KeyframeDataset) -> KeyframeLoader:
-    """This process's share of the keyframes of a set."""
+    """This process's share of the keyframes of a set, in batches of about as many frames as those of windows."""
+    plan = span_plan(cfg, is_train=False)
     return build_keyframe_loader(
-        dataset,
-        KeyframeMapper.from_config(cfg, is_train=False),
-        cfg.TEST.IMS_PER_BATCH,
+        every_nth(dataset, cfg.TEST.KEYFRAME_STRIDE),
+        KeyframeMapper.from_config(cfg, is_train=False, plan=plan),
+        max(1, cfg.TEST.IMS_PER_BATCH * plan.window // max(plan.window, plan.length)),
         # a sliding window costs 2 ms a keyframe; to another process and back costs more, worth it beside a GPU only
         num_workers=cfg.DATALOADER.NUM_WORKERS if cfg.MODEL.DEVICE.startswith("cuda") else 0,
         rank=get_rank(),
@@ -140,7 +153,7 @@ def evaluation_batches(cfg: CfgNode, dataset: KeyframeDataset) -> KeyframeLoader
 
 def build_evaluators(
     cfg: CfgNode, dataset: KeyframeDataset, model: nn.Module | None = None, seed: int | None = None
-) -> tuple[FrameAPEvaluator, PictureDrawer]:
+) -> EveryFrame:
     """Scores under the protocol TEST.PRESET, to OUTPUT_DIR/evaluation/<set>; pictures, to OUTPUT_DIR/pictures/<set>."""
     provenance = {"seed": seed, "weights_hash": weights_hash(model) if model is not None else None}
     frames = {"frames": cfg.TEST.FRAMES} if cfg.TEST.FRAMES else {}
@@ -152,22 +165,21 @@ def build_evaluators(
         coco=cfg.TEST.COCO,
         provenance=provenance,
     )
-    return evaluator, PictureDrawer(dataset, output / "pictures" / dataset.name, cfg.TEST.PICTURES)
+    drawer = PictureDrawer(dataset, output / "pictures" / dataset.name, cfg.TEST.PICTURES)
+    return EveryFrame(dataset, cfg.TEST.KEYFRAME_STRIDE, [evaluator, drawer])
 
 
 @torch.no_grad()
-def run_inference(model: nn.Module, batches: KeyframeLoader, evaluators: Iterable[DatasetEvaluator]) -> None:
-    """Give the evaluators the model's detections on every batch, with progress in the log."""
-    for evaluator in evaluators:
-        evaluator.reset()
+def run_inference(model: nn.Module, batches: KeyframeLoader, evaluator: DatasetEvaluator) -> None:
+    """Give the evaluator the model's detections on every batch, with progress in the log."""
+    evaluator.reset()
     model.eval()
     done, start = 0, time.perf_counter()
     reported = start
     for batch in batches:
         outputs = model(batch)
-        for evaluator in evaluators:
-            evaluator.process(batch, outputs)
-        done += len(batch)
+        evaluator.process(batch, outputs)
+        done += len(outputs)
         now = time.perf_counter()
         if now - reported > PROGRESS_SECONDS:
             reported, each = now, (now - start) / done

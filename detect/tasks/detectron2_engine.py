@@ -47,7 +47,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_evaluator(cls, cfg, dataset_name):
-        return DatasetEvaluators(build_evaluators(cfg, DETECTION.load_set(dataset_name, cfg)))
+        return DatasetEvaluators([build_evaluators(cfg, DETECTION.load_set(dataset_name, cfg))])
 
     @classmethod
     def build_optimizer(cls, cfg, model):

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from detect.utils.errors import UserError
 from detect.utils.files import UnusableFileError, make_folder, report_bad_inputs
 from detect.video.flow import META, temporary_folder
-from detect.video.flow_extraction import FlowSettings, extract_video
+from detect.video.flow_extraction import FlowSettings, extract_video, flow_algorithm
 from detect.video.inputs import find_videos
 from detect.video.readers import FrameReadError, printable
 
@@ -65,7 +65,7 @@ def extract_flow(
     index, count = shard
     if workers < 1 or not 1 <= index <= count:
         raise UserError(f"{workers} workers, shard {index}/{count}: at least 1 worker, and shard 1/n to n/n")
-    settings.algorithm()  # fails here, once, where OpenCV lacks it
+    flow_algorithm(settings.method)  # fails here, once, where OpenCV lacks it
     output = Path(output)
     videos = dict(list(find_videos(source, root, skip=output).items())[index - 1 :: count])
     suffix = "" if count == 1 else f"_{index}_of_{count}"

@@ -214,7 +214,12 @@ def settled(task: Task, cfg: CfgNode, entries: dict[str, Any]) -> CfgNode:
 
 def checkpoint_entries(task: Task, cfg: CfgNode, model: nn.Module, dataset: Any, seed: int) -> dict[str, Any]:
     """What makes a checkpoint complete: its config, the input it wants, and where it comes from."""
-    sections = {"MODEL": cfg.MODEL, "MODEL.BACKBONE": cfg.MODEL.BACKBONE, "MODEL.CONTEXT": cfg.MODEL.CONTEXT}
+    sections = {
+        "MODEL": cfg.MODEL,
+        "MODEL.BACKBONE": cfg.MODEL.BACKBONE,
+        "MODEL.CONTEXT": cfg.MODEL.CONTEXT,
+        "MODEL.FLOW": cfg.MODEL.FLOW,
+    }
     provenance = {
         "dataset": dataset.name,
         "annotation_hash": dataset.annotation_hash,

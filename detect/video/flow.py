@@ -3,8 +3,13 @@
 N frames give N - 1 flows; flow k is the motion from frame k to frame k + 1, in pixels, x to the right and y down, held
 to +-20 and spread over 0..255, so that rest is 127.5 (stored as 128). That is the format of TSN's dense_flow and of
 what came after it.
+
+The flow that the action detectors ACT, ROAD and MOC share (brox-images, FlowBrox04) is one colour image a frame,
+00001.jpg ...: x in red, y in green, rest at 128 as well; its third channel is left out. A network takes it as it is
+stored, so train and test with one kind.
 """
 
+import functools
 import json
 import os
 import re
@@ -19,9 +24,11 @@ import numpy as np
 from detect.utils.files import atomic_file
 from detect.video.readers import FrameReadError, MissingMediaError, decode_image, list_folder
 
+REST = 128  # stored value of no motion
 BOUND = 20.0  # pixels; the paper, and TSN truncate to [-20, 20]
 META = "meta.json"  # written last: a folder that has it is complete
 FLOW_NAME = re.compile(r"(?P<prefix>.*?)(?P<component>[xy])_(?P<number>\d+)\.(jpe?g|png)", re.IGNORECASE)
+COLOUR_NAME = re.compile(r"(?P<number>\d+)\.(jpe?g|png)", re.IGNORECASE)  # x and y as colours of one image
 PREFIXES = {  # what stands before x_00001.jpg and y_00001.jpg
     "flow_": "TSN's dense_flow, mmaction2, and denseflow, which counts from 0",
     "": "mmaction2's test data",
@@ -64,17 +71,24 @@ def flip_flow(flow: np.ndarray) -> np.ndarray:
 
 
 def flow_length(path: str | Path) -> int:
-    """How many flows the folder holds, in any naming of PREFIXES, counted from 0 or 1.
+    """How many flows the folder holds, in any naming of PREFIXES or one colour image each, counted from 0 or 1.
 
     Raises FrameReadError if there is none, a number is missing, x and y differ in number, or two namings are mixed.
     """
-    return len(_flow_files(Path(path)))
+    return len(flow_files(Path(path)))
+
+
+@functools.cache
+def checked_flow_length(path: str) -> int:
+    """As `flow_length`; the first time that a process meets a folder, its images are checked to be flow."""
+    check_flow_range(path)
+    return flow_length(path)
 
 
 def read_flow(path: str | Path, indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """The flows with these 0-based numbers, (n, height, width, 2) uint8, x then y, in the order asked for; repeats are
     allowed. Raises FrameReadError."""
-    files = _flow_files(Path(path))
+    files = flow_files(Path(path))
     wanted, rows = np.unique(np.asarray(indices, np.int64), return_inverse=True)
     if len(wanted) == 0:
         return np.empty((0, 0, 0, 2), np.uint8)
@@ -83,11 +97,27 @@ def read_flow(path: str | Path, indices: Sequence[int] | np.ndarray) -> np.ndarr
             error = FrameReadError(f"{path}: flow {index} was asked for; there are {len(files)}, numbered from 0")
             error.decoded = len(files)
             raise error
-    images = [[decode_image(file, cv2.IMREAD_GRAYSCALE) for file in files[index]] for index in wanted.tolist()]
-    sizes = {image.shape for pair in images for image in pair}
+    flows = [load_flow(files[index]) for index in wanted.tolist()]
+    sizes = {flow.shape[:2] for flow in flows}
     if len(sizes) > 1:
         raise FrameReadError(f"{path}: flow images {wanted[0]} to {wanted[-1]} differ in size: {sorted(sizes)}")
-    return np.stack([np.stack(images[row], -1) for row in rows])
+    return np.stack([flows[row] for row in rows])
+
+
+def load_flow(files: tuple[Path, ...]) -> np.ndarray:
+    """One flow of `flow_files`, (height, width, 2) uint8. Raises FrameReadError."""
+    x, y = _components(files)
+    if x.shape != y.shape:
+        raise FrameReadError(f"{files[0]}: x and y differ in size: {sorted({x.shape, y.shape})}")
+    return np.stack([x, y], -1)
+
+
+def _components(files: tuple[Path, ...]) -> list[np.ndarray]:
+    """x and y of one flow, each (height, width)."""
+    if len(files) == 1:
+        colour = decode_image(files[0], cv2.IMREAD_COLOR)  # blue, green, red
+        return [colour[..., 2], colour[..., 1]]
+    return [decode_image(file, cv2.IMREAD_GRAYSCALE) for file in files]
 
 
 def write_flow(path: str | Path, flows: Iterable[np.ndarray], meta: Mapping[str, Any], quality: int = 95) -> int:
@@ -133,9 +163,19 @@ def check_flow_range(path: str | Path) -> None:
     magnitudes (rest at 0) and the like fail at least one. Single images can be far from the middle (a pan of 15 pixels
     is 96 away), therefore a sample over the whole video is judged.
     """
-    files = _flow_files(Path(path))
+    files = flow_files(Path(path))
     chosen = np.unique(np.linspace(0, len(files) - 1, SAMPLED_PAIRS).round().astype(int))
-    images = [decode_image(file, cv2.IMREAD_UNCHANGED) for index in chosen for file in files[index]]
+    images, unreadable = [], None
+    for index in chosen:
+        try:
+            if len(files[index]) == 2:
+                images += [decode_image(file, cv2.IMREAD_UNCHANGED) for file in files[index]]
+            else:  # of three channels, each of the first two as a grey image
+                images += _components(files[index])
+        except FrameReadError as error:  # an error where it is read, not of the whole folder
+            unreadable = error
+    if not images:
+        raise unreadable
     measures = {
         "spread over the colour channels": (max(map(_colour, images)), 0, MAX_COLOUR),
         "mean": (float(np.mean([image.mean() for image in images])), 127.5 - MAX_OFF_CENTRE, 127.5 + MAX_OFF_CENTRE),
@@ -162,30 +202,52 @@ def _roughness(image: np.ndarray) -> float:
     return float(np.mean([step.mean() for step in steps if step.size] or [0.0]))
 
 
-def _flow_files(folder: Path) -> list[tuple[Path, Path]]:
-    """The x and y image of each flow, in order."""
+def flow_files(folder: Path) -> list[tuple[Path, ...]]:
+    """The x and y image of each flow, or the one that holds both, in order. Raises FrameReadError."""
     if not folder.is_dir():
         raise MissingMediaError(f"{folder}: there is no such folder of flow images")
+    names = list_folder(folder)
     found: dict[str, dict[str, dict[int, Path]]] = {}
-    for name in list_folder(folder):
+    for name in names:
         match = FLOW_NAME.fullmatch(name)
         if match and any(re.fullmatch(known, match["prefix"]) for known in PREFIXES):
-            images = found.setdefault(match["prefix"], {"x": {}, "y": {}})[match["component"].lower()]
-            if other := images.get(int(match["number"])):
-                raise FrameReadError(f"{folder}: {other.name} and {name} are both flow {match['number']}")
-            images[int(match["number"])] = folder / name
+            _enter(found.setdefault(match["prefix"], {"x": {}, "y": {}})[match["component"].lower()], match, folder)
     if not found:
-        raise FrameReadError(f"{folder}: no flow images; expected flow_x_00001.jpg and flow_y_00001.jpg, ...")
+        return _colour_files(folder, names)
     if len(found) > 1:
         raise FrameReadError(f"{folder}: flow images of {len(found)} namings, prefixes {sorted(found)}; keep one")
     ((x, y),) = (components.values() for components in found.values())
     if len(x) != len(y):
         raise FrameReadError(f"{folder}: {len(x)} x and {len(y)} y flow images; there must be one of each per pair")
-    first, last = min(min(x), min(y)), max(max(x), max(y))
+    return _in_order({"x": x, "y": y}, folder)
+
+
+def _colour_files(folder: Path, names: Sequence[str]) -> list[tuple[Path, ...]]:
+    images: dict[int, Path] = {}
+    for match in filter(None, map(COLOUR_NAME.fullmatch, names)):
+        _enter(images, match, folder)
+    if not images:
+        raise FrameReadError(
+            f"{folder}: no flow images; expected flow_x_00001.jpg and flow_y_00001.jpg, ... (or 00001.jpg, ... of "
+            "brox-images)"
+        )
+    return _in_order({"colour": images}, folder)
+
+
+def _enter(images: dict[int, Path], match: re.Match, folder: Path) -> None:
+    number, name = int(match["number"]), match[0]
+    if other := images.get(number):
+        raise FrameReadError(f"{folder}: {other.name} and {name} are both flow {match['number']}")
+    images[number] = folder / name
+
+
+def _in_order(components: dict[str, dict[int, Path]], folder: Path) -> list[tuple[Path, ...]]:
+    every = [number for images in components.values() for number in images]
+    first, last = min(every), max(every)
     if first > 1:
         raise FrameReadError(f"{folder}: the first flow image is {first}; they are numbered from 0 or 1")
-    for component, images in (("x", x), ("y", y)):
+    for component, images in components.items():
         missing = [number for number in range(first, last + 1) if number not in images]
         if missing:
             raise FrameReadError(f"{folder}: the {component} flow images lack {missing[:5]} of {first} to {last}")
-    return [(x[number], y[number]) for number in range(first, last + 1)]
+    return [tuple(images[number] for images in components.values()) for number in range(first, last + 1)]

@@ -33,17 +33,9 @@ class FlowSettings:
         if self.method not in METHODS or (self.short_side or 16) < 16 or not 1 <= self.quality <= 100:
             raise UserError(f"{self}: method one of {METHODS}, short_side at least 16, quality 1 to 100")
 
-    def algorithm(self) -> cv2.DenseOpticalFlow:
-        """OpenCV's, with its defaults (DIS: the medium preset). UserError where OpenCV lacks it."""
-        if self.method == "dis":
-            return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        if not hasattr(cv2, "optflow"):
-            raise UserError(NO_CONTRIB)
-        return cv2.optflow.DualTVL1OpticalFlow_create()
-
     def describe(self) -> dict[str, Any]:
         """What meta.json says of how the flow was made, the algorithm's parameters as OpenCV reports them."""
-        algorithm = self.algorithm()
+        algorithm = flow_algorithm(self.method)
         getters = [name for name in dir(algorithm) if name.startswith("get") and name != "getDefaultName"]
         parameters = {name[3:]: getattr(algorithm, name)() for name in getters}
         note = {"note": NOTES[self.method]} if self.method in NOTES else {}
@@ -56,6 +48,18 @@ class FlowSettings:
         return found == (self.method, self.short_side, self.quality)
 
 
+def flow_algorithm(method: str) -> cv2.DenseOpticalFlow:
+    """OpenCV's, with its defaults (DIS: the medium preset). UserError for another than METHODS, or where OpenCV lacks
+    it."""
+    if method not in METHODS:
+        raise UserError(f"flow by {method!r}; legal methods are {', '.join(METHODS)}")
+    if method == "dis":
+        return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    if not hasattr(cv2, "optflow"):
+        raise UserError(NO_CONTRIB)
+    return cv2.optflow.DualTVL1OpticalFlow_create()
+
+
 def extract_video(source: Path, destination: Path, settings: FlowSettings) -> int:
     """Flow of one video file or frame folder; the number of flows. FrameReadError if it cannot be read to its end."""
     if destination.exists():
@@ -65,7 +69,7 @@ def extract_video(source: Path, destination: Path, settings: FlowSettings) -> in
 
 
 def _flows(source: Path, settings: FlowSettings) -> Iterator[np.ndarray]:
-    algorithm, previous, count = settings.algorithm(), None, 0
+    algorithm, previous, count = flow_algorithm(settings.method), None, 0
     for frame in iter_frames(source, one_size=True):
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if settings.short_side:

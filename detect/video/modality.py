@@ -1,13 +1,12 @@
 """The two kinds of input, RGB and flow, as rows of one table."""
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from detect.utils.errors import UserError
-from detect.video.flow import check_flow_range, flip_flow, flow_length, read_flow
+from detect.video.flow import checked_flow_length, flip_flow, read_flow
 from detect.video.readers import expected_length, iter_frames, read_frames
 
 Prepare = Callable[[np.ndarray], np.ndarray]  # of one frame (height, width, channels) uint8, such as a resize
@@ -28,27 +27,20 @@ def mirror_rgb(clip: np.ndarray) -> np.ndarray:
     return clip[:, :, ::-1]
 
 
-@functools.cache
-def _flow_length(path: str) -> int:
-    """The first time that a process meets a folder, its images are checked to be flow."""
-    check_flow_range(path)
-    return flow_length(path)
-
-
 def _read_flow(path: str, indices: Sequence[int], prepare: Prepare) -> np.ndarray:
     distinct, rows = np.unique(np.asarray(indices, np.int64), return_inverse=True)
     return np.stack([prepare(image) for image in read_flow(path, distinct)])[rows]
 
 
 def _stream_flow(path: str) -> Iterator[np.ndarray]:
-    length = _flow_length(path)
+    length = checked_flow_length(path)
     for start in range(0, length, FLOW_BLOCK):
         yield from read_flow(path, range(start, min(start + FLOW_BLOCK, length)))
 
 
 MODALITIES = {
     "rgb": Modality(3, expected_length, read_frames, iter_frames, mirror_rgb),
-    "flow": Modality(2, _flow_length, _read_flow, _stream_flow, flip_flow),
+    "flow": Modality(2, checked_flow_length, _read_flow, _stream_flow, flip_flow),
 }
 
 

@@ -64,11 +64,10 @@ def resize(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
-def flip(clip: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mirror left and right. Twice is the identity."""
-    width = clip.shape[2]
+def flip_boxes(boxes: np.ndarray, width: float) -> np.ndarray:
+    """Boxes of an image of this width, of the same image mirrored left and right. Twice is the identity."""
     x0, y0, x1, y1 = boxes.T
-    return clip[:, :, ::-1], np.stack([width - x1, y0, width - x0, y1], axis=1)
+    return np.stack([width - x1, y0, width - x0, y1], axis=1)
 
 
 def clip_boxes(boxes: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,11 @@
-"""Windows over the frames of a video: which frames surround a keyframe, and clips off a stream that is decoded once."""
+"""Windows over the frames of a video: which frames surround a keyframe, spans that keyframes share, and clips off a
+stream that is decoded once."""
 
+import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,25 +24,128 @@ def clip_indices(keyframe: int, num_frames: int, length: int) -> np.ndarray:
     return np.arange(start, start + length).clip(0, num_frames - 1)
 
 
-def clips_around(frames: Iterable, length: int) -> Iterator[tuple[int, list]]:
-    """(k, the frames `clip_indices(k, ..., length)`) for every frame k of a stream.
+class Span(NamedTuple):
+    """A run of consecutive frames for one or more keyframes: what a network looks at in one pass.
 
-    The clip of frame k comes as soon as its last frame does; `length` frames are held.
+    start: its first frame; it may lie before the video, and the end beyond it, where edge frames are repeated.
+    length: how many frames.  keyframes: numbers of frames, increasing.  offsets: for each keyframe where its window of
+    `window` frames begins, in frames from `start`.  So a window is a span of that length with one keyframe, at position
+    window // 2, and offset 0.
     """
-    before, after = length // 2, length - length // 2 - 1
-    window: deque = deque(maxlen=length)
-    count = 0
-    for count, frame in enumerate(frames, 1):
-        if count == 1:
-            window.extend([frame] * before)
-        window.append(frame)
-        if count > after:
-            yield count - 1 - after, list(window)
-    for k in range(max(count - after, 0), count):
-        while len(window) < length - 1:  # a stream shorter than half a clip
-            window.append(window[-1])
-        window.append(window[-1])
-        yield k, list(window)
+
+    start: int
+    length: int
+    window: int
+    keyframes: tuple[int, ...]
+    offsets: tuple[int, ...]
+
+    @property
+    def positions(self) -> list[int]:
+        """Where in the span each keyframe is."""
+        return [keyframe - self.start for keyframe in self.keyframes]
+
+    def indices(self, num_frames: int) -> np.ndarray:
+        """The 0-based frames of a video of `num_frames`, (length,) int64, edge frames repeated."""
+        return np.arange(self.start, self.start + self.length).clip(0, num_frames - 1)
+
+    def only(self, wanted: Callable[[int], bool]) -> "Span | None":
+        """With the `wanted` keyframes only; None without any."""
+        pairs = [(k, offset) for k, offset in zip(self.keyframes, self.offsets, strict=True) if wanted(k)]
+        if not pairs:
+            return None
+        return self._replace(keyframes=tuple(k for k, _ in pairs), offsets=tuple(offset for _, offset in pairs))
+
+
+    def shortened(self) -> "Span":
+        """Without the frames after the last window."""
+        return self._replace(length=self.offsets[-1] + self.window)
+
+
+@dataclass(frozen=True)
+class SpanPlan:
+    """How keyframes share passes over the frames.
+
+    window: frames around a keyframe that it is judged by, T; frame k has k - T // 2 .. k - T // 2 + T - 1.
+    stride: frames from one step to the next of the map that the keyframes of a span share.
+    length: frames of a span at most; `window`, the default, gives each keyframe a pass of its own.
+    phases: how many passes may begin between one step and the next. With `stride` of them every keyframe has its exact
+    window; with fewer it takes the nearest window that a pass has, up to stride / phases / 2 frames off.
+    """
+
+    window: int
+    stride: int = 1
+    length: int = 0
+    phases: int = 0
+
+    @property
+    def reach(self) -> int:
+        """From the first window of a span to the last one."""
+        return max(self.length - self.window, 0) // self.stride * self.stride
+
+    @property
+    def shares(self) -> bool:
+        return self.reach > 0
+
+    def spans(self, keyframes: Iterable[int]) -> Iterator[Span]:
+        """The spans for these keyframes (increasing, maybe without end), in order of their starts."""
+        opened: dict[int, list[tuple[int, int]]] = {}  # phase -> (start of the window, keyframe) of its next span
+        closed: list[tuple[int, list[tuple[int, int]]]] = []  # a heap
+        anchor = None
+        for keyframe in keyframes:
+            start = keyframe - self.window // 2
+            anchor = start if anchor is None else anchor
+            start = self._nearest(start - anchor) + anchor
+            for phase, windows in list(opened.items()):
+                if start > windows[0][0] + self.reach or start - windows[-1][0] >= self.window:  # or no frame in common
+                    heapq.heappush(closed, (windows[0][0], opened.pop(phase)))
+            opened.setdefault((start - anchor) % self.stride, []).append((start, keyframe))
+            first_open = min(windows[0][0] for windows in opened.values())
+            while closed and closed[0][0] < first_open:
+                yield self._span(heapq.heappop(closed)[1])
+        for windows in opened.values():
+            heapq.heappush(closed, (windows[0][0], windows))
+        while closed:
+            yield self._span(heapq.heappop(closed)[1])
+
+    def _nearest(self, start: int) -> int:
+        """To one of the phases 0, stride / phases, ... of the grid."""
+        if not self.shares or not 0 < self.phases < self.stride < self.window:  # a shift must not lose the keyframe
+            return start
+        steps = np.floor(start * self.phases / self.stride + 0.5)  # halves up, so that the order stays
+        return int(np.floor(steps * self.stride / self.phases))
+
+    def _span(self, windows: list[tuple[int, int]]) -> Span:
+        first = windows[0][0]
+        keyframes, offsets = tuple(k for _, k in windows), tuple(start - first for start, _ in windows)
+        return Span(first, offsets[-1] + self.window, self.window, keyframes, offsets)
+
+
+def gather(frames: Iterable, spans: Iterable[Span]) -> Iterator[tuple[Span, list]]:
+    """Each span with its frames, off a stream of any length that is read once; `spans` in order of their starts.
+
+    A span comes as soon as its last frame does; the frames from its first one on are held, and no others. Where the
+    stream ends, spans are cut to the keyframes that it has.
+    """
+    upcoming = iter(spans)
+    held: deque = deque()
+    span, count = next(upcoming, None), 0  # count - len(held) is the number of held[0]
+    for frame in frames:
+        count += 1
+        held.append(frame)
+        while span is not None and span.start + span.length <= count:
+            yield span, _held(held, count, span)
+            span = next(upcoming, None)
+        while held and (span is None or count - len(held) < span.start):
+            held.popleft()
+    while span is not None and (span := span.only(lambda keyframe: keyframe < count)) is not None:
+        span = span.shortened()
+        yield span, _held(held, count, span)
+        span = next(upcoming, None)
+
+
+def _held(held: deque, count: int, span: Span) -> list:
+    before = count - len(held)
+    return [held[index - before] for index in span.indices(count).tolist()]
 
 
 def strided_clips(frames: Iterable, length: int, stride: int) -> Iterator[tuple[int, list, int]]:

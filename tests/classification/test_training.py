@@ -90,7 +90,7 @@ def test_the_detector_starts_from_it(trained):
     with torch.no_grad():
         video = (clips.float() / 127.5 - 1).permute(0, 4, 1, 2, 3)
         expected = network.eval().endpoints(video, ("mixed_4e",))["mixed_4e"]
-        found = model.eval().context(model.context_input(clips))
+        found = model.eval().context(model.normalised(clips))
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.std()))
         (output,) = model([{"clip": clips[0], "height": 48, "width": 64}])
     assert 0 < len(output["proposals"]) <= 4 and len(output["instances"]) > 0

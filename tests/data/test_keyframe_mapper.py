@@ -1,14 +1,13 @@
-from types import SimpleNamespace
-
 import cv2
 import numpy as np
 import pytest
 import torch
 from tiny_set import SIZE
 
+from detect.config import load_cfg
 from detect.data.keyframe_mapper import KeyframeMapper
 from detect.video.readers import FrameReadError
-from detect.video.windows import clip_indices
+from detect.video.windows import SpanPlan, clip_indices
 
 
 def mapper(is_train=False, num_frames=6, size=(48, 96), **options):
@@ -124,8 +123,9 @@ def test_frames_of_another_size_than_annotated(make_set):
 
 
 def test_from_config():
-    settings = SimpleNamespace(NUM_FRAMES=20, SIZE=(320, 400), FLIP_PROB=0.5, COLOR_JITTER=0.2, SCALE_JITTER=(0.8, 1.2))
-    made = KeyframeMapper.from_config(SimpleNamespace(INPUT=settings), is_train=True)
+    cfg = load_cfg("", ["INPUT.COLOR_JITTER", 0.2, "INPUT.SCALE_JITTER", (0.8, 1.2), "MODEL.STREAMS", ("rgb", "flow")])
+    made = KeyframeMapper.from_config(cfg, is_train=True)
+    assert made.flow and made.plan == SpanPlan(20)
     assert (made.num_frames, made.size, made.flip_prob, made.color_jitter) == (20, (320, 400), 0.5, 0.2)
     assert made.scale_jitter == (0.8, 1.2) and made.is_train
 

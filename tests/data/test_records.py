@@ -69,6 +69,7 @@ def test_keyframe_dict(dataset):
     keyframes = KeyframeDataset(dataset)
     assert keyframes[1] == {
         "file_name": "/x.avi",
+        "flow_folder": "",
         "video": "A/x",
         "frame_index": 2,
         "image_id": "A/x#2",

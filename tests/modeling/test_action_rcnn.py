@@ -161,10 +161,10 @@ def test_keyframe_and_context_see_what_they_should():
     cfg, model = built("MODEL.CONTEXT.PIXEL_MEAN", [127.5] * 3)
     clip = torch.zeros(1, 8, 48, 64, 3, dtype=torch.uint8)
     clip[:, 4, ..., 0], clip[:, 4, ..., 1] = 255, 100
-    keyframe = model.keyframes(clip).tensor
+    keyframe = model.keyframes(clip, [{}]).tensor
     # (255 - 123.675) / 58.395 in red, (100 - 116.28) / 57.12 in green
     torch.testing.assert_close(keyframe[0, :2, 0, 0], torch.tensor([2.2489, -0.28501]), rtol=1e-4, atol=1e-4)
-    context = model.context_input(clip)
+    context = model.normalised(clip)
     assert context.shape == (1, 3, 8, 48, 64) and context.is_contiguous(memory_format=torch.channels_last_3d)
     assert context[0, 0, 4].unique().tolist() == [1.0] and context[0, :, 3].unique().tolist() == [-1.0]
 
@@ -172,7 +172,7 @@ def test_keyframe_and_context_see_what_they_should():
 def test_bgr_keyframes_for_detectron2_weights():
     _, model = built("INPUT.FORMAT", "BGR", "MODEL.PIXEL_MEAN", [1.0, 2.0, 3.0], "MODEL.PIXEL_STD", [1.0, 1.0, 1.0])
     clip = torch.tensor([10, 20, 30], dtype=torch.uint8).expand(1, 8, 48, 64, 3)
-    assert model.keyframes(clip).tensor[0, :, 0, 0].tolist() == [29.0, 18.0, 7.0]
+    assert model.keyframes(clip, [{}]).tensor[0, :, 0, 0].tolist() == [29.0, 18.0, 7.0]
 
 
 def test_clips_of_different_sizes_are_refused():

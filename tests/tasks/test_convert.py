@@ -6,7 +6,7 @@ import torch
 import torchvision
 
 import backbones
-from detect.modeling.context import build_context_network
+from detect.modeling.context import build_context_networks
 from detect.modeling.context_weights import config_lines, load_context_weights
 from detect.tasks.convert import convert, parse_fields
 from detect.utils.checkpoint_files import CheckpointError, read_arrays
@@ -67,7 +67,7 @@ def test_other_classes_and_channels(converted):
 
 def test_the_detector_wants_the_files_network_and_normalisation(converted):
     with pytest.raises(CheckpointError, match="differs from .*all_branches") as caught:
-        build_context_network(tiny_cfg("MODEL.CONTEXT.WEIGHTS", str(converted), "MODEL.CONTEXT.WIDTH", 1.0))
+        build_context_networks(tiny_cfg("MODEL.CONTEXT.WEIGHTS", str(converted), "MODEL.CONTEXT.WIDTH", 1.0))
     assert "MODEL.CONTEXT.NAME torchvision_s3d" in str(caught.value)
     facts = torch.load(converted, weights_only=True)
     net = backbones.load_network(converted)
@@ -77,7 +77,7 @@ def test_the_detector_wants_the_files_network_and_normalisation(converted):
     cfg = tiny_cfg(
         "MODEL.CONTEXT.WIDTH", 1.0, "MODEL.CONTEXT.OVERRIDES", {}, "MODEL.CONTEXT.WEIGHTS", str(converted), *words
     )
-    trunk, _, _ = build_context_network(cfg)
+    trunk = build_context_networks(cfg).trunks["rgb"]
     name = "mixed_4e.branch_1.1.temporal.conv.weight"
     assert torch.equal(trunk.state_dict()[name], facts["model"][f"stages.{name}"])
 

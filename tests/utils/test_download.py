@@ -17,7 +17,7 @@ from detect import VideoClassifier
 from detect.config import load_cfg
 from detect.data import synthetic
 from detect.modeling import build_model
-from detect.modeling.context import build_context_network
+from detect.modeling.context import build_context_networks
 from detect.modeling.context_weights import read_network
 from detect.utils import download
 from detect.utils.checkpoint_files import CheckpointError, read_arrays, read_checkpoint
@@ -170,12 +170,12 @@ def test_the_context_network_starts_from_torchvisions_weights_by_name(published)
     data = read_network(address)
     assert len(data["tag"]["classes"]) == 400 and data["tag"]["classes"][:2] == ["abseiling", "air drumming"]
     with pytest.raises(CheckpointError, match="MODEL.CONTEXT.NAME torchvision_s3d") as caught:
-        build_context_network(tiny_cfg("MODEL.CONTEXT.WEIGHTS", address, "MODEL.CONTEXT.WIDTH", 1.0))
+        build_context_networks(tiny_cfg("MODEL.CONTEXT.WEIGHTS", address, "MODEL.CONTEXT.WIDTH", 1.0))
     words = str(caught.value).split("set\n")[1].replace('"', "").split("MODEL.")[1:]
     lines = [part for word in words for part in f"MODEL.{word}".strip().split(" ", 1)]
-    net = build_context_network(
+    net = build_context_networks(
         tiny_cfg("MODEL.CONTEXT.WIDTH", 1.0, "MODEL.CONTEXT.OVERRIDES", {}, "MODEL.CONTEXT.WEIGHTS", address, *lines)
-    )[0]
+    ).trunks["rgb"]
     assert torch.equal(net.conv2d_1a_7x7.spatial.conv.weight, s3d.state_dict()["features.0.0.0.weight"])
 
 

@@ -162,6 +162,9 @@ def test_image_that_does_not_decode_and_sizes_that_differ(tmp_path):
     assert np.abs(found - np.array([[100, 150], [120, 130]])[:, None, None]).max() <= 1
     with pytest.raises(FrameReadError, match="flow_y_00002.jpg: 100 bytes, not a readable image"):
         read_flow(tmp_path, [1])
+    with pytest.raises(FrameReadError, match="flow_x_00004.jpg: x and y differ in size"):
+        read_flow(tmp_path, [3])
+    cv2.imwrite(str(tmp_path / "flow_x_00004.jpg"), np.zeros((16, 20), np.uint8))
     with pytest.raises(FrameReadError, match="flow images 0 to 3 differ in size"):
         read_flow(tmp_path, [0, 3])
 

@@ -1,10 +1,12 @@
 import weakref
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from detect.video.windows import clip_indices, clips_around
+from detect.video.windows import SpanPlan, clip_indices, gather
 
 
 def test_paper_clip_of_20():
@@ -38,30 +40,97 @@ def test_bad_arguments():
         clip_indices(0, 5, 0)
 
 
-def test_clips_are_those_of_the_keyframe_contract():
-    for length, count in product([1, 2, 3, 8, 20], [0, 1, 2, 3, 7, 9, 10, 11, 19, 20, 21, 60]):
-        clips = list(clips_around(iter(range(count)), length))
-        assert [k for k, _ in clips] == list(range(count)), (length, count)
+def windows(frames, length):
+    """(keyframe, its clip) of every frame of a stream."""
+    for span, clip in gather(frames, SpanPlan(length).spans(count())):
+        (keyframe,) = span.keyframes
+        assert span.offsets == (0,) and span.positions == [length // 2]
+        yield keyframe, clip
+
+
+def test_windows_are_those_of_the_keyframe_contract():
+    for length, number in product([1, 2, 3, 8, 20], [0, 1, 2, 3, 7, 9, 10, 11, 19, 20, 21, 60]):
+        clips = list(windows(iter(range(number)), length))
+        assert [k for k, _ in clips] == list(range(number)), (length, number)
         for k, clip in clips:
-            assert clip == clip_indices(k, count, length).tolist() and clip[length // 2] == k, (length, count)
+            assert clip == clip_indices(k, number, length).tolist() and clip[length // 2] == k, (length, number)
 
 
-def test_a_clip_comes_as_soon_as_its_last_frame_does():
+def test_a_window_comes_as_soon_as_its_last_frame_does():
     seen = []
     frames = (seen.append(i) or i for i in range(100))
-    clips = clips_around(frames, 20)
+    clips = windows(frames, 20)
     assert next(clips)[0] == 0 and len(seen) == 10  # frames -10 .. 9
     assert next(clips)[0] == 1 and len(seen) == 11
 
 
-def test_memory_is_one_clip_however_long_the_stream():
+class Frame:
     alive = weakref.WeakSet()
 
-    class Frame:
-        def __init__(self):
-            alive.add(self)
+    def __init__(self):
+        Frame.alive.add(self)
 
+
+def test_memory_is_one_window_however_long_the_stream():
     most = 0
-    for _ in clips_around((Frame() for _ in range(500)), 20):
-        most = max(most, len(alive))
+    for _ in windows((Frame() for _ in range(500)), 20):
+        most = max(most, len(Frame.alive))
     assert 20 <= most <= 22  # the clip given out, and the next frame
+
+
+PLANS = st.builds(
+    SpanPlan,
+    window=st.integers(1, 24),
+    stride=st.sampled_from([1, 2, 4]),
+    length=st.integers(0, 70),
+    phases=st.integers(0, 5),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(PLANS, st.integers(1, 60), st.integers(1, 9), st.randoms(use_true_random=False))
+def test_spans_hold_every_keyframe_once_in_its_place(plan, num_frames, every, random):
+    """For any plan and length: each keyframe once, at its position in the clip, its window on the grid of the map, the
+    exact one where phases allow it; and the frames are those that the numbers say, edge frames repeated."""
+    keyframes = sorted(random.sample(range(num_frames), max(num_frames // every, 1)))
+    found = {}
+    starts = []
+    for span, clip in gather(iter(range(num_frames)), plan.spans(keyframes)):
+        assert clip == [min(max(i, 0), num_frames - 1) for i in range(span.start, span.start + span.length)]
+        assert len(clip) == span.length <= max(plan.window, plan.length)
+        assert list(span.keyframes) == sorted(span.keyframes) and list(span.offsets) == sorted(span.offsets)
+        for keyframe, position, offset in zip(span.keyframes, span.positions, span.offsets, strict=True):
+            assert keyframe not in found and clip[position] == keyframe
+            assert offset % plan.stride == 0 and 0 <= offset <= span.length - plan.window
+            assert offset <= position < offset + plan.window
+            off = position - offset - plan.window // 2  # 0: the exact window
+            exact = not plan.shares or not 0 < plan.phases < plan.stride < plan.window
+            assert abs(off) <= (0 if exact else plan.stride / plan.phases / 2 + bool(plan.stride % plan.phases))
+            found[keyframe] = clip[offset : offset + plan.window]
+        starts.append(span.start)
+    assert sorted(found) == keyframes and starts == sorted(starts)
+    if not plan.shares:
+        assert all(clip == clip_indices(k, num_frames, plan.window).tolist() for k, clip in found.items())
+
+
+def test_a_video_is_one_pass_where_keyframes_lie_on_the_grid():
+    plan = SpanPlan(20, 4, 64)
+    spans = list(plan.spans(range(0, 200, 4)))
+    assert [len(span.keyframes) for span in spans] == [12, 12, 12, 12, 2] and spans[0].start == -10
+    assert [span.length for span in spans] == [64, 64, 64, 64, 24]
+    # every frame a keyframe: four passes, or one with the nearest windows
+    assert sum(span.length for span in plan.spans(range(200))) == 4 * (4 * 64 + 24)
+    near = list(SpanPlan(20, 4, 64, phases=1).spans(range(200)))
+    assert sum(span.length for span in near) < 1.5 * 200 and [len(s.keyframes) for s in near][0] == 46
+
+
+def test_a_stream_is_held_for_one_span_only():
+    most, seen = 0, 0
+    for span, _ in gather((Frame() for _ in range(2000)), SpanPlan(20, 4, 64).spans(count())):
+        most, seen = max(most, len(Frame.alive)), seen + len(span.keyframes)
+    assert seen == 2000 and most <= 64 + 4 + 1
+
+
+def test_keyframes_far_apart_do_not_share():
+    spans = list(SpanPlan(8, 4, 40).spans([10, 14, 40, 48]))
+    assert [(span.keyframes, span.length) for span in spans] == [((10, 14), 12), ((40,), 8), ((48,), 8)]

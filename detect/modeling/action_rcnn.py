@@ -174,7 +174,7 @@ class ActionRCNN(nn.Module):
                 maps.append(window_maps(trunk, x, self.shared, self.window, [item["offsets"] for item in batch]))
             else:
                 maps.append(trunk(x))
-        return maps[0] if len(maps) == 1 else torch.stack(maps).mean(0)
+        return maps[0] if len(maps) == 1 else sum(maps) / len(maps)
 
     def normalised(self, clips: Tensor, branch: str = "context") -> Tensor:
         """(N, channels, T, H, W) normalised frames, a channels-last view."""

@@ -1,10 +1,12 @@
 #!/usr/bin/env python
-"""Train and test a classifier on the three splits of UCF-101 or HMDB-51 and report each and their mean.
+"""Train and test on the three splits of JHMDB, UCF-101 or HMDB-51 and report each and their mean.
 
-Reads a config of tools/train_classifier.py whose sets have splits (configs/ucf101, configs/hmdb51; any split will do),
-and the videos. Writes OUTPUT_DIR/split1, split2, split3, each what tools/train_classifier.py writes, and
-OUTPUT_DIR/results.json. Started again it goes on where it was stopped. The last lines are the table.
+Reads a config of tools/train_net.py or tools/train_classifier.py whose sets have splits (configs/jhmdb, configs/ucf101,
+configs/hmdb51; any split will do), and the videos. Writes OUTPUT_DIR/split1, split2, split3 (with --repeat
+split1_seed0, ...), each what the training tool writes, and OUTPUT_DIR/results.json. Started again it goes on where it
+was stopped. The last lines are the table.
 
+  tools/train_splits.py --config-file configs/jhmdb/s3dg_rgb_flow.yaml --num-gpus 8
   tools/train_splits.py --config-file configs/ucf101/s3dg.yaml --num-gpus 8 MODEL.CONTEXT.WEIGHTS kinetics.pth
 """
 
@@ -14,7 +16,12 @@ from detect.utils.cli import add_config, process_count, running_tool, tool_parse
 def build_parser():
     parser = tool_parser(__doc__)
     parser.add_argument("--num-gpus", type=process_count, default=1, help="processes here (CPU if there is no GPU)")
-    add_config(parser, "config of tools/train_classifier.py", required=True)
+    parser.add_argument("--repeat", type=process_count, default=1, metavar="N", help="seeds of each split (1)")
+    parser.add_argument(
+        "--choose-checkpoint", dest="choose", action="store_true",
+        help="train without every fifth recording of each class, test the checkpoint that is the best on those",
+    )  # fmt: skip
+    add_config(parser, "config of tools/train_net.py or tools/train_classifier.py", required=True)
     return parser
 
 

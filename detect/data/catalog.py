@@ -1,5 +1,5 @@
 """Datasets by name: `jhmdb_split{1,2,3}_{train,test}`, `ucf24_{train,test}` and `synthetic_{train,test}`, and
-functions to add others.
+functions to add others. Each `..._train` is also there in two parts, `..._fit` and `..._held`, see `held_out`.
 
 They lie in `jhmdb/`, `ucf24/` and `synthetic/` below the folder that the environment variable DETECT_DATASETS or
 `set_datasets_root` names, by default ./datasets. Nothing is read before a dataset is asked for.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from detect.d2 import DatasetCatalog, MetadataCatalog
 from detect.data import jhmdb, synthetic, ucf24
+from detect.data.held_out import hold_out
 from detect.data.records import ActionDataset, KeyframeDataset
 
 logger = logging.getLogger(__name__)
@@ -96,6 +97,16 @@ def register_jhmdb(name: str, root: str | Path | None, split: int, subset: str, 
     register_action_dataset(name, load, _FRAMES[subset], jhmdb.CLASSES)
 
 
+def register_held_out(name: str, classes: Sequence[str]) -> None:
+    """Of the set `<name>_train` the parts `<name>_fit` to train on and `<name>_held` to choose by, see `held_out`."""
+    for part, frames in (("fit", "annotated"), ("held", "all")):
+
+        def load(part: str = part) -> ActionDataset:
+            return hold_out(load_action_dataset(f"{name}_train"), f"{name}_{part}", part)
+
+        register_action_dataset(f"{name}_{part}", load, frames, classes)
+
+
 def register_synthetic(name: str, subset: str) -> None:
     """The built-in set, see `detect.data.synthetic`, in `synthetic/` below the datasets' folder; drawn on first use."""
 
@@ -112,3 +123,7 @@ for _subset in _FRAMES:
     register_ucf24(f"ucf24_{_subset}", None, _subset)
     for _split in (1, 2, 3):
         register_jhmdb(f"jhmdb_split{_split}_{_subset}", None, _split, _subset)
+for _split in (1, 2, 3):
+    register_held_out(f"jhmdb_split{_split}", jhmdb.CLASSES)
+register_held_out("ucf24", ucf24.CLASSES)
+register_held_out("synthetic", tuple(synthetic.CLASSES))

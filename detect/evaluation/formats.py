@@ -35,18 +35,28 @@ def read_tables(ground_truth: str | Path, detections: str | Path) -> tuple[Groun
         TableError: file missing, empty or damaged; column missing; value not a number, not finite or
             negative; ground-truth box with a negative side. A file with a header and no rows is legal.
     """
+    (truth, found), names = _read([(ground_truth, GroundTruth), (detections, Detections)])
+    return truth, found, names
+
+
+def read_detections(paths: Sequence[str | Path]) -> tuple[list[Detections], list[str]]:
+    """Several tables of detections and their common video names, as `read_tables`."""
+    return _read([(path, Detections) for path in paths])
+
+
+def _read(files: Sequence[tuple[str | Path, type]]) -> tuple[list, list[str]]:
     codes: dict[str, int] = {}
-    truth = _read_columns(Path(ground_truth), GROUND_TRUTH_COLUMNS, codes)
-    found = _read_columns(Path(detections), DETECTION_COLUMNS, codes)
+    wanted = {GroundTruth: GROUND_TRUTH_COLUMNS, Detections: DETECTION_COLUMNS}
+    found = [(kind, _read_columns(Path(path), wanted[kind], codes)) for path, kind in files]
     names = sorted(codes)
     rank = np.empty(len(names), dtype=np.int64)
     rank[[codes[name] for name in names]] = np.arange(len(names))
     tables = []
-    for kind, columns in ((GroundTruth, truth), (Detections, found)):
+    for kind, columns in found:
         boxes = np.stack([columns.pop(name) for name in ("x1", "y1", "x2", "y2")], axis=1)
         columns["video"] = rank[columns["video"]]
         tables.append(kind(**columns, boxes=boxes))
-    return tables[0], tables[1], names
+    return tables, names
 
 
 class _Codes(dict):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 from detect.config import load_cfg
 from detect.data.catalog import set_datasets_root
 from detect.tasks.classification import CLASSIFICATION
-from detect.tasks.runner import run
+from detect.tasks.detection import DETECTION
+from detect.tasks.runner import Task, run
 from detect.utils.comm import launch
 from detect.utils.errors import UserError
 from detect.utils.files import write_json
@@ -20,10 +22,16 @@ logger = logging.getLogger(__name__)
 RESULT = "run.json"  # in the folder of a run that is finished
 
 
+def task_of(cfg) -> Task:
+    """The task that a config is of."""
+    return CLASSIFICATION if cfg.MODEL.META_ARCHITECTURE == "ActionClassifier" else DETECTION
+
+
 def finish_run(
     config_file: str, opts: Sequence[Any], folder: Path, measure: Callable, *, num_gpus: int = 1
 ) -> dict[str, Any]:
-    """Train a classifier in `folder` as tools/train_classifier.py does, then give `measure(cfg)`, a dict for JSON.
+    """Train in `folder` as tools/train_classifier.py or tools/train_net.py do, whichever the config is for, then give
+    `measure(cfg)`, a dict for JSON.
 
     A run that was interrupted goes on from its last checkpoint. Of one that is finished, the result is read from
     folder/run.json; UserError if it was made with another config.
@@ -37,11 +45,36 @@ def finish_run(
             raise UserError(f"{path} is of a run with another config; remove {folder} or name another output folder")
         logger.info("%s is finished", folder)
         return found["result"]
-    launch(run, num_gpus, args=(CLASSIFICATION, config_file, opts, "", True))
+    launch(run, num_gpus, args=(task_of(cfg), config_file, opts, "", True))
     set_datasets_root(cfg.DATASETS.ROOT)
     result = measure(cfg)
     write_json(path, {"result": result, "config": made_with})
     return result
+
+
+def choose_checkpoint(
+    config_file: str, opts: Sequence[Any], folder: Path, chosen_on: Sequence[str], score: Callable, *, num_gpus: int = 1
+) -> Path:
+    """Of the checkpoints of a finished run in `folder` the one whose `score(cfg)`, after an evaluation on the sets
+    `chosen_on`, is the highest; the earliest of equal ones.
+
+    Writes folder/chosen/<iteration>/ and folder/chosen/chosen.json, from which it is read again.
+    """
+    output = folder / "chosen"
+    if (output / "chosen.json").exists():
+        return folder / json.loads((output / "chosen.json").read_text())["checkpoint"]
+    checkpoints = sorted(path for path in folder.glob("model_*.pth") if re.fullmatch(r"model_\d+", path.stem))
+    scores = {}
+    for path in checkpoints:
+        changed = [*opts, "DATASETS.TEST", tuple(chosen_on), "OUTPUT_DIR", str(output / path.stem[len("model_") :])]
+        launch(run, num_gpus, args=(task_of(load_cfg(config_file, opts)), config_file, changed, str(path), False, True))
+        scores[path.name] = score(load_cfg(config_file, changed))
+    if not scores:
+        raise UserError(f"{folder} has no model_<iteration>.pth to choose from; see SOLVER.CHECKPOINT_PERIOD")
+    best = max(scores, key=scores.get)
+    write_json(output / "chosen.json", {"checkpoint": best, "scores": scores, "on": list(chosen_on)})
+    logger.info("%s: chosen on %s of %s", best, ", ".join(chosen_on), scores)
+    return folder / best
 
 
 def mean_and_spread(values: Sequence[float]) -> dict[str, Any]:

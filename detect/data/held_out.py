@@ -1,0 +1,41 @@
+"""Training videos held back, so that a checkpoint can be chosen without the test list."""
+
+import re
+from collections import defaultdict
+
+from detect.data.records import ActionDataset, VideoRecord
+from detect.utils.errors import UserError
+
+EVERY = 5  # of the groups of a class, one in so many is held back
+
+
+def hold_out(dataset: ActionDataset, name: str, part: str) -> ActionDataset:
+    """Of a training set the videos to "fit" a model to, or those "held" back: every fifth group of each class.
+
+    The videos of a group were cut from one recording (`group_of`), so none of them is on both sides. UserError where
+    the videos of no class are of two groups.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)  # class -> its groups, in order of their names
+    for video in sorted(dataset.videos, key=lambda video: video.name):
+        if group_of(video) not in groups[class_of(video)]:
+            groups[class_of(video)].append(group_of(video))
+    held = {(label, group) for label, found in groups.items() for group in found[EVERY // 2 :: EVERY] if len(found) > 1}
+    if not held:
+        raise UserError(f"{name}: nothing can be held back: no class of {dataset.name} has videos of two recordings")
+    videos = tuple(v for v in dataset.videos if ((class_of(v), group_of(v)) in held) == (part == "held"))
+    return ActionDataset(name, dataset.classes, videos, dataset.annotation_hash, dataset.notes)
+
+
+def class_of(video: VideoRecord) -> str:
+    """The class's folder, or the class of its first tube."""
+    folder, _, _ = video.name.rpartition("/")
+    return folder or str(min((tube.label for tube in video.tubes), default=-1))
+
+
+def group_of(video: VideoRecord) -> str:
+    """The recording: g07 of UCF-101's v_Fencing_g07_c02, a JHMDB clip's name up to its properties (catch_f_cm_np1_...);
+    else a video is a recording of its own.
+    """
+    name = video.name.rpartition("/")[2]
+    match = re.search(r"_(g\d+)_c\d+", name) or re.match(r"(.+)_[a-z]_[cn]m_np\d", name)
+    return match[1] if match else name

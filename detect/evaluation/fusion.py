@@ -1,0 +1,120 @@
+"""Detections of several detectors made one: late fusion, such as of an RGB and a flow detector.
+
+`average_scores` where they scored the same boxes. `fuse_boxes` where their boxes differ: weighted box fusion
+(Solovyev, Wang, Gabruseva, "Weighted boxes fusion", 2021).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from detect.evaluation.tables import Detections, TableError
+
+MIN_IOU = 0.55  # of a box with the fused one whose cluster it joins; the paper's
+PIXEL = 0.01  # boxes of one proposal are equal to this
+
+
+def fuse(tables: Sequence[Detections], shares: Sequence[float] | None = None, iou: float = MIN_IOU) -> Detections:
+    """One table of several, whose `video` columns number the same videos.
+
+    shares: the weights of the detectors, by default equal. Of tables with the same boxes, row for row in any order, the
+    scores are averaged; of others the boxes are fused.
+    """
+    shares = np.ones(len(tables)) if shares is None else np.asarray(shares, np.float64)
+    if len(shares) != len(tables) or not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
+        raise TableError(f"shares {shares.tolist()} for {len(tables)} files; give one for each, 0 or more, not all 0")
+    if not 0 < iou <= 1:
+        raise TableError(f"an IoU of {iou} to fuse boxes by; it must be above 0 and at most 1")
+    shares = shares / shares.sum()
+    return average_scores(tables, shares) if same_boxes(tables) else fuse_boxes(tables, shares, iou)
+
+
+def same_boxes(tables: Sequence[Detections]) -> bool:
+    """Whether every table has the same boxes of the same classes in the same frames, each once."""
+    if len({len(table) for table in tables}) > 1:
+        return False
+    keys = [np.unique(_keys(table), axis=0) for table in tables]
+    return all(len(key) == len(tables[0]) and np.array_equal(key, keys[0]) for key in keys)
+
+
+def average_scores(tables: Sequence[Detections], shares: np.ndarray) -> Detections:
+    """The scores of the same boxes averaged with `shares`, which sum to 1."""
+    orders = [np.lexsort(_keys(table).T[::-1]) for table in tables]
+    score = sum(share * table.score[order] for share, table, order in zip(shares, tables, orders, strict=True))
+    first, order = tables[0], orders[0]
+    return _by_score(
+        Detections(first.video[order], first.frame[order], first.label[order], score, first.boxes[order])
+    )
+
+
+def fuse_boxes(tables: Sequence[Detections], shares: np.ndarray, iou: float = MIN_IOU) -> Detections:
+    """Weighted box fusion, frame by frame and class by class.
+
+    Boxes of all tables, the surest first, join the cluster of the fused box that they overlap most, from `iou` up, or
+    begin one. A fused box is the mean of its cluster weighted by score; its score is the mean of the scores, where a
+    detector without a box in the cluster counts as 0. `shares` weigh the detectors.
+    """
+    names = ("video", "frame", "label", "score", "boxes")
+    columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
+    source = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    order = np.lexsort((-columns["score"], columns["label"], columns["frame"], columns["video"]))
+    columns = {name: column[order] for name, column in columns.items()}
+    source = source[order]
+    place = np.stack([columns["video"], columns["frame"], columns["label"]], 1)
+    starts = np.flatnonzero(np.r_[True, (place[1:] != place[:-1]).any(1)]) if len(place) else np.empty(0, np.int64)
+    found = []
+    stops = np.r_[starts[1:], len(place)].astype(np.int64)
+    for start, stop in zip(tqdm(starts, "fusing", unit="class", disable=None), stops, strict=True):
+        part = slice(start, stop)
+        boxes, score = _fuse_one(columns["boxes"][part], columns["score"][part], source[part], shares, iou)
+        found.append((np.repeat(place[start : start + 1], len(score), 0), score, boxes))
+    rows = np.concatenate([np.empty((0, 3), np.int64), *(place for place, _, _ in found)])
+    score = np.concatenate([np.empty(0), *(score for _, score, _ in found)])
+    boxes = np.concatenate([np.empty((0, 4)), *(boxes for _, _, boxes in found)])
+    return _by_score(Detections(rows[:, 0], rows[:, 1], rows[:, 2], score, boxes))
+
+
+def _fuse_one(
+    boxes: np.ndarray, scores: np.ndarray, source: np.ndarray, shares: np.ndarray, iou: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes of one class in one frame, the surest first: the fused boxes and scores."""
+    fused = np.empty((0, 4))
+    clusters: list[list[int]] = []
+    for row, box in enumerate(boxes):
+        overlaps = _iou(box, fused)
+        best = int(overlaps.argmax()) if len(overlaps) else -1
+        if best >= 0 and overlaps[best] >= iou:
+            clusters[best].append(row)
+        else:
+            best = len(clusters)
+            clusters.append([row])
+            fused = np.concatenate([fused, box[None]])
+        members = clusters[best]
+        weights = np.maximum(scores[members] * shares[source[members]], 1e-12)
+        fused[best] = np.average(boxes[members], axis=0, weights=weights)
+    result = np.zeros(len(clusters))
+    for number, members in enumerate(clusters):
+        for detector, share in enumerate(shares):
+            own = scores[members][source[members] == detector]
+            result[number] += share * (own.mean() if len(own) else 0.0)
+    return fused, result
+
+
+def _iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    common = np.prod(np.maximum(high - low, 0), axis=1)
+    areas = np.prod(others[:, 2:] - others[:, :2], axis=1) + np.prod(box[2:] - box[:2])
+    return common / np.maximum(areas - common, 1e-12)
+
+
+def _keys(table: Detections) -> np.ndarray:
+    """(n, 7) int64 that tell the boxes apart."""
+    place = np.stack([table.video, table.frame, table.label], 1)
+    return np.hstack([place, np.rint(table.boxes / PIXEL).astype(np.int64)])
+
+
+def _by_score(table: Detections) -> Detections:
+    """In order of video and frame, the surest first."""
+    order = np.lexsort((-table.score, table.frame, table.video))
+    return Detections(*(getattr(table, name)[order] for name in ("video", "frame", "label", "score", "boxes")))

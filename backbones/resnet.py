@@ -1,7 +1,9 @@
 """The keyframe's network: torchvision's ResNet up to res4 (stride 16)."""
 
+import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops import FrozenBatchNorm2d
 
 NORMS: dict[str, type[nn.Module]] = {"FrozenBN": FrozenBatchNorm2d, "BN": nn.BatchNorm2d}
@@ -47,6 +49,21 @@ class ResNetTrunk(nn.Module):
         anything else is missing or of another shape."""
         wanted = [key for key in self.state_dict() if key in state or "num_batches_tracked" not in key]
         self.load_state_dict({key: state[key] for key in wanted}, strict=False)
+
+    @torch.no_grad()
+    def fold(self) -> "ResNetTrunk":
+        """Move every normalisation into the convolution before it, for inference and for good; returns itself."""
+        pairs = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1"))  # the last: a downsampling path
+        for module in self.modules():
+            children = dict(module.named_children())
+            for conv, norm in pairs:
+                if isinstance(children.get(norm), tuple(NORMS.values())):
+                    convolution, n = children[conv], children[norm]
+                    weights = (convolution.weight, convolution.bias, n.running_mean, n.running_var, n.eps)
+                    folded = fuse_conv_bn_weights(*weights, n.weight, n.bias)
+                    convolution.weight, convolution.bias = folded
+                    setattr(module, norm, nn.Identity())
+        return self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))

@@ -55,6 +55,8 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.CONTEXT.WIDTH", 1.0, POSITIVE, "[D] multiplier of every channel count of the context network"),
     ("MODEL.CONTEXT.TAP", "mixed_4e", one_of(*backbones.ENDPOINTS),
      "[P] endpoint that is pooled, also as MODEL.ROI_HEADS.IN_FEATURES [name]"),
+    ("MODEL.CONTEXT.SHARE_UP_TO", "", one_of("", *backbones.ENDPOINTS),
+     "[D] of a span (INPUT.SPAN_FRAMES) the part of the trunk that runs once; empty: up to TAP"),
     ("MODEL.CONTEXT.WEIGHTS", "", None, "[P] Kinetics weights of the context network (a file); empty for random"),
     ("MODEL.CONTEXT.PIXEL_MEAN", [127.5, 127.5, 127.5], list_of(checks.FINITE, 3),
      "[P] with the next key, pixels become -1 .. 1"),

@@ -8,13 +8,19 @@ from typing import Any
 from detect.utils.errors import UserError
 
 SPEEDS: dict[str, tuple[Any, ...]] = {
-    # every frame a keyframe with a window of its own, unless the config says otherwise
+    # as the config says: without spans in it every frame is a keyframe with a window of its own
     "exact": (),
-    # every eighth frame a keyframe; boxes move along linked detections between them
-    "balanced": ("TEST.KEYFRAME_STRIDE", 8, "MODEL.RPN.POST_NMS_TOPK_TEST", 50),
-    # the same, the trunk running once over the video, and few regions
-    "fast": ("INPUT.SPAN_FRAMES", 64, "TEST.KEYFRAME_STRIDE", 8, "MODEL.RPN.POST_NMS_TOPK_TEST", 20),
-}
+    # every fourth frame a keyframe, boxes moving along linked detections between them; the lower layers run once
+    "balanced": (
+        "INPUT.SPAN_FRAMES", 96, "MODEL.CONTEXT.SHARE_UP_TO", "maxpool_3a_3x3",
+        "TEST.KEYFRAME_STRIDE", 4, "MODEL.RPN.POST_NMS_TOPK_TEST", 20,
+    ),
+    # every eighth frame, the whole trunk run once, and few regions
+    "fast": (
+        "INPUT.SPAN_FRAMES", 96, "MODEL.CONTEXT.SHARE_UP_TO", "",
+        "TEST.KEYFRAME_STRIDE", 8, "MODEL.RPN.POST_NMS_TOPK_TEST", 20,
+    ),
+}  # fmt: skip
 
 
 def speed_lines(speed: str) -> list[Any]:

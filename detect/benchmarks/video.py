@@ -99,9 +99,11 @@ def _now() -> float:
 
 
 def random_detector(cfg: ActionCfgNode) -> nn.Module:
-    """With random weights, for times: the same shapes, and as many regions as the config keeps."""
+    """With random weights, for times: the same shapes, and as many regions as the config keeps at most."""
     torch.manual_seed(0)
     model = build_model(cfg, initial_weights=False)
+    if hasattr(model.proposal_generator, "nms_thresh"):
+        model.proposal_generator.nms_thresh[False] = 1.0  # suppression leaves half of random boxes
     return fold_for_inference(model.eval())
 
 

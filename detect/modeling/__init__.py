@@ -26,10 +26,12 @@ def build_model(cfg: CfgNode, initial_weights: bool = True) -> nn.Module:
 
 
 def fold_for_inference(model: nn.Module) -> nn.Module:
-    """The detector with the batch normalisation of its 3D networks moved into their convolutions, for good: the same
-    results up to rounding, a quarter less time in the trunk; it can no longer be trained or saved as before.
+    """The detector with the normalisation of its own networks moved into their convolutions, for good: the same results
+    up to rounding in less time; it can no longer be trained or saved as before.
     """
     for part in (model.context, model.flow, model.roi_heads.tail) if isinstance(model, ActionRCNN) else ():
         if part is not None:
             fold_batch_norm(part)
+    if isinstance(getattr(model, "backbone", None), keyframe.KeyframeResNet):
+        model.backbone.trunk.fold()
     return model.eval()

@@ -8,7 +8,9 @@ from torchvision.ops import box_iou
 
 from detect.d2 import Boxes, Instances
 
-MIN_LINK_IOU = 0.3  # of two boxes of one class, a few frames apart, that are taken for one actor
+# Of two boxes of one class, a few frames apart, that are taken for one actor. Eight frames apart 2.5 % of the boxes of
+# UCF101-24 overlap less with themselves (at 0.3 it would be 7.8 %).
+MIN_LINK_IOU = 0.1
 
 
 def interpolate(first: Instances, second: Instances, shares: Sequence[float]) -> list[Instances]:

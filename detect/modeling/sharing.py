@@ -3,8 +3,10 @@
 In a window of its own each keyframe has the paper's detector, and each frame is looked at NUM_FRAMES times. In a span
 the map is made once, and each keyframe takes the steps of its window from it. Three things then differ: at the ends of
 a window its network sees zeros, here real frames; gates are a mean over the window, here over as many steps around each
-step; and windows lie on the grid of the map's steps (`SpanPlan.phases`). Nothing differs where the shared part has no
-temporal extent, as in the lower layers of Top-Heavy networks and Fast-S3D: there sharing is used unasked.
+step; and windows lie on the grid of the map's steps (`SpanPlan.phases`). The less of the trunk is shared
+(MODEL.CONTEXT.SHARE_UP_TO), the less differs; what comes after it runs on each window's steps. Nothing differs where
+the shared part has no temporal extent, as in the lower layers of Top-Heavy networks and Fast-S3D: there sharing is used
+unasked.
 """
 
 import torch
@@ -21,12 +23,12 @@ EXACT_SPAN = 64  # frames, and a window, of a span whose sharing changes nothing
 
 
 def shared_endpoint(cfg: CfgNode) -> str | None:
-    """The endpoint up to which a span's map is shared: MODEL.CONTEXT.TAP with INPUT.SPAN_FRAMES, else as far as it is
-    exact; None where nothing is.
+    """The endpoint up to which a span's map is shared: MODEL.CONTEXT.SHARE_UP_TO, or MODEL.CONTEXT.TAP, with
+    INPUT.SPAN_FRAMES; without, as far as it is exact; None where nothing is.
     """
     tap = cfg.MODEL.CONTEXT.TAP
     if cfg.INPUT.SPAN_FRAMES:
-        return tap
+        return min(tap, cfg.MODEL.CONTEXT.SHARE_UP_TO or tap, key=ENDPOINTS.index)
     with torch.device("meta"):  # the rows as overridden, without the arrays
         specs = [build_network(stream_options(cfg, stream), num_classes=1).spec for stream in cfg.MODEL.STREAMS]
     found = [backbones.per_frame_endpoint(spec) for spec in specs]
@@ -52,6 +54,8 @@ def window_maps(trunk: Stages, x: Tensor, shared: str, window: int, offsets: lis
     below, above = trunk.split(shared)
     maps, steps, stride = below(x), below.steps(window), below.feature_info[shared]["stride"][0]
     places = [(row, offset // stride) for row, found in enumerate(offsets) for offset in found]
-    cut = torch.cat([maps[row : row + 1, :, first : first + steps] for row, first in places])
-    cut = cut.contiguous(memory_format=torch.channels_last_3d)
+    windows = [maps[row : row + 1, :, first : first + steps] for row, first in places]
+    if len(above) and not torch.is_grad_enabled():  # one by one they need no copy, and little memory
+        return torch.cat([above(window) for window in windows])
+    cut = torch.cat(windows).contiguous(memory_format=torch.channels_last_3d)
     return above(cut) if len(above) else cut

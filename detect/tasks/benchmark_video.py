@@ -7,11 +7,11 @@ from typing import Any
 
 from tabulate import tabulate
 
+from detect.api import ActionDetector
 from detect.benchmarks.video import PARTS, Watched, moving_frames, random_detector, watch
 from detect.config import ActionCfgNode, check_values
 from detect.data.catalog import set_datasets_root
 from detect.engine.checkpoint import load_cfg_and_checkpoint
-from detect.modeling import fold_for_inference
 from detect.speed import SPEEDS
 from detect.tasks.detection import DETECTION
 from detect.tasks.runner import load_evaluated
@@ -43,11 +43,9 @@ def benchmark_video(
     video = moving_frames(frames, VIDEO_SIZE)
     models = {}
     for name, one in configs.items():
-        if weights:
-            model, _ = load_evaluated(DETECTION, one, contents)
-            models[name] = fold_for_inference(model.eval())
-        else:
-            models[name] = random_detector(one)
+        overrides = [*opts, *rows[name]]
+        detector = ActionDetector.load(weights, config_file=config_file, overrides=overrides) if weights else None
+        models[name] = detector.model if detector else random_detector(one)
     found: dict[str, list[Watched]] = {name: [] for name in configs}
     for _ in range(rounds):  # in turn, so that a ratio is of the same minutes
         for name, one in configs.items():

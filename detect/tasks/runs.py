@@ -63,14 +63,14 @@ def choose_checkpoint(
     output = folder / "chosen"
     if (output / "chosen.json").exists():
         return folder / json.loads((output / "chosen.json").read_text())["checkpoint"]
-    checkpoints = sorted(path for path in folder.glob("model_*.pth") if re.fullmatch(r"model_\d+", path.stem))
+    checkpoints = sorted(path for path in folder.glob("model_*.pth") if re.fullmatch(r"model_(\d+|final)", path.stem))
     scores = {}
     for path in checkpoints:
         changed = [*opts, "DATASETS.TEST", tuple(chosen_on), "OUTPUT_DIR", str(output / path.stem[len("model_") :])]
         launch(run, num_gpus, args=(task_of(load_cfg(config_file, opts)), config_file, changed, str(path), False, True))
         scores[path.name] = score(load_cfg(config_file, changed))
     if not scores:
-        raise UserError(f"{folder} has no model_<iteration>.pth to choose from; see SOLVER.CHECKPOINT_PERIOD")
+        raise UserError(f"{folder} has no checkpoint to choose from")
     best = max(scores, key=scores.get)
     write_json(output / "chosen.json", {"checkpoint": best, "scores": scores, "on": list(chosen_on)})
     logger.info("%s: chosen on %s of %s", best, ", ".join(chosen_on), scores)

@@ -141,3 +141,18 @@ def test_the_report_counts_and_names():
     ]  # fmt: skip
     assert not report.ok
     assert not LoadReport(wrong_shape=["a"]).ok and not LoadReport(unexpected=["a"]).ok
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("norm", ["FrozenBN", "BN"])
+def test_a_folded_trunk_gives_the_same(image, depth, norm):
+    torch.manual_seed(0)
+    trunk = ResNetTrunk(depth, norm).double().eval()
+    for name, value in trunk.state_dict().items():  # statistics and scales that are not neutral
+        if any(part in name for part in ("bn", "downsample.1")) and value.is_floating_point():
+            value.copy_(0.5 + torch.rand_like(value))
+    with torch.inference_mode():
+        before = trunk(image.double())
+        after = trunk.fold()(image.double())
+    torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-9 * float(before.abs().max()))
+    assert not any("bn" in name or "running" in name for name in trunk.state_dict())

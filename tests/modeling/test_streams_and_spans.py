@@ -276,6 +276,26 @@ def test_a_span_of_one_window_is_the_window():
     assert torch.equal(a["instances"].pred_boxes.tensor, b["instances"].pred_boxes.tensor)
 
 
+@pytest.mark.parametrize("name", ["i3d", "s3dg"])
+def test_sharing_less_differs_less(name):
+    """Of spans and windows: the zeros at the ends of a window are those of the shared layers only."""
+    windows = tiny_cfg("MODEL.CONTEXT.NAME", name, "INPUT.NUM_FRAMES", 20)
+    torch.manual_seed(0)
+    trunk = build_context_networks(windows).trunks["rgb"].eval()
+    x = random_spans(36, 1)
+    alone = torch.cat([trunk(x[:, :, o : o + 20]) for o in (4, 8, 12)])
+    errors = []
+    for shared in ("conv2d_1a_7x7", "maxpool_3a_3x3", "mixed_3c", "mixed_4e"):
+        cfg = tiny_cfg("INPUT.SPAN_FRAMES", 99, "MODEL.CONTEXT.SHARE_UP_TO", shared)
+        assert shared_endpoint(cfg) == shared
+        with torch.no_grad():
+            one_by_one = window_maps(trunk, x, shared, 20, [[4, 8, 12]])
+        together = window_maps(trunk, x, shared, 20, [[4, 8, 12]])  # as in training
+        torch.testing.assert_close(one_by_one, together, rtol=1e-4, atol=1e-5)
+        errors.append(float((one_by_one - alone.detach()).abs().mean() / alone.detach().abs().mean()))
+    assert max(errors[:3]) < 0.6 * errors[3], errors
+
+
 def test_plans():
     assert span_plan(tiny_cfg(), is_train=True).length == 0 and not span_plan(tiny_cfg(), is_train=False).shares
     spans = tiny_cfg("INPUT.SPAN_FRAMES", 30, "TEST.SPAN_PHASES", 2)

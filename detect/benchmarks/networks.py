@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 
 import backbones
 from backbones.importers import load
-from backbones.inception import output_size
+from backbones.stages import output_size
 from detect.utils.errors import UserError
 
 REFERENCE = "torchvision"  # the name of the network that all ratios are to

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones import Preprocessing
-from backbones.inception import Stages
+from backbones.stages import Stages
 from detect.d2 import (
     BACKBONE_REGISTRY,
     HAS_DETECTRON2,

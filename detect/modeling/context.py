@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import backbones
 from backbones import Preprocessing
-from backbones.inception import InceptionNet, Stages, freeze_batch_norm
+from backbones.inception import InceptionNet, freeze_batch_norm
+from backbones.stages import Stages
 from detect.d2 import CfgNode
 from detect.modeling.context_weights import load_context_weights
 from detect.modeling.sync_batch_norm import sync_batch_norm

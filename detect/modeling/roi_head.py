@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-from backbones.inception import Stages
+from backbones.stages import Stages
 from detect.d2 import ROI_HEADS_REGISTRY, Boxes, CfgNode, ImageList, Instances, configurable
 from detect.modeling.boxes import decode, encode, match, require_finite, sample, smooth_l1
 from detect.modeling.roi_pool3d import roi_pool3d

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import backbones
 from backbones import ENDPOINTS
-from backbones.inception import Stages
+from backbones.stages import Stages
 from detect.d2 import CfgNode
 from detect.modeling.context import build_network, stream_options
 from detect.video.windows import SpanPlan

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 import backbones
 from backbones import VariantSpec
-from backbones.inception import output_size
 from backbones.layers import Conv, MaxPool, pad
 from backbones.padding import PADDINGS, even, even_ceil, same, space_to_depth, symmetric, unpadded_ceil
+from backbones.stages import output_size
 from backbones.variants import VARIANTS
 
 SIZES = [(1, 2, 3), (2, 3, 4), (3, 5, 8), (4, 7, 6), (5, 9, 13)]

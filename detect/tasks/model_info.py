@@ -37,7 +37,7 @@ def model_info(weights: str) -> dict[str, Any]:
         facts |= {"bytes": os.path.getsize(file), "sha256": hash_files(file)}
     facts |= {"kind": _kind(data, arrays), "arrays": len(arrays), "numbers": sum(_count(a) for a in arrays.values())}
     tag = data.get("tag", {})
-    facts |= {name: tag[name] for name in ("modality", "classes") if tag.get(name)}
+    facts |= {name: tag[name] for name in ("modality", "streams", "classes") if tag.get(name)}
     facts |= _network(data) if "network" in data else {}
     facts |= {name: data[name] for name in ("preprocessing", "source", "provenance") if data.get(name)}
     if isinstance(data.get("config"), str):
@@ -56,7 +56,7 @@ def _kind(data: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
         return f"{architecture} of this project" + ("" if "config" in data else ", without its config (0.1)")
     if "network" in data:
         return "a network of this project"
-    if any(name.startswith("roi_heads.") for name in arrays) and any(name.startswith("context.") for name in arrays):
+    if any(name.startswith("roi_heads.") for name in arrays) and any(n.startswith(("context.", "flow.")) for n in arrays):
         return "a state dict of this project's detector, without more"
     if any(name.startswith("stages.") for name in arrays):
         return "a state dict of this project's networks, which does not say of which"

@@ -56,7 +56,8 @@ def _kind(data: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
         return f"{architecture} of this project" + ("" if "config" in data else ", without its config (0.1)")
     if "network" in data:
         return "a network of this project"
-    if any(name.startswith("roi_heads.") for name in arrays) and any(n.startswith(("context.", "flow.")) for n in arrays):
+    parts = {name.split(".")[0] for name in arrays}
+    if "roi_heads" in parts and parts & {"context", "flow"}:
         return "a state dict of this project's detector, without more"
     if any(name.startswith("stages.") for name in arrays):
         return "a state dict of this project's networks, which does not say of which"

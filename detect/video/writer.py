@@ -61,14 +61,13 @@ class VideoWriter:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        if self.writer is None:
-            return
-        self.writer.release()
         try:
-            if kind is None:
-                self._check()
-                os.replace(self.temporary, self.path)
-        finally:
+            if self.writer is not None:
+                self.writer.release()
+                if kind is None:
+                    self._check()
+                    os.replace(self.temporary, self.path)
+        finally:  # a signal may have come when the file was there and `writer` was not yet
             self.temporary.unlink(missing_ok=True)
 
     def _check(self) -> None:

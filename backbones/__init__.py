@@ -28,6 +28,7 @@ __all__ = [
     "network_state",
     "per_frame_endpoint",
     "temporal_stride",
+    "variant",
 ]
 
 
@@ -44,6 +45,13 @@ def build(
     name: one of `names()`.  in_channels: 3 for RGB, 2 for flow.  width: multiplies every layer's channels.
     overrides: fields of `VariantSpec`.  Raises ValueError for an unknown name, field or value.
     """
+    return InceptionNet(
+        variant(name, **overrides), num_classes=num_classes, in_channels=in_channels, width=width, dropout=dropout
+    )
+
+
+def variant(name: str, **overrides) -> VariantSpec:
+    """The row of a network, with fields changed: what `build` builds. ValueError as there."""
     if name not in VARIANTS:
         close = difflib.get_close_matches(name, VARIANTS, n=3) or list(VARIANTS)[:5]
         raise ValueError(f"unknown network {name!r}; did you mean {', '.join(close)}? backbones.names() lists all")
@@ -51,5 +59,4 @@ def build(
     for key in overrides:
         if key not in legal:
             raise ValueError(f"unknown field {key!r} of a network; the fields are {', '.join(sorted(legal))}")
-    spec = replace(VARIANTS[name], **overrides)
-    return InceptionNet(spec, num_classes=num_classes, in_channels=in_channels, width=width, dropout=dropout)
+    return replace(VARIANTS[name], **overrides)

@@ -1,6 +1,7 @@
 """A run of stages of a network: what it computes, at which sizes, and how it is cut in two."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from itertools import islice
@@ -63,19 +64,20 @@ class Stages(nn.Sequential):
 
     def steps(self, num_frames: int) -> int:
         """Time steps of the last map, of a clip of so many frames."""
-        size = (num_frames, 64, 64)
-        for stage in self.children():
-            size = (output_size(stage, size)[0], 64, 64)
-        return size[0]
+        return [steps for _, steps in self._steps(num_frames)][-1]
 
     def slide_gates(self, num_frames: int) -> None:
         """Let the gates of a longer input have the mean over the steps of so many frames around each step."""
-        size = (num_frames, 64, 64)
-        for stage in self.children():
-            size = (output_size(stage, size)[0], 64, 64)
+        for stage, steps in self._steps(num_frames):
             for module in stage.modules():
                 if isinstance(module, Gate):
-                    module.window = size[0]
+                    module.window = steps
+
+    def _steps(self, steps: int) -> Iterator[tuple[nn.Module, int]]:
+        """Each stage and the time steps after it."""
+        for stage in self.children():
+            steps = output_size(stage, (steps, 64, 64))[0]
+            yield stage, steps
 
     def _check_size(self, x: Tensor, count: int) -> None:
         """InputSizeError if x is too small for one of the first `count` stages."""

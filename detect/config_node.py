@@ -52,6 +52,14 @@ class CheckedCfgNode(CfgNode):
     def merge_from_other_cfg(self, cfg_other: dict) -> None:
         self.merge_tree(cfg_other, "merged config")
 
+    def changed(self, opts: Sequence[Any]) -> CheckedCfgNode:
+        """A frozen copy with `[KEY, VALUE, KEY, VALUE, ...]` merged into it."""
+        cfg = self.clone()
+        cfg.defrost()
+        cfg.merge_from_list(opts)
+        cfg.freeze()
+        return cfg
+
     def merge_tree(self, tree: Any, origin: str) -> None:
         """Merge nested dicts; `origin` names them in an error."""
         if self.is_frozen():

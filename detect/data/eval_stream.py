@@ -72,9 +72,8 @@ class KeyframeLoader:
                     if sample["file_name"] not in reported:
                         reported.add(sample["file_name"])
                         logger.warning("%s: evaluated without detections: %s", sample["image_id"], sample["error"])
-                for file, message in length_messages(sample):
-                    found = sample["decoded_frames"] if file == sample["file_name"] else sample["flow_images"]
-                    self.lengths[file] = (found, sample["num_frames"])
+                for file, count, message in length_messages(sample):
+                    self.lengths[file] = (count, sample["num_frames"])
                     logger.warning("%s", message)
             readable = (sample for sample in batch if "clip" in sample)
             for _, same_length in groupby(readable, key=lambda sample: len(sample["clip"])):

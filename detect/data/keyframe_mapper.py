@@ -16,7 +16,6 @@ from detect.video.video_flow import VideoFlow
 from detect.video.windows import Span, SpanPlan
 
 MIN_VISIBLE = 0.3  # boxes of which a zoom leaves less than this share of the area are dropped
-STREAMS = ("rgb", "flow")
 
 
 class Pair(NamedTuple):

@@ -187,7 +187,7 @@ class TrainLoader:
                 self.bad += len(failures)
                 for file, message in failures:
                     self._report(file, f"skipped {message}")
-                for file, message in length_messages(sample) if sample else ():
+                for file, _, message in length_messages(sample) if sample else ():
                     self._report(file, message)
                 if sample is None or self.bad > self.max_bad_share * max(self.seen, GRACE_SAMPLES):
                     raise self._too_many()
@@ -216,13 +216,15 @@ class TrainLoader:
         )
 
 
-def length_messages(sample: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(file, what to say of it) where a video decodes to another number of frames than annotated, or where its flow
-    images are of another number."""
+def length_messages(sample: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
+    """(file, its number of frames or images, what to say of it) where a video decodes to another number of frames than
+    annotated, or where its flow images are of another number.
+    """
     said = sample.get("num_frames")
     annotated = f"the annotation of {sample.get('video')} says {said}"
     if sample.get("decoded_frames", said) != said:
-        yield sample["file_name"], f"{sample['file_name']}: {sample['decoded_frames']} frames decode, {annotated}"
+        path, count = sample["file_name"], sample["decoded_frames"]
+        yield path, count, f"{path}: {count} frames decode, {annotated}"
     if "flow_images" in sample:
         folder, count = sample["flow_folder"], sample["flow_images"]
-        yield folder, f"{folder}: {count} flow images, for {said} frames there should be {said - 1}; {annotated}"
+        yield folder, count, f"{folder}: {count} flow images, for {said} frames there should be {said - 1}; {annotated}"

@@ -9,17 +9,23 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
+from detect.evaluation.frame_ap import pairwise_iou
 from detect.evaluation.tables import Detections, TableError
 
 MIN_IOU = 0.55  # of a box with the fused one whose cluster it joins; the paper's
 PIXEL = 0.01  # boxes of one proposal are equal to this
 
 
-def fuse(tables: Sequence[Detections], shares: Sequence[float] | None = None, iou: float = MIN_IOU) -> Detections:
+def fuse(
+    tables: Sequence[Detections],
+    shares: Sequence[float] | None = None,
+    iou: float = MIN_IOU,
+    same: bool | None = None,
+) -> Detections:
     """One table of several, whose `video` columns number the same videos.
 
     shares: the weights of the detectors, by default equal. Of tables with the same boxes, row for row in any order, the
-    scores are averaged; of others the boxes are fused.
+    scores are averaged; of others the boxes are fused. same: `same_boxes`, where it is known.
     """
     shares = np.ones(len(tables)) if shares is None else np.asarray(shares, np.float64)
     if len(shares) != len(tables) or not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
@@ -27,7 +33,8 @@ def fuse(tables: Sequence[Detections], shares: Sequence[float] | None = None, io
     if not 0 < iou <= 1:
         raise TableError(f"an IoU of {iou} to fuse boxes by; it must be above 0 and at most 1")
     shares = shares / shares.sum()
-    return average_scores(tables, shares) if same_boxes(tables) else fuse_boxes(tables, shares, iou)
+    same = same_boxes(tables) if same is None else same
+    return average_scores(tables, shares) if same else fuse_boxes(tables, shares, iou)
 
 
 def same_boxes(tables: Sequence[Detections]) -> bool:
@@ -82,7 +89,7 @@ def _fuse_one(
     fused = np.empty((0, 4))
     clusters: list[list[int]] = []
     for row, box in enumerate(boxes):
-        overlaps = _iou(box, fused)
+        overlaps = pairwise_iou(np.broadcast_to(box, fused.shape), fused)
         best = int(overlaps.argmax()) if len(overlaps) else -1
         if best >= 0 and overlaps[best] >= iou:
             clusters[best].append(row)
@@ -99,13 +106,6 @@ def _fuse_one(
             own = scores[members][source[members] == detector]
             result[number] += share * (own.mean() if len(own) else 0.0)
     return fused, result
-
-
-def _iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=1)
-    areas = np.prod(others[:, 2:] - others[:, :2], axis=1) + np.prod(box[2:] - box[:2])
-    return common / np.maximum(areas - common, 1e-12)
 
 
 def _keys(table: Detections) -> np.ndarray:

@@ -60,10 +60,8 @@ def stream_options(cfg: CfgNode, stream: str) -> CfgNode:
     for key, value in cfg.MODEL.FLOW.items():
         if key == "OVERRIDES":
             options.OVERRIDES.update(value)
-        elif key == "WEIGHTS" or value not in ("", None):
+        elif value not in ("", None) or (value == "" and key in ("WEIGHTS", "FREEZE_AT")):  # of these "" is a value
             options[key] = value
-    if cfg.MODEL.FLOW.FREEZE_AT == "":  # none is frozen, whatever MODEL.CONTEXT has
-        options.FREEZE_AT = ""
     return options
 
 

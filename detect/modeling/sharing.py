@@ -16,7 +16,7 @@ import backbones
 from backbones import ENDPOINTS
 from backbones.stages import Stages
 from detect.d2 import CfgNode
-from detect.modeling.context import build_network, stream_options
+from detect.modeling.context import stream_options
 from detect.video.windows import SpanPlan
 
 EXACT_SPAN = 64  # frames, and a window, of a span whose sharing changes nothing: long, within the memory of a window
@@ -29,9 +29,8 @@ def shared_endpoint(cfg: CfgNode) -> str | None:
     tap = cfg.MODEL.CONTEXT.TAP
     if cfg.INPUT.SPAN_FRAMES:
         return min(tap, cfg.MODEL.CONTEXT.SHARE_UP_TO or tap, key=ENDPOINTS.index)
-    with torch.device("meta"):  # the rows as overridden, without the arrays
-        specs = [build_network(stream_options(cfg, stream), num_classes=1).spec for stream in cfg.MODEL.STREAMS]
-    found = [backbones.per_frame_endpoint(spec) for spec in specs]
+    sections = [stream_options(cfg, stream) for stream in cfg.MODEL.STREAMS]
+    found = [backbones.per_frame_endpoint(backbones.variant(o.NAME, **o.OVERRIDES)) for o in sections]
     return None if None in found else min([tap, *found], key=ENDPOINTS.index)
 
 

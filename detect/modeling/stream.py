@@ -37,7 +37,7 @@ def detect_stream(
     model.eval()
     waiting: deque[np.ndarray] = deque()  # frames whose detections are not known yet
 
-    def prepared() -> Iterator[Pair]:
+    def prepared() -> Iterator[tuple[Pair, tuple[int, int]]]:
         for frame, motion in flow_as_frames_arrive(frames, flow) if mapper.flow else ((f, None) for f in frames):
             waiting.append(frame)
             yield mapper.prepare(_sample(frame), frame, motion), frame.shape[:2]

@@ -39,7 +39,9 @@ def benchmark_video(
         raise UserError("--evaluate needs trained weights: give --weights FILE")
     set_datasets_root(cfg.DATASETS.ROOT)
     rows = {**{name: list(lines) for name, lines in SPEEDS.items()}, **{text: text.split() for text in settings}}
-    configs = {name: changed(cfg, lines) for name, lines in rows.items()}
+    configs = {name: cfg.changed(lines) for name, lines in rows.items()}
+    for one in configs.values():
+        check_values(one)
     video = moving_frames(frames, VIDEO_SIZE)
     models = {}
     for name, one in configs.items():
@@ -60,20 +62,11 @@ def benchmark_video(
         write_json(json_file, {"rows": report, "config": cfg.dump(), **code_version()})
 
 
-def changed(cfg: ActionCfgNode, lines: Sequence[Any]) -> ActionCfgNode:
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.merge_from_list(list(lines))
-    check_values(cfg)
-    cfg.freeze()
-    return cfg
-
-
 def frame_map(cfg: ActionCfgNode, contents: dict[str, Any] | None) -> float:
     """Frame-mAP on the first set of DATASETS.TEST."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         model, dataset = load_evaluated(DETECTION, cfg, contents)
-        result = DETECTION.evaluate(changed(cfg, ["OUTPUT_DIR", folder, "TEST.PICTURES", 0]), model, dataset, None)
+        result = DETECTION.evaluate(cfg.changed(["OUTPUT_DIR", folder, "TEST.PICTURES", 0]), model, dataset, None)
     return result["frame_ap"]["mAP"]
 
 

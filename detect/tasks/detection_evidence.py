@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from detect.config import load_cfg
 from detect.d2 import CfgNode
 from detect.data.catalog import load_action_dataset, set_datasets_root
@@ -14,7 +12,7 @@ from detect.evaluation.formats import read_detections
 from detect.evaluation.fusion import fuse
 from detect.evaluation.tables import GroundTruth
 from detect.tasks.extract_flow import extract_flow
-from detect.tasks.runs import finish_run, mean_and_spread, percent
+from detect.tasks.runs import finish_run, mean_and_spread, network_table
 from detect.tasks.splits import tested
 from detect.utils.files import write_json, write_text
 from detect.utils.provenance import code_version
@@ -78,6 +76,4 @@ def late_fusion(cfg: CfgNode, output: Path, network: str, seed: int) -> float:
 
 def stream_table(found: dict[str, dict[str, Any]]) -> str:
     """A row for each network: frame-mAP in per cent, mean and standard deviation over seeds."""
-    columns = (*STREAMS, LATE)
-    rows = [(network, *(percent(row[column]) for column in columns)) for network, row in found.items()]
-    return tabulate(rows, ("network", *columns), tablefmt="pipe", disable_numparse=True)
+    return network_table(found, (*STREAMS, LATE))

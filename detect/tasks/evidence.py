@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from detect.classification.synthetic import PARTNERS
 from detect.config import load_cfg
 from detect.d2 import CfgNode
 from detect.tasks.arrow_of_time import arrow_of_time
-from detect.tasks.runs import finish_run, mean_and_spread, percent
+from detect.tasks.runs import finish_run, mean_and_spread, network_table
 from detect.utils.files import write_json, write_text
 from detect.utils.provenance import code_version
 
@@ -52,10 +50,7 @@ def gather_evidence(
 
 
 def _both_orders(cfg: CfgNode) -> dict[str, Any]:
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.MODEL.WEIGHTS = str(Path(cfg.OUTPUT_DIR) / "model_final.pth")
-    cfg.freeze()
+    cfg = cfg.changed(["MODEL.WEIGHTS", str(Path(cfg.OUTPUT_DIR) / "model_final.pth")])
     (result,) = arrow_of_time(cfg, PARTNERS).values()
     return result
 
@@ -69,5 +64,4 @@ def _at(result: dict[str, Any], path: tuple[str, ...]) -> float:
 
 def evidence_table(found: dict[str, dict[str, Any]]) -> str:
     """A row for each network: per cent of the test videos, mean and standard deviation over seeds."""
-    rows = [(network, *(percent(row[column]) for column in COLUMNS)) for network, row in found.items()]
-    return tabulate(rows, ("network", *COLUMNS), tablefmt="pipe", disable_numparse=True)
+    return network_table(found, COLUMNS)

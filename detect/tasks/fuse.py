@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from detect.evaluation.formats import read_detections, write_table
-from detect.evaluation.fusion import fuse, same_boxes
+from detect.evaluation.fusion import MIN_IOU, fuse, same_boxes
 from detect.utils.errors import UserError
 
 
 def fuse_detections(
-    files: Sequence[str], output: str, *, shares: Sequence[float] | None = None, iou: float = 0.55
+    files: Sequence[str], output: str, *, shares: Sequence[float] | None = None, iou: float = MIN_IOU
 ) -> None:
     """See tools/fuse_detections.py. UserError for bad input."""
     if len(files) < 2:
@@ -16,8 +16,9 @@ def fuse_detections(
     if shares is not None and len(shares) != len(files):
         raise UserError(f"--shares has {len(shares)} values for {len(files)} files")
     tables, names = read_detections(files)
-    how = "scores averaged, the boxes are the same" if same_boxes(tables) else f"boxes fused from IoU {iou} up"
-    fused = fuse(tables, shares, iou)
+    same = same_boxes(tables)
+    how = "scores averaged, the boxes are the same" if same else f"boxes fused from IoU {iou} up"
+    fused = fuse(tables, shares, iou, same)
     write_table(output, fused, names)
     print(f"{' + '.join(str(len(table)) for table in tables)} detections: {how}")
     print(f"{output}: {len(fused)} detections")

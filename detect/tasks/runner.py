@@ -204,12 +204,8 @@ def settled(task: Task, cfg: CfgNode, entries: dict[str, Any]) -> CfgNode:
     if given == (tuple(found["mean"]), tuple(found["std"])):
         return cfg
     logger.info("MODEL.CONTEXT: normalised as the weights want it: mean %s, deviation %s", found["mean"], found["std"])
-    cfg = cfg.clone()
-    cfg.defrost()
-    options = cfg.MODEL.CONTEXT
-    options.PIXEL_MEAN, options.PIXEL_STD = list(found["mean"]), list(found["std"])
-    cfg.freeze()
-    return cfg
+    section = "MODEL.CONTEXT.PIXEL_"
+    return cfg.changed([f"{section}MEAN", list(found["mean"]), f"{section}STD", list(found["std"])])
 
 
 def checkpoint_entries(task: Task, cfg: CfgNode, model: nn.Module, dataset: Any, seed: int) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tabulate import tabulate
 
 from detect.config import load_cfg
 from detect.data.catalog import set_datasets_root
@@ -87,3 +88,9 @@ def percent(summary: dict[str, Any]) -> str:
     """`mean ± std` in per cent with one decimal."""
     std = summary["std"]
     return f"{100 * summary['mean']:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
+
+
+def network_table(found: Mapping[str, Mapping[str, dict]], columns: Iterable[str]) -> str:
+    """{network: {column: `mean_and_spread`}} as a row for each network, in per cent."""
+    rows = [(network, *(percent(row[column]) for column in columns)) for network, row in found.items()]
+    return tabulate(rows, ("network", *columns), tablefmt="pipe", disable_numparse=True)

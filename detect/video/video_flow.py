@@ -40,7 +40,7 @@ class VideoFlow:
     def at(self, frame: int, size: tuple[int, int]) -> Flow:
         """The flow of one frame, at its `size` (height, width). Values are as stored, whatever the image's size."""
         if not self._files:
-            return np.full((*size, 2), REST, np.uint8)
+            return at_rest(size)
         files = self._files[min(frame, self.count - 1)]
         flow = load_flow(files)
         if flow.shape[:2] == size:
@@ -53,6 +53,11 @@ class VideoFlow:
 
     def read(self, frames: Sequence[int], size: tuple[int, int]) -> list[Flow]:
         return [self.at(int(frame), size) for frame in frames]
+
+
+def at_rest(size: tuple[int, int]) -> Flow:
+    """No motion, at `size` (height, width)."""
+    return np.full((*size, 2), REST, np.uint8)
 
 
 def _checked_files(folder: str | Path) -> list[tuple[Path, ...]]:
@@ -70,9 +75,9 @@ def flow_as_frames_arrive(frames: Iterable[np.ndarray], method: str) -> Iterator
         now = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if held is not None:
             same = grey.shape == now.shape
-            flow = encode_flow(algorithm.calc(grey, now, None)) if same else np.full((*grey.shape, 2), REST, np.uint8)
+            flow = encode_flow(algorithm.calc(grey, now, None)) if same else at_rest(grey.shape)
             yield held, flow
         held, grey = frame, now
     if held is not None:
         fits = flow is not None and flow.shape[:2] == grey.shape
-        yield held, flow if fits else np.full((*grey.shape, 2), REST, np.uint8)
+        yield held, flow if fits else at_rest(grey.shape)

@@ -55,7 +55,6 @@ class Span(NamedTuple):
             return None
         return self._replace(keyframes=tuple(k for k, _ in pairs), offsets=tuple(offset for _, offset in pairs))
 
-
     def shortened(self) -> "Span":
         """Without the frames after the last window."""
         return self._replace(length=self.offsets[-1] + self.window)

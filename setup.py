@@ -1,6 +1,8 @@
 from setuptools import find_packages, setup
 
 PLOTS = ["matplotlib>=3.7", "scikit-learn>=1.2"]  # of tools/analyze_model.py, filter_stats.py, tsne.py
+PARQUET = ["pyarrow>=15"]  # detections as parquet; .npz without it
+H264 = ["av>=12"]  # drawn videos that browsers play, where OpenCV cannot write them
 TESTS = ["pytest>=7.4", "pytest-xdist>=3.5", "hypothesis>=6.80", "ruff>=0.6"]
 
 setup(
@@ -26,5 +28,10 @@ setup(
         "tensorboard>=2.12",
         "tqdm>=4.60",
     ],
-    extras_require={"plots": PLOTS, "test": [*PLOTS, *TESTS]},
+    extras_require={
+        "plots": PLOTS,
+        "parquet": PARQUET,
+        "h264": H264,
+        "test": [*PLOTS, *PARQUET, *H264, *TESTS],
+    },
 )

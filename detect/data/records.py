@@ -28,7 +28,8 @@ class Tube:
 @dataclass(frozen=True, eq=False)
 class VideoRecord:
     """One video with its annotation. `path` is a video file or a folder of frames, `flow` the folder of its flow
-    images; they need not exist until read.
+    images; they need not exist until read. `labelled`: (n,) int64 increasing, the frames that annotators looked at,
+    where these are not all; a box elsewhere is neither right nor wrong. `fps` is 0 where it is not known.
     """
 
     name: str
@@ -38,6 +39,12 @@ class VideoRecord:
     width: int
     tubes: tuple[Tube, ...]
     flow: str = ""
+    fps: float = 0.0
+    labelled: np.ndarray | None = None
+
+    def labelled_frames(self) -> np.ndarray:
+        """Frames of which the annotation says where the boxes are, or that there are none, sorted (n,) int64."""
+        return np.arange(self.num_frames) if self.labelled is None else self.labelled
 
     def boxes_at(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Boxes (n, 4) float32 and labels (n,) int64 of one frame, in the order of the tubes."""
@@ -76,6 +83,11 @@ class ActionDataset:
     def num_frames(self) -> int:
         return sum(video.num_frames for video in self.videos)
 
+    @property
+    def num_labelled(self) -> int:
+        """Frames that count where all do: see `VideoRecord.labelled`."""
+        return sum(len(video.labelled_frames()) for video in self.videos)
+
     def ground_truth_table(self) -> dict[str, np.ndarray]:
         """Every box as columns `video` (index in `videos`), `frame`, `label` (n,) int64, `boxes` (n, 4)
         float64.
@@ -99,7 +111,7 @@ class ActionDataset:
 class KeyframeDataset(Sequence):
     """The keyframes of a dataset as Detectron2 dataset dicts, made when asked for.
 
-    `frames`: "annotated" for frames with at least one box, "all" for every frame. Order: by video, then by
+    `frames`: "annotated" for frames with at least one box, "all" for every labelled frame. Order: by video, then by
     frame. A dict has `file_name` (path of the video), `flow_folder`, `video`, `frame_index` (0-based), `image_id`
     "video#frame", `height`, `width`, `num_frames` (of the video) and `annotations`, a list of {bbox,
     bbox_mode, category_id}.
@@ -110,7 +122,7 @@ class KeyframeDataset(Sequence):
             raise UserError(f"frames is {frames!r}; legal values are 'annotated' and 'all'")
         self.dataset = dataset
         self.keyframes = [
-            video.annotated_frames() if frames == "annotated" else np.arange(video.num_frames)
+            video.annotated_frames() if frames == "annotated" else video.labelled_frames()
             for video in dataset.videos
         ]
 

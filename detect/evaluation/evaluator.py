@@ -157,7 +157,7 @@ class FrameAPEvaluator(DatasetEvaluator):
 
     def _protocols(self) -> list[FrameAPOptions]:
         annotated = len(np.unique(np.stack([self._gt.video, self._gt.frame]), axis=1).T)
-        if annotated == self._dataset.num_frames:
+        if annotated == self._dataset.num_labelled:
             return [self._options]
         return [self._options, replace(self._options, frames=_OTHER[self._options.frames])]
 
@@ -176,8 +176,8 @@ class FrameAPEvaluator(DatasetEvaluator):
             (number, frame)
             for number, video in enumerate(self._videos)
             for frame in (
-                video.annotated_frames().tolist() if self._options.frames == "annotated" else range(video.num_frames)
-            )
+                video.annotated_frames() if self._options.frames == "annotated" else video.labelled_frames()
+            ).tolist()
         ]
         missing = [f"{self._videos[video].name}#{frame}" for video, frame in expected if (video, frame) not in seen]
         if missing:

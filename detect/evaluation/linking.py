@@ -11,6 +11,8 @@ import numpy as np
 
 from detect.utils.errors import UserError
 
+_IN_CACHE = 1 << 16  # pairs of boxes compared at a time, so that the arrays between stay in the cache
+
 
 @dataclass(frozen=True)
 class LinkOptions:
@@ -20,7 +22,7 @@ class LinkOptions:
     nms: a box whose IoU with a better one is above it is not used.  keep: so many of the best are used (0: all).
     iou: a box overlaps a tube from this IoU with its last box.  gap: a tube ends in the frame number `gap` after its
     last box, if it finds none there either.  order: tubes choose by the mean of all their scores ("mean") or of the
-    gap + 1 highest ("top").  plus_one: of `nms` and `iou`, as in FrameAPOptions.
+    gap + 1 highest ("top").  plus_one, nms_plus_one: of `iou` and of `nms`, as in FrameAPOptions.
     """
 
     min_score: float = 0.0
@@ -31,6 +33,7 @@ class LinkOptions:
     gap: int = 5
     order: str = "mean"
     plus_one: bool = True
+    nms_plus_one: bool = True
 
     def __post_init__(self) -> None:
         if not (0 < self.nms <= 1 and 0 < self.iou <= 1):
@@ -101,15 +104,16 @@ class Linker:
             return slot
         priority = np.where(live, self._priority(streams), -np.inf)
         order = np.argsort(-priority, axis=1, kind="stable")[:, : counts.max()]  # (streams, live tubes), the best first
-        last = np.take_along_axis(self._box[streams], order[..., None], 1)
-        reaches = grid_iou(last, found, self.options.plus_one) >= self.options.iou
-        reaches &= np.isfinite(score)[:, None]
+        free = score.copy()  # of the boxes that no tube has taken
         for rank in range(order.shape[1]):
-            active = np.flatnonzero((counts > rank) & reaches[:, rank].any(1))
-            free = reaches[active, rank] & (slot[active] < 0)
-            choice = np.where(free, score[active], -np.inf).argmax(1)
-            takes = free[np.arange(len(active)), choice]
-            slot[active[takes], choice[takes]] = order[active[takes], rank]
+            active = np.flatnonzero(counts > rank)
+            last = self._box[streams[active], order[active, rank]]
+            iou = grid_iou(last[:, None], found[active], self.options.plus_one)[:, 0]
+            near = np.where(iou >= self.options.iou, free[active], -np.inf)
+            choice = near.argmax(1)
+            takes = np.isfinite(near[np.arange(len(active)), choice])
+            row, column = active[takes], choice[takes]
+            slot[row, column], free[row, column] = order[row, rank], -np.inf
         return slot
 
     def _priority(self, streams: np.ndarray) -> np.ndarray:
@@ -161,14 +165,29 @@ class Linker:
 
 def grid_iou(a: np.ndarray, b: np.ndarray, plus_one: bool = False) -> np.ndarray:
     """(s, m, n) IoU of a (s, m, 4) with b (s, n, 4), x1 y1 x2 y2; 0 where neither has an area."""
-    extra = 1.0 if plus_one else 0.0
-    a, b = a[:, :, None], b[:, None]
-    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0]) + extra
-    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1]) + extra
-    common = np.maximum(width, 0.0) * np.maximum(height, 0.0)
-    areas = ((c[..., 2] - c[..., 0] + extra) * (c[..., 3] - c[..., 1] + extra) for c in (a, b))
-    union = sum(areas) - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    iou = np.empty((len(a), a.shape[1], b.shape[1]))
+    step = max(1, _IN_CACHE // max(1, a.shape[1] * b.shape[1]))
+    for begin in range(0, len(a), step):
+        part = slice(begin, begin + step)
+        _grid_iou(a[part], b[part], 1.0 if plus_one else 0.0, iou[part])
+    return iou
+
+
+def _grid_iou(a: np.ndarray, b: np.ndarray, extra: float, common: np.ndarray) -> None:
+    """The IoU into `common`, in place: at full scale this is where the time goes."""
+    a, b = np.ascontiguousarray(np.moveaxis(a, 2, 0))[..., None], np.ascontiguousarray(np.moveaxis(b, 2, 0))[:, :, None]
+    areas = [(c[2] - c[0] + extra) * (c[3] - c[1] + extra) for c in (a, b)]
+    height, other = np.empty_like(common), np.empty_like(common)
+    for low, high, side in ((0, 2, common), (1, 3, height)):
+        np.minimum(a[high], b[high], out=side)
+        np.maximum(a[low], b[low], out=other)
+        side -= other
+        side += extra
+        np.maximum(side, 0.0, out=side)
+    common *= height
+    np.add(*areas, out=other)
+    other -= common
+    common /= np.maximum(other, np.finfo(float).tiny, out=other)
 
 
 def suppress(group: np.ndarray, boxes: np.ndarray, scores: np.ndarray, options: LinkOptions) -> np.ndarray:
@@ -202,7 +221,7 @@ def _suppress_padded(boxes, order, start, size, width: int, kept: np.ndarray, op
     alive = np.arange(width) < size[:, None]
     if width > 1:
         padded = boxes[order[np.where(alive, place, start[:, None])]]
-        covered = grid_iou(padded, padded, options.plus_one) > options.nms
+        covered = grid_iou(padded, padded, options.nms_plus_one) > options.nms
         for better in range(width - 1):
             alive[:, better + 1 :] &= ~(covered[:, better, better + 1 :] & alive[:, better, None])
     if options.keep:

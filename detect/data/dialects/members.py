@@ -54,7 +54,7 @@ def _of_folder(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _of_tar(path: Path) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(path, "r|*") as archive:
+    with tarfile.open(path, "r:*") as archive:
         for member in archive:
             if member.isfile() and member.name.endswith(".txt"):
                 _check_size(member.name, member.size)

@@ -1,15 +1,16 @@
 #!/usr/bin/env python
 """Frame-mAP and video-mAP of detections from any detector, under the protocol of any published evaluator.
 
-Reads a file of detections: a table (.parquet, .npz, .csv, .csv.gz with the columns video,frame,label,score,x1,y1,x2,y2),
-or what YOWO, ACT, MOC, MMAction2, AVA, COCO or MultiSports write; and ground truth: a registered set (--dataset, also
-json:FILE), or a file in any of the formats of tools/convert_annotations.py, a table, or a JSON list of tubes.
-With --tubes it reads tubes instead: a JSON list, plain or gzipped, of {video, label, score, start, boxes}, boxes x1 y1
-x2 y2, one a frame from frame `start` on; ground truth the same without score. --link makes tubes of the detections.
+Reads a file of detections: a table (.parquet, .npz, or .csv, .csv.gz with the columns
+video,frame,label,score,x1,y1,x2,y2), or what YOWO, ACT, MOC, MMAction2, AVA, COCO or MultiSports write; and ground
+truth: a registered set (--dataset, also json:FILE), or a file in any of the formats of tools/convert_annotations.py, a
+table, or a JSON list of tubes. With --tubes it reads tubes instead: a JSON list, plain or gzipped, of {video, label,
+score, start, boxes}, boxes x1 y1 x2 y2, one a frame from frame `start` on; ground truth the same without score. --link
+makes tubes of the detections.
 
-Prints the AP of each class and, last, `frame-mAP@0.5 = 0.xxxxxx` and, of tubes, `video-mAP@0.2 = 0.xxxxxx`, @0.5, @0.75,
-@0.5:0.95. Writes, where asked, all results with where they come from (--json), the tubes (--tubes-output), and an HTML
-page that explains them (--report).
+Prints the AP of each class and, last, `frame-mAP@0.5 = 0.xxxxxx` and, of tubes, `video-mAP@0.2 = 0.xxxxxx`, @0.5,
+@0.75, @0.5:0.95. Writes, where asked, all results with where they come from (--json), the tubes (--tubes-output), and
+an HTML page that explains them (--report).
 
   tools/evaluate.py output/quickstart/evaluation/synthetic_test/detections.parquet --dataset synthetic_test --errors
   tools/evaluate.py detections.csv.gz --ground-truth ground_truth.csv.gz --protocol all
@@ -34,7 +35,7 @@ def build_parser():
     truth.add_argument("--ground-truth", metavar="FILE", help="table, tubes or annotation of the true boxes")
     parser.add_argument("--format", metavar="NAME", help="of DETECTIONS, where it cannot be told from the content")
     parser.add_argument("--truth-format", metavar="NAME", help="of --ground-truth, likewise")
-    parser.add_argument("--classes", dest="classes_file", metavar="TXT", help="class names, one a line, from label 0 on")
+    parser.add_argument("--classes", dest="classes_file", metavar="TXT", help="names of the classes, one a line")
     frames = parser.add_argument_group("boxes")
     frames.add_argument("--preset", dest="preset_name", choices=PRESETS, default="voc", help="protocol (voc)")
     frames.add_argument("--protocol", choices=("all",), help="also every preset, and what each choice changes")

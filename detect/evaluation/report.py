@@ -64,7 +64,7 @@ def recall_line(recall: Mapping[int, float], iou_threshold: float, what: str) ->
 
 
 def choice_tables(presets: Sequence[Choice], choices: Sequence[Choice], base: FrameAPOptions) -> str:
-    """mAP in every preset, and with one choice of `base` changed at a time, each with what it adds to that of `base`."""
+    """mAP in every preset, and with one choice of `base` changed at a time, each with what it adds to `base`'s."""
     return "\n\n".join(
         _table(
             [(one.name, f"{100 * one.mean:.2f}", f"{100 * one.difference:+.2f}") for one in rows],

@@ -10,7 +10,6 @@ import numpy as np
 from detect.data.annotation_files import read_annotations
 from detect.data.catalog import load_action_dataset
 from detect.data.records import ActionDataset, Tube, VideoRecord
-from detect.evaluation.detection_files import read_detection_file
 from detect.evaluation.formats import is_table, read_columns
 from detect.evaluation.tables import Detections, GroundTruth, TableError
 from detect.evaluation.tube_files import TubeList, is_tube_list, read_tubes
@@ -35,9 +34,9 @@ class Truth:
 class Case:
     """Ground truth and detections that can be compared: `video` numbers `videos` and `label` `classes`.
 
-    every: the detections of each file.  found: without those on frames that no annotator looked at.  tubes: the annotated
-    ones, None where the source has none.  strangers: per file the detections in videos without ground truth, where the
-    source does not say which videos there are.
+    every: the detections of each file.  found: without those on frames that no annotator looked at.  tubes: the
+    annotated ones, None where the source has none.  strangers: per file the detections in videos without ground truth,
+    where the source does not say which videos there are.
     """
 
     gt: GroundTruth
@@ -64,16 +63,18 @@ class Case:
     def as_dataset(self) -> ActionDataset:
         """The ground truth as a dataset without media, where the source is only a table or a list of tubes."""
         records = []
+        last = np.zeros(len(self.videos), np.int64)
+        for table in (self.gt, *self.found):
+            np.maximum.at(last, table.video, table.frame)
         for index, name in enumerate(self.videos):
-            own = [np.flatnonzero(table.video == index) for table in (self.gt, *self.found)]
-            last = max((int(t.frame[r].max()) for t, r in zip((self.gt, *self.found), own, strict=True) if len(r)), default=0)
-            boxes, frames, labels = (column[own[0]] for column in (self.gt.boxes, self.gt.frame, self.gt.label))
+            own = self.gt.video == index
+            boxes, frames, labels = (column[own] for column in (self.gt.boxes, self.gt.frame, self.gt.label))
             width, height = np.ceil(boxes[:, 2:].max(0)).astype(int).tolist() if len(boxes) else (1, 1)
             tubes = tuple(
                 Tube(int(label), np.array([frame]), box[None].astype(np.float32))
                 for label, frame, box in zip(labels, frames, boxes, strict=True)
             )
-            records.append(VideoRecord(name, name, last + 1, height, width, tubes))
+            records.append(VideoRecord(name, name, int(last[index]) + 1, height, width, tubes))
         name = str(self.facts["ground_truth"].get("file"))
         return ActionDataset(name, tuple(self.classes), tuple(records), str(self.facts["ground_truth"].get("sha256")))
 
@@ -165,6 +166,8 @@ def _hash(path: str) -> str | None:
 def _read_found(path: str, dataset: ActionDataset | None, format: str | None) -> tuple[Columns, list[str]]:
     if format is None and (not Path(path).exists() or is_table(path)):
         return read_columns(path, Detections), []
+    from detect.evaluation.detection_files import read_detection_file
+
     det, videos, notes = read_detection_file(path, dataset, format)
     columns = {name: getattr(det, name) for name in ("video", "frame", "label", "score", "boxes")}
     return Columns(columns, list(videos), None if dataset is None else list(dataset.classes)), list(notes)

@@ -62,7 +62,7 @@ def evaluate(
         output["report"] = str(_write_report(report_folder, case, options[0], boxes, output))
         print(f"report: {output['report']}")
     if json_file:
-        facts = (case.facts if case else {}) | output.pop("sources", {})
+        facts = (_facts(case) if case else {"ground_truth": truth.facts}) | output.pop("sources", {})
         provenance = {**facts, **_counts(case), "preset": preset_name, **code_version()}
         write_json(json_file, {**output, "provenance": provenance})
         print(f"written: {json_file}")
@@ -85,6 +85,12 @@ def _check_request(detections: Sequence[str], tubes: str | None, link: str | Non
 
 def _only(tables: Sequence[Detections]) -> Detections | None:
     return tables[0] if tables else None
+
+
+def _facts(case: Case) -> dict[str, Any]:
+    """Where the tables come from; one file of detections as it is, several as a list."""
+    files = case.facts["detections"]
+    return {**case.facts, "detections": files[0] if len(files) == 1 else files}
 
 
 def _counts(case: Case | None) -> dict[str, Any]:

@@ -13,8 +13,12 @@ from typing import Any
 
 from detect.data.checks import AnnotationError
 from detect.data.dialects.act import is_act, read_act
+from detect.data.dialects.cvat import is_cvat, read_cvat
 from detect.data.dialects.glimpse import Glimpse
+from detect.data.dialects.labelme import is_labelme, read_labelme
 from detect.data.dialects.pyannot import is_pyannot, read_pyannot
+from detect.data.dialects.via import is_via, read_via
+from detect.data.own_json import is_own_json, read_own_json, write_own_json
 from detect.data.records import ActionDataset
 from detect.utils.errors import UserError
 
@@ -37,6 +41,10 @@ class Format:
 FORMATS: dict[str, Format] = {
     "pyannot": Format(read_pyannot, None, "pyannot.pkl of UCF101-24 (Singh et al.)", is_pyannot),
     "act": Format(read_act, None, "*-GT.pkl of the ACT detector and its descendants", is_act),
+    "own": Format(read_own_json, write_own_json, "own JSON, see detect/data/own_json.py", is_own_json),
+    "cvat": Format(read_cvat, None, "CVAT XML 1.1, for video or for images; a file or a folder of them", is_cvat),
+    "via": Format(read_via, None, "CSV of the VGG Image Annotator 2", is_via),
+    "labelme": Format(read_labelme, None, "LabelMe's JSON files, a folder of them", is_labelme),
 }
 
 

@@ -7,7 +7,7 @@ The name of an image says its video and its number: `<video>/<frame>.jpg`, `<vid
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -17,8 +17,9 @@ from detect.data.checks import AnnotationError, Notes
 from detect.data.dialects.rows import NO_TRACK, make_rows, records_of_rows
 from detect.data.dialects.video_facts import KnownFacts, VideoFacts
 from detect.data.media import flow_folder
-from detect.data.records import VideoRecord
+from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
+from detect.utils.files import hash_files
 from detect.video.readers import IMAGE_NAME, VIDEO_SUFFIXES, container_facts, count_frames, iter_frames, list_folder
 
 PLAIN = re.compile(r"(^|[_\-. ])(frame|img|image)[_\-. ]*$", re.IGNORECASE)  # words before a number, of no video
@@ -55,6 +56,17 @@ class ImageBoxes:
     def add_box(self, place: tuple[str, int], label: str, track: str | None, box: Sequence[float]) -> None:
         """`box` x0 y0 x1 y1. `track` tells the actors of a video apart, None where that is not known."""
         self.boxes.append((*place, label, track, box))
+
+    def dataset(
+        self, path: Path, name: str, classes: Sequence[str], files: Iterable[Path], notes: Notes
+    ) -> ActionDataset:
+        """All of it. `classes`: () for those that there are. AnnotationError that names `path`."""
+        try:
+            names = self.classes(classes)
+            videos = self.records(names, notes)
+        except AnnotationError as error:
+            raise AnnotationError(f"{path}: {error}") from None
+        return ActionDataset(name, names, videos, hash_files(*files), notes.lines())
 
     def classes(self, given: Sequence[str] = ()) -> tuple[str, ...]:
         """The given ones, or those that there are, sorted. AnnotationError for a box of another."""

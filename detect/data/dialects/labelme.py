@@ -19,7 +19,6 @@ from detect.data.dialects.image_boxes import ImageBoxes
 from detect.data.own_parse import read_json
 from detect.data.own_values import shown
 from detect.data.records import ActionDataset
-from detect.utils.files import hash_files
 
 KEYS = ("shapes", "imageHeight", "imageWidth")
 
@@ -48,8 +47,7 @@ def read_labelme(
     used = [file for file in files if _add_file(boxes, home, file, notes)]
     if not used:
         raise AnnotationError(f"{path}: no LabelMe file in it; expected <frame>.json with {', '.join(KEYS)}")
-    names = boxes.classes(class_names(path, classes))
-    return ActionDataset(home.resolve().name, names, boxes.records(names, notes), hash_files(*used), notes.lines())
+    return boxes.dataset(path, home.resolve().name, class_names(path, classes), used, notes)
 
 
 def _add_file(boxes: ImageBoxes, home: Path, file: Path, notes: Notes) -> bool:

@@ -20,7 +20,7 @@ from detect.data.dialects.companions import class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.image_boxes import ImageBoxes
 from detect.data.records import ActionDataset
-from detect.utils.files import hash_files, read_text
+from detect.utils.files import read_text
 
 COLUMNS = ("filename", "region_count", "region_shape_attributes", "region_attributes")
 LABELS = ("action", "label", "class", "category", "name", "type")  # attributes that are taken for the class
@@ -65,8 +65,7 @@ def read_via(
         box = _corners(shape, where)
         for label in labels:
             boxes.add_box(place, label, str(attributes[track]) if attributes.get(track) else None, box)
-    names = boxes.classes(class_names(path, classes))
-    return ActionDataset(path.stem, names, boxes.records(names, notes), hash_files(path), notes.lines())
+    return boxes.dataset(path, path.stem, class_names(path, classes), [path], notes)
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str, dict, dict]]:

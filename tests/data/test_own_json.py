@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from own_set import content, same, write_own
 
+from detect.data.annotation_files import read_annotations, recognise
 from detect.data.checks import AnnotationError
 from detect.data.own_json import problems_of, read_own_json, validate_own_json, write_own_json
 from detect.data.records import ActionDataset, KeyframeDataset, Tube, VideoRecord
@@ -28,7 +29,7 @@ def test_a_file_is_read_as_it_says(tmp_path):
     samples = KeyframeDataset(dataset, "annotated")
     assert len(samples) == 9
     assert samples[0]["annotations"] == [{"bbox": [2, 3, 12, 15], "bbox_mode": 0, "category_id": 1}]
-    assert problems_of(tmp_path / "train.json") == ([], [])
+    assert problems_of(tmp_path / "train.json") == ([], []) and recognise(tmp_path / "train.json") == "own"
 
 
 def test_what_the_file_does_not_say_is_taken_from_the_videos(tmp_path):
@@ -268,8 +269,6 @@ def test_writing_and_reading_is_the_identity(tmp_path_factory, data):
 
 
 def test_the_real_annotation_of_ucf101_24_survives(real_data, tmp_path):
-    from detect.data.annotation_files import read_annotations
-
     dataset = read_annotations(real_data / "ucf101_24" / "pyannot.pkl")
     part = ActionDataset("part", dataset.classes, dataset.videos[:300], "")
     write_own_json(part, tmp_path / "ucf.json")

@@ -122,13 +122,13 @@ def test_no_detections_and_reversed_boxes(tmp_path, own):
 def test_linked_tubes_of_perfect_boxes_are_perfect(tmp_path, own):
     write_table(tmp_path / "found.npz", table_of(own), ["a", "b"])
     for preset in ("act", "peng", "gurkirt", "voc"):
-        # gurkirt's shift of the detections by a pixel leaves 0.91
+        # gurkirt's detections, 41 x 51 and shifted by a pixel, share 39 x 49 with 40 x 50: IoU 0.877, 8 of 10 thresholds
         for link in ("act", "peng", "gurkirt", "yowo"):
             options = ("--link", link, "--preset", preset, "--tubes-output", tmp_path / "t.json")
             code, lines, error = evaluated(tmp_path, *options)
             assert code == 0, error
             scores = [float(line.split(" = ")[1]) for line in lines[-4:]]
-            assert scores[:3] == [1.0, 1.0, 1.0] and scores[3] == (1.0 if preset != "gurkirt" else pytest.approx(0.9))
+            assert scores[:3] == [1.0, 1.0, 1.0] and scores[3] == (1.0 if preset != "gurkirt" else pytest.approx(0.8))
             assert f"32 detections linked to 2 tubes by the rule {link}" in lines
     done = run_tool("evaluate", "--tubes", tmp_path / "t.json", "--ground-truth", tmp_path / "truth.json")
     assert done.stdout.splitlines()[-4:-1] == [f"video-mAP@{t} = 1.000000" for t in (0.2, 0.5, 0.75)]

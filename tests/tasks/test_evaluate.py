@@ -122,7 +122,7 @@ def test_no_detections_and_reversed_boxes(tmp_path, own):
 def test_linked_tubes_of_perfect_boxes_are_perfect(tmp_path, own):
     write_table(tmp_path / "found.npz", table_of(own), ["a", "b"])
     for preset in ("act", "peng", "gurkirt", "voc"):
-        # gurkirt's detections, 41 x 51 and shifted by a pixel, share 39 x 49 with 40 x 50: IoU 0.877, 8 of 10 thresholds
+        # gurkirt's detections, 41 x 51, shifted by a pixel, share 39 x 49 with 40 x 50: IoU 0.877, 8 of 10 thresholds
         for link in ("act", "peng", "gurkirt", "yowo"):
             options = ("--link", link, "--preset", preset, "--tubes-output", tmp_path / "t.json")
             code, lines, error = evaluated(tmp_path, *options)

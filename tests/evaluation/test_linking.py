@@ -69,9 +69,9 @@ def test_many_streams_at_once_equal_each_by_itself(options):
     assert len(everything) == len(set(everything))
 
 
-def link_one(*frames, options=LinkOptions()):
+def link_one(*frames):
     """Ids of one stream; a frame is a list of (x, score) of boxes 10 wide."""
-    linker = Linker(1, options)
+    linker = Linker(1)
     result = []
     for frame in frames:
         boxes = np.array([[x, 0, x + 10, 10] for x, _ in frame], float).reshape(-1, 4)
@@ -102,7 +102,7 @@ def test_memory_does_not_grow_with_the_stream():
 
 
 def test_order_by_the_highest_scores():
-    # tube A (at 0): .9 .9 .1 .1 .1, mean .42, two highest .9; tube B (at 30): .5, mean .5. Then both reach a box between.
+    # tube A (at 0): .9 .9 .1 .1 .1, mean .42, two highest .9; tube B (at 30): mean .5. Then both reach a box between.
     frames = [[(0, s), (30, 0.5)] for s in (0.9, 0.9, 0.1, 0.1, 0.1)]
     boxes = np.array([[0, 0, 40, 10]], float)
     for order, winner in (("mean", 1), ("top", 0)):

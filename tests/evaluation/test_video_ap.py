@@ -164,7 +164,8 @@ def test_neither_table_is_changed():
 
 
 def test_suppression_keeps_the_best_of_each_class_and_video():
-    rows = [tube(score=0.5), tube(score=0.9), tube(label=1, score=0.1), tube(video=1, score=0.2), tube(score=0.3, start=9)]
+    rows = [tube(score=0.5), tube(score=0.9), tube(label=1, score=0.1), tube(video=1, score=0.2)]
+    rows.append(tube(score=0.3, start=9))
     assert suppress_tubes(make_tubes(rows), 0.3).tolist() == [1, 2, 3, 4]
 
 

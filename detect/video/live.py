@@ -92,7 +92,8 @@ class LiveFrames:
     At most `queue` frames wait. What a capture that is not `endless` has is given whole: the reader waits.
 
         with LiveFrames(OpenCVCapture("0")) as live:
-            for frame, time in live.arrivals(): ...
+            for frame, time in live.arrivals():
+                ...
 
     dropped: how many were left out.  count: how many came.  FrameReadError where the first one does not come.
     """
@@ -107,19 +108,22 @@ class LiveFrames:
         self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
 
     def __enter__(self) -> "LiveFrames":
-        self._thread.start()
         return self
 
     def __exit__(self, *_) -> None:
         self.stop()
-        self._thread.join(timeout=2.0)  # a driver may hang; the thread ends with the program then
+        if self._thread.ident is None:
+            self.capture.release()
+        else:
+            self._thread.join(timeout=2.0)  # a driver may hang; the thread ends with the program then
 
     def stop(self) -> None:
         """No more frames are taken; those that wait are given out. Safe in a signal handler."""
         self._over = True
 
     def arrivals(self) -> Iterator[Arrival]:
-        """The frames with the times at which they came, as long as there are any."""
+        """The frames from now on, with the times at which they came, as long as there are any. To be called once."""
+        self._thread.start()
         while (arrival := self._next()) is not None:
             yield arrival
         if self._failure is not None:

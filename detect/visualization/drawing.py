@@ -23,9 +23,14 @@ def class_colour(label: int) -> tuple[int, int, int]:
 def readable(image: np.ndarray, height: int = 360) -> tuple[np.ndarray, float]:
     """`image` enlarged by a whole factor until it is about `height` rows high, and that factor."""
     factor = max(1, round(height / image.shape[0]))
+    return enlarged(image, factor), float(factor)
+
+
+def enlarged(image: np.ndarray, factor: int) -> np.ndarray:
+    """A copy of `image`, `factor` times as large."""
     if factor == 1:
-        return image.copy(), 1.0
-    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), float(factor)
+        return image.copy()
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
 
 
 def draw_boxes(

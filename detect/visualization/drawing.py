@@ -42,7 +42,7 @@ def draw_boxes(
     scale: float = 1.0,
 ) -> np.ndarray:
     """Draw detections in class colours with their names and scores, in place; boxes (n, 4) in pixels times `scale`."""
-    shown = ["" if scores is None else f" {score:.2f}" for score in (labels if scores is None else scores)]
+    shown = ["" if scores is None else f"  {score:.2f}" for score in (labels if scores is None else scores)]
     tags = [
         Tag(class_names[int(label)] + score, "", class_colour(int(label)))
         for label, score in zip(labels, shown, strict=True)
@@ -60,7 +60,7 @@ def draw_actors(
 ) -> np.ndarray:
     """As `draw_boxes`, each actor in the colour of their number, which the tag says too."""
     columns = zip(names, scores, numbers, strict=True)
-    tags = [Tag(f"{name} {score:.2f}", f"#{number}", class_colour(int(number))) for name, score, number in columns]
+    tags = [Tag(f"{name}  {score:.2f}", f"#{number}", class_colour(int(number))) for name, score, number in columns]
     return draw_tagged(image, np.asarray(boxes) * scale, tags)
 
 

@@ -16,7 +16,7 @@ from detect.utils.files import UnusableFileError
 from detect.video.opencv import quiet_opencv
 
 H264, MPEG4, MJPEG = "H.264", "MPEG-4 Part 2", "Motion JPEG"
-# libx264's constant quality and speed. On drawn videos this is a third of MPEG-4's bytes, see docs/performance.md
+# libx264's constant quality and speed; against MPEG-4 in docs/performance.md
 QUALITY, PRESET = "20", "veryfast"
 Size = tuple[int, int]  # height, width, even
 

@@ -42,10 +42,9 @@ class Painter:
         picture = enlarged(frame, self._factor)
         if self._ways is not None:
             self._draw_trails(picture, found)
-        draw_actors(picture, found.boxes, found.names, found.scores, found.tubes, self._factor)
         if note:
             draw_note(picture, note)
-        return picture
+        return draw_actors(picture, found.boxes, found.names, found.scores, found.tubes, self._factor)
 
     def _draw_trails(self, picture: np.ndarray, found: FrameDetections) -> None:
         for number in set(self._ways) - set(found.tubes.tolist()):

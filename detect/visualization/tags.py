@@ -77,10 +77,11 @@ def draw_trail(image: np.ndarray, points: np.ndarray, colour: Colour) -> None:
 
 
 def draw_note(image: np.ndarray, text: str) -> None:
-    """A line of text in the upper right corner, in place."""
+    """A line of text in the lower right corner, in place, where tags seldom are."""
     mask = _fitted(Tag(text, "", LIGHT), letter_size(image), image.shape[1])
     margin = line_width(image) * 3
-    _paste(image, (image.shape[1] - mask.shape[1] - margin, margin), mask, LIGHT)
+    corner = image.shape[1] - mask.shape[1] - margin, image.shape[0] - mask.shape[0] - margin
+    _paste(image, corner, mask, LIGHT)
 
 
 def _fitted(tag: Tag, size: int, room: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from detect.evaluation.linking import Linker, LinkOptions, grid_iou, suppress
+from detect.evaluation.linking import Linker, LinkOptions, component_iou, suppress
 from detect.utils.errors import UserError
 
 GROUPS = LinkOptions(nms=0.5, keep=20, nms_plus_one=False)  # of one frame's boxes, whatever their class
@@ -81,7 +81,7 @@ def group_boxes(
     used = suppress(np.zeros(len(scores), np.int64), boxes, scores, replace(GROUPS, min_score=min_score))
     of_class = np.zeros((len(used), num_classes), np.float32)
     if len(used):
-        overlap = grid_iou(boxes[None, used], boxes[None])[0]
+        overlap = component_iou(boxes[used].T[..., None], boxes.T[:, None])
         overlap[np.arange(len(used)), used] = 1.0
         owner = overlap.argmax(0)
         same = overlap.max(0) > GROUPS.nms

@@ -159,7 +159,7 @@ class Linker:
         self._id[cells] = self._next_id + np.arange(len(row))
         self._next_id += len(row)
         self._sum[cells] = self._count[cells] = 0
-        self._motion[cells] = 0
+        self._motion[:, cells[0], cells[1]] = 0
         self._top[cells] = -np.inf
 
     def _grow(self, slots: int) -> None:

@@ -250,7 +250,7 @@ def test_whatever_stands_in_a_file_ends_in_a_message(tmp_path_factory, data):
         section = data.draw(st.sampled_from(sorted(written)))
         entries = written[section] if isinstance(written[section], list) else []
         target = data.draw(st.sampled_from([written, *(entry for entry in entries if isinstance(entry, dict))]))
-        target[data.draw(st.sampled_from(sorted(target)) | st.text(max_size=5))] = data.draw(anything)
+        target[data.draw(st.sampled_from([*sorted(target), "id"]) | st.text(max_size=5))] = data.draw(anything)
     path = write_own(folder, written, media=False)
     errors, _ = problems_of(path, decode=False)
     try:

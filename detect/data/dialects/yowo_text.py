@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from detect.data import jhmdb, ucf24
-from detect.data.checks import AnnotationError, Notes, with_annotation
+from detect.data.checks import AnnotationError, Notes
 from detect.data.dialects.companions import class_names, write_class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.members import hash_members, text_members, write_members
@@ -42,14 +42,13 @@ def is_yowo_text(glimpse: Glimpse) -> bool:
 def read_yowo_text(
     path: Path,
     *,
-    videos: str | Path | None = None,
     classes: str | Path | None = None,
     sizes: str | Path | None = None,
     media_root: str | Path | None = None,
     pixels: str | None = None,
     join_iou: float | None = None,
 ) -> ActionDataset:
-    """All videos, or those that the list `videos` names, their boxes joined to tubes (`join_boxes`).
+    """All videos, their boxes joined to tubes (`join_boxes`).
 
     classes: a file of names, else classes.txt in the folder, else those of JHMDB or UCF101-24 where all videos are
     named so. sizes: "320x240", or a file that has the lengths too; else videos.csv in the folder, else 320 x 240 for
@@ -63,20 +62,13 @@ def read_yowo_text(
     pixels = pixels or ("jhmdb" if named == jhmdb.CLASSES else "plain")
     if pixels not in PIXELS:
         raise UserError(f"pixels is {pixels!r}; legal values are {', '.join(PIXELS)}")
-    names = {video: _with_folder(video, named) for video in frames}
-    kept = list(names.values())
-    if videos is not None:
-        kept = with_annotation(ucf24.listed(Path(videos), notes), set(kept), notes)
-    places = media_and_flow(None if media_root is None else Path(media_root), kept, MEDIA, notes)
-    order = {name: number for number, name in enumerate(kept)}
-    numbers = {video: order[name] for video, name in names.items() if name in order}
-    wanted = [line for line in lines if line[1] in numbers]
-    labels, boxes = _values(path, wanted, named)
-    columns = ([numbers[video] for _, video, _, _ in wanted], [frame for _, _, frame, _ in wanted], labels)
-    rows = make_rows(kept, columns, boxes - (_SHIFT if pixels == "jhmdb" else 0))
-    labelled = [np.zeros(0, np.int64)] * len(kept)
-    for video, number in numbers.items():
-        labelled[number] = np.array(sorted(frames[video]), np.int64)
+    names = [_with_folder(video, named) for video in frames]
+    places = media_and_flow(None if media_root is None else Path(media_root), names, MEDIA, notes)
+    numbers = {video: number for number, video in enumerate(frames)}
+    labels, boxes = _values(path, lines, named)
+    columns = ([numbers[video] for _, video, _, _ in lines], [frame for _, _, frame, _ in lines], labels)
+    rows = make_rows(names, columns, boxes - (_SHIFT if pixels == "jhmdb" else 0))
+    labelled = [np.array(sorted(of_video), np.int64) for of_video in frames.values()]
     size = ucf24.SIZE if named in (jhmdb.CLASSES, ucf24.CLASSES) else None
     records = records_of_rows(
         rows, named, known_facts(path, sizes, size), places, notes, labelled=labelled, join_iou=join_iou

@@ -3,8 +3,8 @@
 
 The form of INPUT is told by its content, that of OUTPUT by the end of its name (.json own JSON, .mat finalAnnots.mat,
 -GT.pkl ACT's, .parquet .npz .csv tables), or name them; --formats lists all. Frames, classes and pixels are counted as
-each form counts them. Prints how much there is, what was changed or left out, and the sha256 of both files. What a form
-cannot hold lies beside it: the classes in classes.txt or action_list.pbtxt, the videos' sizes and lengths in videos.csv.
+each form counts them. Prints how much there is, what was changed or left out, and the sha256 of both files. What a
+form cannot hold lies beside it: classes in classes.txt or action_list.pbtxt, sizes and lengths in videos.csv.
 
   tools/convert_annotations.py ucf24/splitfiles/pyannot.pkl ucf24_test.json --subset test --media-root ucf24
   tools/convert_annotations.py JHMDB-GT.pkl labels.tar.gz --to yowo --subset train --split 2

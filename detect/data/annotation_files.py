@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from detect.data import jhmdb, ucf24
 from detect.data.checks import AnnotationError, Notes, with_annotation
 from detect.data.dialects.act import is_act, read_act, write_act
 from detect.data.dialects.ava_csv import is_ava_csv, read_ava_csv, write_ava_csv
@@ -25,9 +26,9 @@ from detect.data.dialects.labelme import is_labelme, read_labelme
 from detect.data.dialects.pyannot import is_pyannot, read_pyannot, write_pyannot
 from detect.data.dialects.via import is_via, read_via
 from detect.data.dialects.yowo_text import is_yowo_text, read_yowo_text, write_yowo_text
+from detect.data.media import media_and_flow
 from detect.data.own_json import is_own_json, read_own_json, write_own_json
 from detect.data.records import ActionDataset
-from detect.data.ucf24 import listed
 from detect.utils.errors import UserError
 from detect.utils.files import hash_files
 
@@ -49,6 +50,10 @@ class Format:
     suffixes: tuple[str, ...] = ()
 
 
+MEDIA = (
+    *ucf24.MEDIA, *jhmdb.MEDIA, "trainval/{name}.mp4", "frames/{name}", "rawframes/{name}", "images/{name}",
+    "{name}.mkv", "{name}.webm",
+)  # fmt: skip
 FORMATS: dict[str, Format] = {
     "own": Format(read_own_json, write_own_json, "own JSON, see detect/data/own_json.py", is_own_json, (".json",)),
     "pyannot": Format(read_pyannot, write_pyannot, "pyannot.pkl of UCF101-24 (Singh et al.)", is_pyannot),
@@ -73,8 +78,9 @@ def read_annotations(
     """The ground truth in a file or folder of the named format, or of the one that its content shows.
 
     `videos`: a file with the names of those that are wanted, one a line. `options` go to the reader; those that are
-    None are left out. `subset` and `split` of a format without them mean the list beside the file, such as
-    testlist01.txt. UserError for an unknown format or option, and the reader's errors.
+    None are left out. Of a format without them, `subset` and `split` mean the list beside the file, such as
+    testlist01.txt, and `media_root` the folder that has the videos in one of the places of `MEDIA`. UserError for an
+    unknown format or option, and the reader's errors.
     """
     path = Path(path)
     chosen = format or recognise(path)
@@ -83,13 +89,15 @@ def read_annotations(
     legal = [name for name in inspect.signature(read).parameters][1:]
     if "subset" in given and "subset" not in legal and videos is None:
         videos = _list_beside(path, given.pop("subset"), given.pop("split", 1))
+    media_root = given.pop("media_root", None) if "media_root" not in legal else None
     if unknown := [name for name in given if name not in legal]:
-        known_ones = ", ".join(("videos", *legal))
-        raise UserError(f"{path}: the format {chosen} has no option {unknown[0]!r}; it has {known_ones}")
+        options_of_it = ", ".join(dict.fromkeys(("videos", "media_root", *legal)))
+        raise UserError(f"{path}: the format {chosen} has no option {unknown[0]!r}; it has {options_of_it}")
     if not os.path.exists(path):
         raise AnnotationError(f"{path}: there is no such file or folder")
     dataset = read(path, **given)
-    return dataset if videos is None else only(dataset, Path(videos))
+    dataset = dataset if videos is None else only(dataset, Path(videos))
+    return dataset if media_root is None else _with_media(dataset, Path(media_root))
 
 
 def _list_beside(path: Path, subset: str, split: int) -> Path:
@@ -103,10 +111,17 @@ def only(dataset: ActionDataset, videos: Path) -> ActionDataset:
     """The videos that the list names, in its order; those without annotation are noted. The list is in the hash."""
     notes = Notes()
     records = {video.name: video for video in dataset.videos}
-    names = with_annotation(listed(videos, notes), records, notes)
+    names = with_annotation(ucf24.listed(videos, notes), records, notes)
     digest = hashlib.sha256((dataset.annotation_hash + hash_files(videos)).encode()).hexdigest()
     chosen = tuple(records[name] for name in names)
     return replace(dataset, videos=chosen, annotation_hash=digest, notes=(*dataset.notes, *notes.lines()))
+
+
+def _with_media(dataset: ActionDataset, root: Path) -> ActionDataset:
+    notes = Notes()
+    places = media_and_flow(root, [video.name for video in dataset.videos], MEDIA, notes)
+    videos = (replace(v, path=places[v.name][0], flow=places[v.name][1]) for v in dataset.videos)
+    return replace(dataset, videos=tuple(videos), notes=(*dataset.notes, *notes.lines()))
 
 
 def write_annotations(dataset: ActionDataset, path: str | Path, format: str | None = None) -> tuple[str, ...]:

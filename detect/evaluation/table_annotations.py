@@ -14,13 +14,10 @@ from detect.data.dialects.companions import class_names, write_class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.rows import NO_TRACK, BoxRows, records_of_rows
 from detect.data.dialects.video_facts import known_facts, write_video_facts
-from detect.data.media import media_and_flow
 from detect.data.records import ActionDataset
 from detect.evaluation.formats import SUFFIXES, read_columns, write_table
 from detect.evaluation.tables import GroundTruth
 from detect.utils.files import hash_files
-
-MEDIA = ("videos/{name}.mp4", "videos/{name}.avi", "frames/{name}", "{name}.mp4", "{name}.avi", "{name}")
 
 
 def is_box_table(glimpse: Glimpse) -> bool:
@@ -37,7 +34,6 @@ def read_box_table(
     *,
     classes: str | Path | None = None,
     sizes: str | Path | None = None,
-    media_root: str | Path | None = None,
     join_iou: float | None = None,
 ) -> ActionDataset:
     """All videos of the table; a column `score` is passed over. `classes`: a file of names, else what the table says,
@@ -55,12 +51,11 @@ def read_box_table(
         raise AnnotationError(
             f"{path}: row {row}: label {columns['label'][row]}; there are {len(named)} classes, 0 to {len(named) - 1}"
         )
-    places = media_and_flow(None if media_root is None else Path(media_root), table.videos, MEDIA, notes)
     track = np.full(len(columns["label"]), NO_TRACK)
     rows = BoxRows(table.videos, *(columns[name] for name in ("video", "frame", "label", "boxes")), track)
     facts = known_facts(path, sizes)
     try:
-        records = records_of_rows(rows, named, facts, places, notes, join_iou=join_iou)
+        records = records_of_rows(rows, named, facts, notes, join_iou=join_iou)
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
     return ActionDataset(path.stem, named, records, hash_files(path), notes.lines())

@@ -20,7 +20,6 @@ from detect.data.dialects.companions import class_names, write_class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.video_facts import KnownFacts, known_facts, write_video_facts
 from detect.data.dialects.writing import corner_and_size, note_losses, other_sizes, without_gaps
-from detect.data.media import media_and_flow
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.files import atomic_file, hash_files
 from detect.utils.safe_mat import has_words, load_mat
@@ -38,7 +37,6 @@ def read_final_annots(
     *,
     classes: str | Path | None = None,
     sizes: str | Path | None = None,
-    media_root: str | Path | None = None,
 ) -> ActionDataset:
     """All videos of the file. `classes` and `sizes`: files, else classes.txt and videos.csv beside it, else the 24
     classes and 320 x 240 of UCF101-24.
@@ -49,9 +47,8 @@ def read_final_annots(
     names_of_classes = class_names(path, classes, ucf24.CLASSES)
     facts = known_facts(path, sizes, ucf24.SIZE)
     entries = _entries(path)
-    places = media_and_flow(None if media_root is None else Path(media_root), entries, ucf24.MEDIA, notes)
     try:
-        records = tuple(_record(v, places[v], entries[v], facts, names_of_classes, notes) for v in entries)
+        records = tuple(_record(v, entries[v], facts, names_of_classes, notes) for v in entries)
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
     return ActionDataset(path.stem, names_of_classes, records, hash_files(path), notes.lines())
@@ -72,9 +69,7 @@ def _entries(path: Path) -> dict[str, np.void]:
     return found
 
 
-def _record(
-    video: str, place: tuple[str, str], entry: np.void, facts: KnownFacts, classes: Sequence[str], notes: Notes
-) -> VideoRecord:
+def _record(video: str, entry: np.void, facts: KnownFacts, classes: Sequence[str], notes: Notes) -> VideoRecord:
     try:
         num_frames = _number(entry["num_imgs"], 0)
         tubes = [_tube(tube) for tube in np.ravel(entry["tubes"])]
@@ -85,8 +80,7 @@ def _record(
     known = facts.of(video)
     common = dict(video=video, num_frames=num_frames, size=(known.height, known.width), classes=classes, notes=notes)
     kept = tuple(filter(None, (checked_tube(*tube, **common) for tube in tubes)))
-    path, flow = place
-    return VideoRecord(video, path, num_frames, known.height, known.width, kept, flow, known.fps)
+    return VideoRecord(video, video, num_frames, known.height, known.width, kept, fps=known.fps)
 
 
 def _tube(tube: np.void) -> tuple[int, np.ndarray, np.ndarray]:

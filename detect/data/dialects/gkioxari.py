@@ -14,7 +14,6 @@ from detect.data.checks import AnnotationError, Notes
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.rows import BoxRows, records_of_rows
 from detect.data.dialects.video_facts import known_facts
-from detect.data.media import media_and_flow
 from detect.data.records import ActionDataset
 from detect.utils.files import hash_files
 from detect.utils.safe_mat import has_words, load_mat
@@ -27,9 +26,7 @@ def is_gkioxari(glimpse: Glimpse) -> bool:
     return has_words(glimpse.head, b"video_id", b"bound")
 
 
-def read_gkioxari(
-    path: Path, *, sizes: str | Path | None = None, media_root: str | Path | None = None
-) -> ActionDataset:
+def read_gkioxari(path: Path, *, sizes: str | Path | None = None) -> ActionDataset:
     """All videos of the file. `sizes`: a file with the videos' lengths, see `video_facts`; without it a video ends at
     its last box.
 
@@ -42,10 +39,9 @@ def read_gkioxari(
     label = np.array([jhmdb.CLASSES.index(name.split("/")[0]) for name in names], np.int64)[video]
     boxes = bounds - [1, 1, 0, 0]
     boxes[:, 2:] += boxes[:, :2] - 1
-    places = media_and_flow(None if media_root is None else Path(media_root), names, jhmdb.MEDIA, notes)
     rows = BoxRows(names, video, frames - 1, label, boxes, np.zeros(len(video), np.int64))
     try:
-        records = records_of_rows(rows, jhmdb.CLASSES, known_facts(path, sizes, SIZE), places, notes)
+        records = records_of_rows(rows, jhmdb.CLASSES, known_facts(path, sizes, SIZE), notes)
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
     return ActionDataset(path.stem, jhmdb.CLASSES, records, hash_files(path), notes.lines())

@@ -99,8 +99,10 @@ class ImageBoxes:
             make_rows(names, list(zip(*columns, strict=True)) or [(), (), (), ()], boxes),
             classes,
             KnownFacts("no media was found", facts),
-            {v: (str(places[v] or self.root / "/".join(self.homes[v])), flow_folder(self.root, v)) for v in names},
             notes,
+            places={
+                v: (str(places[v] or self.root / "/".join(self.homes[v])), flow_folder(self.root, v)) for v in names
+            },
             labelled=[np.array(listed[video], np.int64) for video in names],
         )
 

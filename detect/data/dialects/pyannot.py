@@ -23,7 +23,6 @@ def read_pyannot(
     path: Path,
     *,
     classes: str | Path | None = None,
-    media_root: str | Path | None = None,
 ) -> ActionDataset:
     """All videos of the file. `classes`: a file of names, else classes.txt beside it, else the 24 of UCF101-24.
 
@@ -32,8 +31,7 @@ def read_pyannot(
     path, notes = Path(path), Notes()
     entries = ucf24.load_entries(path)
     names_of_classes = class_names(path, classes, ucf24.CLASSES)
-    root = None if media_root is None else Path(media_root)
-    records = ucf24.records_of(path, entries, list(entries), names_of_classes, root, notes)
+    records = ucf24.records_of(path, entries, list(entries), names_of_classes, None, notes)
     return ActionDataset(path.stem, names_of_classes, records, hash_files(path), notes.lines())
 
 

@@ -11,7 +11,7 @@ score them.
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +23,12 @@ from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.members import hash_members, text_members, write_members
 from detect.data.dialects.rows import make_rows, records_of_rows
 from detect.data.dialects.video_facts import known_facts, write_video_facts
-from detect.data.media import media_and_flow
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 
 PIXELS = ("jhmdb", "plain")
 MEDIA = tuple(dict.fromkeys((*ucf24.MEDIA, *jhmdb.MEDIA)))
-_TREE = re.compile(r"(?:(?:.*/)?labels/)?(?P<video>.+)/(?P<frame>\d+)\.txt")
+_TREE = re.compile(r"(?P<video>.+)/(?P<frame>\d+)\.txt")
 _FLAT = re.compile(r"(?:.*/)?(?P<video>[^/]+)_(?P<frame>\d{5,})\.txt")
 _SHIFT = np.array([1, 1, 2, 2])  # of JHMDB's boxes, up to the image's width and height
 Line = tuple[str, str, int, str]  # file and line, video as the file's name has it, frame from 0, text
@@ -44,7 +43,6 @@ def read_yowo_text(
     *,
     classes: str | Path | None = None,
     sizes: str | Path | None = None,
-    media_root: str | Path | None = None,
     pixels: str | None = None,
     join_iou: float | None = None,
 ) -> ActionDataset:
@@ -57,35 +55,36 @@ def read_yowo_text(
     AnnotationError naming file, line and value.
     """
     path, notes = Path(path), Notes()
-    frames, lines = _lines(path, notes)
-    named = _classes(path, class_names(path, classes), frames)
+    frames, lines, flat = _lines(path, notes)
+    named = _classes(path, class_names(path, classes), frames, flat)
     pixels = pixels or ("jhmdb" if named == jhmdb.CLASSES else "plain")
     if pixels not in PIXELS:
         raise UserError(f"pixels is {pixels!r}; legal values are {', '.join(PIXELS)}")
-    names = [_with_folder(video, named) for video in frames]
-    places = media_and_flow(None if media_root is None else Path(media_root), names, MEDIA, notes)
+    names = [_with_folder(video, named) if video in flat else video for video in frames]
     numbers = {video: number for number, video in enumerate(frames)}
     labels, boxes = _values(path, lines, named)
     columns = ([numbers[video] for _, video, _, _ in lines], [frame for _, _, frame, _ in lines], labels)
     rows = make_rows(names, columns, boxes - (_SHIFT if pixels == "jhmdb" else 0))
     labelled = [np.array(sorted(of_video), np.int64) for of_video in frames.values()]
     size = ucf24.SIZE if named in (jhmdb.CLASSES, ucf24.CLASSES) else None
-    records = records_of_rows(
-        rows, named, known_facts(path, sizes, size), places, notes, labelled=labelled, join_iou=join_iou
-    )
+    records = records_of_rows(rows, named, known_facts(path, sizes, size), notes, labelled=labelled, join_iou=join_iou)
     return ActionDataset(path.name.split(".")[0], named, records, hash_members(path), notes.lines())
 
 
-def _lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line]]:
-    """The frames, from 0, of each video's files, and all lines."""
+def _lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line], set[str]]:
+    """The frames, from 0, of each video's files, all lines, and the videos that are named Class_video."""
     frames: dict[str, set[int]] = {}
-    lines = []
+    lines, flat = [], set()
     for name, content in text_members(path):
         match = _TREE.fullmatch(name) or _FLAT.fullmatch(name)
         if match is None:
             notes.add("files passed over, no frame's number in the name", name)
             continue
         video, frame = match["video"], int(match["frame"]) - 1
+        if match.re is _FLAT:
+            flat.add(video)
+        elif "labels" in video.split("/"):
+            video = "/".join(video.split("/")[video.split("/").index("labels") + 1 :])
         if frame < 0:
             raise AnnotationError(f"{path}: {name}: frame 0; frames count from 1 in these files")
         if frame in frames.setdefault(video, set()):
@@ -95,14 +94,15 @@ def _lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line]]:
         lines += [(f"{name} line {n}", video, frame, line) for n, line in enumerate(text, 1) if line.strip()]
     if not frames:
         raise AnnotationError(f"{path}: no file with a frame's number; expected <Class>/<video>/00001.txt")
-    return frames, lines
+    return frames, lines, flat
 
 
-def _classes(path: Path, given: tuple[str, ...], videos: dict[str, set[int]]) -> tuple[str, ...]:
+def _classes(path: Path, given: tuple[str, ...], videos: Iterable[str], flat: set[str]) -> tuple[str, ...]:
     if given:
         return given
     for table in (jhmdb.CLASSES, ucf24.CLASSES):
-        if all(_with_folder(video, table).split("/")[0] in table for video in videos):
+        names = (_with_folder(video, table) if video in flat else video for video in videos)
+        if all(name.split("/")[0] in table for name in names):
             return table
     raise AnnotationError(f"{path}: the classes are neither JHMDB's nor UCF101-24's; give a file of their names")
 
@@ -110,7 +110,7 @@ def _classes(path: Path, given: tuple[str, ...], videos: dict[str, set[int]]) ->
 def _with_folder(video: str, classes: Sequence[str]) -> str:
     """Class/video of a name Class_video: a video that begins with a class, the longest one that it does."""
     begun = [name for name in classes if video.startswith(f"{name}_")]
-    if "/" in video or not begun:
+    if not begun:
         return video
     folder = max(begun, key=len)
     return f"{folder}/{video[len(folder) + 1 :]}"
@@ -145,9 +145,11 @@ def write_yowo_text(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
 
 
 def _files(dataset: ActionDataset) -> Iterator[tuple[str, str]]:
-    """A file for each frame with boxes, and for those without that were looked at where not all frames were."""
+    """A file for each frame with boxes, and for those without that were looked at where not all frames were; of a video
+    without boxes one for the first frame.
+    """
     for video in dataset.videos:
-        empty = [] if video.labelled is None else video.labelled.tolist()
+        empty = [0] * (not video.tubes) if video.labelled is None else video.labelled.tolist()
         texts: dict[int, list[str]] = {frame: [] for frame in empty}
         for tube in video.tubes:
             boxes = _shifted(tube.boxes, video) if dataset.classes == jhmdb.CLASSES else tube.boxes

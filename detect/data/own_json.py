@@ -162,8 +162,9 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
 
 
 def _video_entry(number: int, video: VideoRecord, path: Path) -> dict[str, Any]:
+    place = video.path if video.path == video.name else _named_from(video.path, path.parent)  # a name: not looked for
     entry: dict[str, Any] = {
-        "id": number, "name": video.name, "file_name": _named_from(video.path, path.parent),
+        "id": number, "name": video.name, "file_name": place,
         "width": int(video.width), "height": int(video.height), "num_frames": int(video.num_frames),
         "fps": float(video.fps),
     }  # fmt: skip

@@ -184,6 +184,16 @@ def test_all_problems_are_listed_and_the_first_are_in_the_message(tmp_path):
     assert lines[-1] == f"Next: tools/check_dataset.py json:{path} lists all of them"
 
 
+def test_one_mistake_does_not_hide_another_nor_make_one(tmp_path):
+    written = change("videos", 0, labeled_frames="all")
+    written["annotations"][0]["bboxes"][1] = [40, 2, 5, 5]
+    written["annotations"][1] |= {"video_id": "too", "start": -1, "bboxes": [[1, 2]]}
+    errors, warnings = problems_of(write_own(tmp_path, written))
+    parts = ("did you mean 'labelled_frames'", "unknown video_id 'too'", "[[1, 2]]"[1:-1], "start is -1", "lie outside")
+    assert len(errors) == len(parts) and all(part in error for part, error in zip(parts, errors, strict=True))
+    assert warnings == []  # that a class has no tube is not said where one could not be read
+
+
 def test_what_looks_wrong_is_a_warning_and_read(tmp_path):
     written = content()
     written["categories"].append({"id": 3, "name": "jump"})
@@ -226,6 +236,28 @@ def test_the_file_is_compared_with_what_decodes(tmp_path):
     assert "and there is a box on frame 8; is this the annotated file?" in problems_of(path)[0][0]
     (tmp_path / "videos" / "a.avi").write_bytes(b"nothing")
     assert "does not open as a video" in problems_of(path)[0][0]
+
+
+plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+anything = st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_stands_in_a_file_ends_in_a_message(tmp_path_factory, data):
+    written, folder = content(), tmp_path_factory.mktemp("own")
+    for _ in range(data.draw(st.integers(1, 3))):
+        section = data.draw(st.sampled_from(sorted(written)))
+        entries = written[section] if isinstance(written[section], list) else []
+        target = data.draw(st.sampled_from([written, *(entry for entry in entries if isinstance(entry, dict))]))
+        target[data.draw(st.sampled_from([*sorted(target), "id"]) | st.text(max_size=5))] = data.draw(anything)
+    path = write_own(folder, written, media=False)
+    errors, _ = problems_of(path, decode=False)
+    try:
+        read_own_json(path)
+        assert errors == []
+    except AnnotationError:
+        assert errors
 
 
 coordinate = st.floats(0, 1, width=32)

@@ -21,9 +21,7 @@ def is_act(glimpse: Glimpse) -> bool:
     return glimpse.has(b"gttubes", b"nframes", b"labels") and not glimpse.is_json
 
 
-def read_act(
-    path: Path, *, subset: str | None = None, split: int = 1, media_root: str | Path | None = None
-) -> ActionDataset:
+def read_act(path: Path, *, subset: str | None = None, split: int = 1) -> ActionDataset:
     """All videos of the file, or the "train" or "test" ones of a split, counted from 1. The lists of the other subset
     need not be there.
 
@@ -35,8 +33,7 @@ def read_act(
     content = load_act(path, *([f"{subset}_videos"] if subset else []))
     listed = split_list(path, content, subset, split - 1) if subset else list(map(str, content["gttubes"]))
     names = with_annotation(listed, content["gttubes"], notes)
-    root = None if media_root is None else Path(media_root)
-    videos = records_of(path, content, names, root, MEDIA, notes)
+    videos = records_of(path, content, names, None, (), notes)
     return ActionDataset(path.stem, tuple(map(str, content["labels"])), videos, hash_files(path), notes.lines())
 
 

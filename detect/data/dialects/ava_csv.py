@@ -22,7 +22,6 @@ from detect.data.dialects.companions import label_map, write_label_map
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.rows import NO_TRACK, make_rows, records_of_rows
 from detect.data.dialects.video_facts import known_facts, write_video_facts
-from detect.data.media import media_and_flow
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 from detect.utils.files import hash_files, read_text, write_text
@@ -30,7 +29,6 @@ from detect.video.readers import MAX_SAID_FRAMES
 
 START, FPS = 900.0, 30.0  # of every AVA video
 ACTIONS = {number: str(number) for number in range(1, 81)}  # where no label map names them
-MEDIA = ("{name}", "{name}.mp4", "{name}.mkv", "{name}.webm", "videos/{name}.mp4", "frames/{name}", "rawframes/{name}")
 ON_A_FRAME = 0.05  # of a frame's time, by which a timestamp may miss it
 
 
@@ -62,7 +60,6 @@ def read_ava_csv(
     classes: str | Path | None = None,
     sizes: str | Path | None = None,
     excluded: str | Path | None = None,
-    media_root: str | Path | None = None,
     fps: float = FPS,
     start: float = START,
     first_class: int = 1,
@@ -83,16 +80,13 @@ def read_ava_csv(
     left_out = _excluded(Path(excluded), fps, start) if excluded is not None else {}
     rows = _read(path, fps, start, {n: label for label, n in enumerate(actions)}, partial, left_out, notes)
     names = list(rows.looked_at)
-    places = media_and_flow(None if media_root is None else Path(media_root), names, MEDIA, notes)
     facts = known_facts(path, sizes)
     scale = np.array([[facts.of(name).width, facts.of(name).height] * 2 for name in names]).reshape(-1, 4)
     boxes = np.array(rows.boxes).reshape(-1, 4) * scale[rows.video]
     table = make_rows(names, (rows.video, rows.frame, rows.label, rows.track), boxes)
     labelled = [np.array(sorted(frames), np.int64) for frames in rows.looked_at.values()]
     try:
-        records = records_of_rows(
-            table, tuple(actions.values()), facts, places, notes, labelled=labelled, join_iou=join_iou
-        )
+        records = records_of_rows(table, tuple(actions.values()), facts, notes, labelled=labelled, join_iou=join_iou)
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
     return ActionDataset(path.stem, tuple(actions.values()), records, hash_files(path), notes.lines())
@@ -192,6 +186,8 @@ def _lines(video: VideoRecord, notes: Notes) -> Iterator[str]:
     if "," in video.name or '"' in video.name:
         raise UserError(f"the video name {video.name!r} has a comma or quotation mark, which AVA's readers cannot read")
     rows = []
+    if not video.tubes:
+        notes.add("videos without boxes, not written", video.name)
     for person, tube in enumerate(video.tubes):
         shares = tube.boxes.astype(np.float64) / ([video.width, video.height] * 2)
         rows += [(frame, person, tube.label + 1, box) for frame, box in zip(tube.frames.tolist(), shares, strict=True)]

@@ -24,14 +24,10 @@ from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.rows import NO_TRACK, BoxRows, make_rows, records_of_rows
 from detect.data.dialects.video_facts import KnownFacts, known_facts
 from detect.data.dialects.writing import corner_and_size
-from detect.data.media import media_and_flow
 from detect.data.own_parse import read_json
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.files import atomic_file, hash_files
 
-MEDIA = (
-    "{name}", "images/{name}", "frames/{name}", "videos/{name}.mp4", "videos/{name}.avi", "{name}.mp4", "{name}.avi",
-)  # fmt: skip
 SECTIONS = ("images", "annotations", "categories")
 
 
@@ -44,7 +40,6 @@ def read_coco_json(
     path: Path,
     *,
     sizes: str | Path | None = None,
-    media_root: str | Path | None = None,
     join_iou: float | None = None,
 ) -> ActionDataset:
     """All videos of the file. `sizes`: as "320x240" or a file, of images without width and height.
@@ -59,9 +54,8 @@ def read_coco_json(
         frames = frames_of_images(content["images"], content.get("videos", []), known_facts(path, sizes))
         labels, classes = _categories(content["categories"])
         rows = _rows(content["annotations"], frames, labels, notes)
-        places = media_and_flow(None if media_root is None else Path(media_root), frames.names, MEDIA, notes)
         records = records_of_rows(
-            rows, classes, KnownFacts("", frames.facts), places, notes, labelled=frames.labelled(), join_iou=join_iou
+            rows, classes, KnownFacts("", frames.facts), notes, labelled=frames.labelled(), join_iou=join_iou
         )
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None

@@ -15,12 +15,11 @@ import scipy.io
 
 from detect.data import ucf24
 from detect.data.act_pickle import whole
-from detect.data.checks import AnnotationError, Notes, checked_tube, with_annotation
+from detect.data.checks import AnnotationError, Notes, checked_tube
 from detect.data.dialects.companions import class_names, write_class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.video_facts import KnownFacts, known_facts, write_video_facts
 from detect.data.dialects.writing import corner_and_size, note_losses, other_sizes, without_gaps
-from detect.data.media import media_and_flow
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.files import atomic_file, hash_files
 from detect.utils.safe_mat import has_words, load_mat
@@ -36,13 +35,11 @@ def is_final_annots(glimpse: Glimpse) -> bool:
 def read_final_annots(
     path: Path,
     *,
-    videos: str | Path | None = None,
     classes: str | Path | None = None,
     sizes: str | Path | None = None,
-    media_root: str | Path | None = None,
 ) -> ActionDataset:
-    """All videos of the file, or those that the list `videos` names. `classes` and `sizes`: files, else classes.txt and
-    videos.csv beside it, else the 24 classes and 320 x 240 of UCF101-24.
+    """All videos of the file. `classes` and `sizes`: files, else classes.txt and videos.csv beside it, else the 24
+    classes and 320 x 240 of UCF101-24.
 
     Raises AnnotationError for a file that contradicts itself, MatError for one that is not such a file.
     """
@@ -50,14 +47,11 @@ def read_final_annots(
     names_of_classes = class_names(path, classes, ucf24.CLASSES)
     facts = known_facts(path, sizes, ucf24.SIZE)
     entries = _entries(path)
-    names = list(entries) if videos is None else with_annotation(ucf24.listed(Path(videos), notes), entries, notes)
-    places = media_and_flow(None if media_root is None else Path(media_root), names, ucf24.MEDIA, notes)
     try:
-        records = tuple(_record(v, places[v], entries[v], facts, names_of_classes, notes) for v in names)
+        records = tuple(_record(v, entries[v], facts, names_of_classes, notes) for v in entries)
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
-    read = [path] if videos is None else [path, videos]
-    return ActionDataset(path.stem, names_of_classes, records, hash_files(*read), notes.lines())
+    return ActionDataset(path.stem, names_of_classes, records, hash_files(path), notes.lines())
 
 
 def _entries(path: Path) -> dict[str, np.void]:
@@ -75,9 +69,7 @@ def _entries(path: Path) -> dict[str, np.void]:
     return found
 
 
-def _record(
-    video: str, place: tuple[str, str], entry: np.void, facts: KnownFacts, classes: Sequence[str], notes: Notes
-) -> VideoRecord:
+def _record(video: str, entry: np.void, facts: KnownFacts, classes: Sequence[str], notes: Notes) -> VideoRecord:
     try:
         num_frames = _number(entry["num_imgs"], 0)
         tubes = [_tube(tube) for tube in np.ravel(entry["tubes"])]
@@ -88,8 +80,7 @@ def _record(
     known = facts.of(video)
     common = dict(video=video, num_frames=num_frames, size=(known.height, known.width), classes=classes, notes=notes)
     kept = tuple(filter(None, (checked_tube(*tube, **common) for tube in tubes)))
-    path, flow = place
-    return VideoRecord(video, path, num_frames, known.height, known.width, kept, flow, known.fps)
+    return VideoRecord(video, video, num_frames, known.height, known.width, kept, fps=known.fps)
 
 
 def _tube(tube: np.void) -> tuple[int, np.ndarray, np.ndarray]:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.data import jhmdb, ucf24
-from detect.data.checks import AnnotationError, Notes, with_annotation
+from detect.data import jhmdb
+from detect.data.checks import AnnotationError, Notes
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.rows import BoxRows, records_of_rows
 from detect.data.dialects.video_facts import known_facts
-from detect.data.media import media_and_flow
 from detect.data.records import ActionDataset
 from detect.utils.files import hash_files
 from detect.utils.safe_mat import has_words, load_mat
@@ -27,38 +26,25 @@ def is_gkioxari(glimpse: Glimpse) -> bool:
     return has_words(glimpse.head, b"video_id", b"bound")
 
 
-def read_gkioxari(
-    path: Path,
-    *,
-    videos: str | Path | None = None,
-    sizes: str | Path | None = None,
-    media_root: str | Path | None = None,
-) -> ActionDataset:
-    """All videos of the file, or those that the list `videos` names. `sizes`: a file with the videos' lengths, see
-    `video_facts`; without it a video ends at its last box.
+def read_gkioxari(path: Path, *, sizes: str | Path | None = None) -> ActionDataset:
+    """All videos of the file. `sizes`: a file with the videos' lengths, see `video_facts`; without it a video ends at
+    its last box.
 
     Raises AnnotationError for a file that contradicts itself, MatError for one that is not such a file.
     """
     path, notes = Path(path), Notes()
-    names, frames, bounds = _columns(path)
-    kept = sorted(set(names))
-    if videos is not None:
-        kept = with_annotation(ucf24.listed(Path(videos), notes), set(names), notes)
-    numbers = {name: index for index, name in enumerate(kept)}
-    rows = np.array([row for row, name in enumerate(names) if name in numbers], np.int64)
-    video = np.array([numbers[names[row]] for row in rows], np.int64)
-    classes = {name: jhmdb.CLASSES.index(name.split("/")[0]) for name in kept}
-    label = np.array([classes[names[row]] for row in rows], np.int64)
-    boxes = bounds[rows] - [1, 1, 0, 0]
+    videos, frames, bounds = _columns(path)
+    names, video = np.unique(videos, return_inverse=True)
+    names = names.tolist()
+    label = np.array([jhmdb.CLASSES.index(name.split("/")[0]) for name in names], np.int64)[video]
+    boxes = bounds - [1, 1, 0, 0]
     boxes[:, 2:] += boxes[:, :2] - 1
-    places = media_and_flow(None if media_root is None else Path(media_root), kept, jhmdb.MEDIA, notes)
-    table = BoxRows(kept, video, frames[rows] - 1, label, boxes, np.zeros(len(rows), np.int64))
+    rows = BoxRows(names, video, frames - 1, label, boxes, np.zeros(len(video), np.int64))
     try:
-        records = records_of_rows(table, jhmdb.CLASSES, known_facts(path, sizes, SIZE), places, notes)
+        records = records_of_rows(rows, jhmdb.CLASSES, known_facts(path, sizes, SIZE), notes)
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
-    read = [path] if videos is None else [path, videos]
-    return ActionDataset(path.stem, jhmdb.CLASSES, records, hash_files(*read), notes.lines())
+    return ActionDataset(path.stem, jhmdb.CLASSES, records, hash_files(path), notes.lines())
 
 
 def _columns(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """Videos from rows of one box each, as forms of files have them that list frames."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,13 +39,13 @@ def records_of_rows(
     rows: BoxRows,
     classes: Sequence[str],
     facts: KnownFacts,
-    places: Mapping[str, tuple[str, str]],
     notes: Notes,
     *,
+    places: Mapping[str, tuple[str, str]] | None = None,
     labelled: Sequence[np.ndarray] | None = None,
     join_iou: float | None = None,
 ) -> tuple[VideoRecord, ...]:
-    """The videos in the order of `rows.names`.
+    """The videos in the order of `rows.names`. `places`: path and flow folder of each, by default its name and "".
 
     `labelled`: for each video the frames that the file lists, of which those without a row have no box; where not
     given, those with a box. They are all frames where the facts say so. `join_iou`: see `join_boxes`, of rows without a
@@ -60,7 +60,9 @@ def records_of_rows(
         of_video = tubes.get(index, [])
         listed = np.unique(np.concatenate([np.zeros(0, np.int64), *(frames for _, frames, _ in of_video)]))
         listed = listed if labelled is None else np.union1d(listed, labelled[index])
-        records.append(_record(name, of_video, listed, classes, facts.of(name), places[name], notes))
+        record = _record(name, of_video, listed, classes, facts.of(name), notes)
+        path, flow = places[name] if places else (name, "")
+        records.append(replace(record, path=path, flow=flow))
     return tuple(records)
 
 
@@ -95,7 +97,6 @@ def _record(
     listed: np.ndarray,
     classes: Sequence[str],
     facts: VideoFacts,
-    place: tuple[str, str],
     notes: Notes,
 ) -> VideoRecord:
     num_frames = facts.num_frames
@@ -112,6 +113,5 @@ def _record(
         kept.append(checked_tube(label, frames, boxes, **common))
     listed = listed[(listed >= 0) & (listed < num_frames)]
     everything = facts.labelled == "all" or (not facts.labelled and len(listed) == num_frames)
-    path, flow = place
     tubes = tuple(filter(None, kept))
-    return VideoRecord(name, path, num_frames, *size, tubes, flow, facts.fps, None if everything else listed)
+    return VideoRecord(name, name, num_frames, *size, tubes, fps=facts.fps, labelled=None if everything else listed)

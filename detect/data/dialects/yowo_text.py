@@ -11,25 +11,24 @@ score them.
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from detect.data import jhmdb, ucf24
-from detect.data.checks import AnnotationError, Notes, with_annotation
+from detect.data.checks import AnnotationError, Notes
 from detect.data.dialects.companions import class_names, write_class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.members import hash_members, text_members, write_members
 from detect.data.dialects.rows import make_rows, records_of_rows
 from detect.data.dialects.video_facts import known_facts, write_video_facts
-from detect.data.media import media_and_flow
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 
 PIXELS = ("jhmdb", "plain")
 MEDIA = tuple(dict.fromkeys((*ucf24.MEDIA, *jhmdb.MEDIA)))
-_TREE = re.compile(r"(?:(?:.*/)?labels/)?(?P<video>.+)/(?P<frame>\d+)\.txt")
+_TREE = re.compile(r"(?P<video>.+)/(?P<frame>\d+)\.txt")
 _FLAT = re.compile(r"(?:.*/)?(?P<video>[^/]+)_(?P<frame>\d{5,})\.txt")
 _SHIFT = np.array([1, 1, 2, 2])  # of JHMDB's boxes, up to the image's width and height
 Line = tuple[str, str, int, str]  # file and line, video as the file's name has it, frame from 0, text
@@ -42,14 +41,12 @@ def is_yowo_text(glimpse: Glimpse) -> bool:
 def read_yowo_text(
     path: Path,
     *,
-    videos: str | Path | None = None,
     classes: str | Path | None = None,
     sizes: str | Path | None = None,
-    media_root: str | Path | None = None,
     pixels: str | None = None,
     join_iou: float | None = None,
 ) -> ActionDataset:
-    """All videos, or those that the list `videos` names, their boxes joined to tubes (`join_boxes`).
+    """All videos, their boxes joined to tubes (`join_boxes`).
 
     classes: a file of names, else classes.txt in the folder, else those of JHMDB or UCF101-24 where all videos are
     named so. sizes: "320x240", or a file that has the lengths too; else videos.csv in the folder, else 320 x 240 for
@@ -58,42 +55,36 @@ def read_yowo_text(
     AnnotationError naming file, line and value.
     """
     path, notes = Path(path), Notes()
-    frames, lines = _lines(path, notes)
-    named = _classes(path, class_names(path, classes), frames)
+    frames, lines, flat = _lines(path, notes)
+    named = _classes(path, class_names(path, classes), frames, flat)
     pixels = pixels or ("jhmdb" if named == jhmdb.CLASSES else "plain")
     if pixels not in PIXELS:
         raise UserError(f"pixels is {pixels!r}; legal values are {', '.join(PIXELS)}")
-    names = {video: _with_folder(video, named) for video in frames}
-    kept = list(names.values())
-    if videos is not None:
-        kept = with_annotation(ucf24.listed(Path(videos), notes), set(kept), notes)
-    places = media_and_flow(None if media_root is None else Path(media_root), kept, MEDIA, notes)
-    order = {name: number for number, name in enumerate(kept)}
-    numbers = {video: order[name] for video, name in names.items() if name in order}
-    wanted = [line for line in lines if line[1] in numbers]
-    labels, boxes = _values(path, wanted, named)
-    columns = ([numbers[video] for _, video, _, _ in wanted], [frame for _, _, frame, _ in wanted], labels)
-    rows = make_rows(kept, columns, boxes - (_SHIFT if pixels == "jhmdb" else 0))
-    labelled = [np.zeros(0, np.int64)] * len(kept)
-    for video, number in numbers.items():
-        labelled[number] = np.array(sorted(frames[video]), np.int64)
+    names = [_with_folder(video, named) if video in flat else video for video in frames]
+    numbers = {video: number for number, video in enumerate(frames)}
+    labels, boxes = _values(path, lines, named)
+    columns = ([numbers[video] for _, video, _, _ in lines], [frame for _, _, frame, _ in lines], labels)
+    rows = make_rows(names, columns, boxes - (_SHIFT if pixels == "jhmdb" else 0))
+    labelled = [np.array(sorted(of_video), np.int64) for of_video in frames.values()]
     size = ucf24.SIZE if named in (jhmdb.CLASSES, ucf24.CLASSES) else None
-    records = records_of_rows(
-        rows, named, known_facts(path, sizes, size), places, notes, labelled=labelled, join_iou=join_iou
-    )
+    records = records_of_rows(rows, named, known_facts(path, sizes, size), notes, labelled=labelled, join_iou=join_iou)
     return ActionDataset(path.name.split(".")[0], named, records, hash_members(path), notes.lines())
 
 
-def _lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line]]:
-    """The frames, from 0, of each video's files, and all lines."""
+def _lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line], set[str]]:
+    """The frames, from 0, of each video's files, all lines, and the videos that are named Class_video."""
     frames: dict[str, set[int]] = {}
-    lines = []
+    lines, flat = [], set()
     for name, content in text_members(path):
         match = _TREE.fullmatch(name) or _FLAT.fullmatch(name)
         if match is None:
             notes.add("files passed over, no frame's number in the name", name)
             continue
         video, frame = match["video"], int(match["frame"]) - 1
+        if match.re is _FLAT:
+            flat.add(video)
+        elif "labels" in video.split("/"):
+            video = "/".join(video.split("/")[video.split("/").index("labels") + 1 :])
         if frame < 0:
             raise AnnotationError(f"{path}: {name}: frame 0; frames count from 1 in these files")
         if frame in frames.setdefault(video, set()):
@@ -103,14 +94,15 @@ def _lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line]]:
         lines += [(f"{name} line {n}", video, frame, line) for n, line in enumerate(text, 1) if line.strip()]
     if not frames:
         raise AnnotationError(f"{path}: no file with a frame's number; expected <Class>/<video>/00001.txt")
-    return frames, lines
+    return frames, lines, flat
 
 
-def _classes(path: Path, given: tuple[str, ...], videos: dict[str, set[int]]) -> tuple[str, ...]:
+def _classes(path: Path, given: tuple[str, ...], videos: Iterable[str], flat: set[str]) -> tuple[str, ...]:
     if given:
         return given
     for table in (jhmdb.CLASSES, ucf24.CLASSES):
-        if all(_with_folder(video, table).split("/")[0] in table for video in videos):
+        names = (_with_folder(video, table) if video in flat else video for video in videos)
+        if all(name.split("/")[0] in table for name in names):
             return table
     raise AnnotationError(f"{path}: the classes are neither JHMDB's nor UCF101-24's; give a file of their names")
 
@@ -118,7 +110,7 @@ def _classes(path: Path, given: tuple[str, ...], videos: dict[str, set[int]]) ->
 def _with_folder(video: str, classes: Sequence[str]) -> str:
     """Class/video of a name Class_video: a video that begins with a class, the longest one that it does."""
     begun = [name for name in classes if video.startswith(f"{name}_")]
-    if "/" in video or not begun:
+    if not begun:
         return video
     folder = max(begun, key=len)
     return f"{folder}/{video[len(folder) + 1 :]}"
@@ -153,9 +145,11 @@ def write_yowo_text(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
 
 
 def _files(dataset: ActionDataset) -> Iterator[tuple[str, str]]:
-    """A file for each frame with boxes, and for those without that were looked at where not all frames were."""
+    """A file for each frame with boxes, and for those without that were looked at where not all frames were; of a video
+    without boxes one for the first frame.
+    """
     for video in dataset.videos:
-        empty = [] if video.labelled is None else video.labelled.tolist()
+        empty = [0] * (not video.tubes) if video.labelled is None else video.labelled.tolist()
         texts: dict[int, list[str]] = {frame: [] for frame in empty}
         for tube in video.tubes:
             boxes = _shifted(tube.boxes, video) if dataset.classes == jhmdb.CLASSES else tube.boxes

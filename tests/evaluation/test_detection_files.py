@@ -1,7 +1,9 @@
 """Detections of every form, as its public writer lays it out: the same table from each, and bad input named."""
 
+import inspect
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -129,8 +131,13 @@ def apart(rows):
     return list({(name, frame, label): (name, frame, label, s, box) for name, frame, label, s, box in rows}.values())
 
 
-def test_every_form_is_tested():
+def test_every_form_is_tested_and_documented():
     assert set(WRITERS) == set(DETECTION_FORMATS)
+    text = (Path(__file__).resolve().parents[2] / "docs" / "detection_files.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    options = {row[1].strip(" `"): re.findall(r"`(\w+)`", row[6]) for row in rows}
+    known = {name: list(inspect.signature(row.read).parameters)[3:] for name, row in DETECTION_FORMATS.items()}
+    assert options == known
 
 
 @EVERY

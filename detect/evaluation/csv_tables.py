@@ -23,6 +23,7 @@ GROUND_TRUTH_COLUMNS = ("video", "frame", "label", *SIDES)
 DETECTION_COLUMNS = ("video", "frame", "label", "score", *SIDES)
 _KINDS = {"video": object, "frame": np.int64, "label": np.int64}  # every other known column is a float
 _CHUNK = 100_000  # rows parsed, or written, at a time
+_LONGEST_HEADER = 1 << 16
 
 
 def read_csv(path: Path, scored: bool) -> Columns:
@@ -31,6 +32,17 @@ def read_csv(path: Path, scored: bool) -> Columns:
     columns = _read_columns(path, DETECTION_COLUMNS if scored else GROUND_TRUTH_COLUMNS, codes)
     boxes = np.stack([columns.pop(name) for name in SIDES], axis=1)
     return Columns({**columns, "boxes": boxes}, list(codes))
+
+
+def has_header(path: Path) -> bool:
+    """Whether the first line names columns of ours, so that the file is meant as a table, complete or not."""
+    try:
+        with _open_text(path) as stream:
+            line = stream.readline(_LONGEST_HEADER)
+        names = {name.strip() for name in next(csv.reader([line]), [])}
+    except (EOFError, zlib.error, UnicodeDecodeError, csv.Error):
+        return path.suffix in (".csv", ".gz")  # so that it is said what is wrong with the table
+    return not names or len(line) == _LONGEST_HEADER or ("video" in names and not names.isdisjoint(SIDES))
 
 
 class _Codes(dict):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from detect.evaluation.csv_tables import read_csv, write_csv_table
+from detect.evaluation.csv_tables import has_header, read_csv, write_csv_table
 from detect.evaluation.tables import LARGEST, Detections, GroundTruth, TableError
 from detect.evaluation.typed_tables import Columns, read_typed, typed_kind, typed_suffix, write_typed
 
@@ -60,6 +60,17 @@ def read_columns(path: str | Path, kind: type) -> Columns:
         _check_values(path, found.columns)
         return found
     return read_csv(path, kind is Detections)
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether a file is a table of boxes: typed columns, or a CSV whose header has those of a box."""
+    try:
+        with open(path, "rb") as stream:
+            if typed_kind(stream.read(4)):
+                return True
+        return has_header(Path(path))
+    except OSError:
+        return False
 
 
 def find_table(folder: str | Path, name: str) -> Path:

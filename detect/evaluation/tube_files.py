@@ -9,7 +9,7 @@ import json
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,31 @@ _EXPECTED = 'expected a list of {"video", "label", "score", "start", "boxes"}'
 
 @dataclass(frozen=True, eq=False)
 class TubeList:
-    """Tubes as they stand in a file. videos, labels: a name for each, labels as text.  tubes: their `video` and `label`
-    are positions in these lists.  reversed_boxes: how many boxes have x2 < x1 or y2 < y1, which overlap nothing.
+    """Tubes as they stand in a file. videos, labels: names, sorted; `video` and `label` of the tubes are positions in
+    them. labels is None where all are whole numbers, which then stand in the tubes.  reversed_boxes: how many boxes
+    have x2 < x1 or y2 < y1, which overlap nothing.
     """
 
     videos: list[str]
-    labels: list[str]
+    labels: list[str] | None
     tubes: Tubes
     reversed_boxes: int = 0
+
+
+def is_tube_list(path: str | Path) -> bool:
+    """Whether a file begins as a JSON list, plain or gzipped, as files of tubes do."""
+    try:
+        with open(path, "rb") as stream:
+            packed = stream.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if packed else open(path, "rb") as stream:
+            return stream.read(64).lstrip()[:1] == b"["
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def read_tubes(path: str | Path, *, scored: bool = True) -> TubeList:
     """The tubes of a file; without `scored`, ground truth. TableError names the file, the tube and the value."""
     entries = _load(Path(path))
-    videos: dict[str, int] = {}
-    labels: dict[str, int] = {}
     rows, turned = [], 0
     for index, entry in enumerate(entries):
         try:
@@ -50,9 +60,14 @@ def read_tubes(path: str | Path, *, scored: bool = True) -> TubeList:
         if turned and not scored:
             fault = "a box has a negative side; expected x1 <= x2 and y1 <= y2"
             raise TableError(f"{path}: tube {index} {_named(entry)}: {fault}")
-        row = videos.setdefault(video, len(videos)), labels.setdefault(label, len(labels)), score, start, boxes
-        rows.append(row)
-    return TubeList(list(videos), list(labels), make_tubes(rows), turned)
+        rows.append((video, label, score, start, boxes))
+    videos, labels = (sorted({str(row[k]) for row in rows}) for k in (0, 1))
+    numbered = all(isinstance(row[1], int) for row in rows)
+    number = [{name: index for index, name in enumerate(names)} for names in (videos, labels)]
+    tubes = make_tubes(
+        (number[0][video], label if numbered else number[1][str(label)], *rest) for video, label, *rest in rows
+    )
+    return TubeList(videos, None if numbered else labels, tubes, turned)
 
 
 def _load(path: Path) -> list:
@@ -72,12 +87,14 @@ def _load(path: Path) -> list:
     return entries
 
 
-def _parsed(entry: Any, scored: bool) -> tuple[str, str, float, int, np.ndarray]:
+def _parsed(entry: Any, scored: bool) -> tuple[str, str | int, float, int, np.ndarray]:
     video, label, start, rows = entry["video"], entry["label"], entry["start"], entry["boxes"]
     if not isinstance(video, str) or not video:
         raise ValueError(f"video is {video!r}, not a name")
-    if not isinstance(label, (str, int)) or isinstance(label, bool):
-        raise ValueError(f"label is {label!r}, neither a name nor a number")
+    if isinstance(label, str) and label.isascii() and label.isdigit():
+        label = int(label)
+    if not isinstance(label, (str, int)) or isinstance(label, bool) or (not isinstance(label, str) and label < 0):
+        raise ValueError(f"label is {label!r}, neither a name nor a number from 0")
     if not isinstance(start, int) or isinstance(start, bool) or abs(start) > 2**31:
         raise ValueError(f"start is {start!r}, not a frame's number")
     score = entry["score"] if scored else 1.0
@@ -92,7 +109,7 @@ def _parsed(entry: Any, scored: bool) -> tuple[str, str, float, int, np.ndarray]
         raise ValueError(f"box {wrong!r} is not four finite numbers")
     if not (there[0] and there[-1]):
         raise ValueError("its first or last box is null; begin and end it with a box")
-    return video, str(label), float(score), start, boxes
+    return video, label, float(score), start, boxes
 
 
 def _is_box(row: Any) -> bool:
@@ -123,23 +140,3 @@ def write_tubes(path: str | Path, tubes: Tubes, videos: Sequence[str], labels: S
         stream.write(b"\n]\n")
         if packed:
             stream.close()
-
-
-def same_names(*lists: TubeList) -> tuple[list[Tubes], list[str], list[str]]:
-    """The tubes of several files numbered alike, and the common names of videos and of classes, sorted; numbers by
-    value.
-    """
-    videos = sorted({name for one in lists for name in one.videos})
-    labels = sorted({name for one in lists for name in one.labels}, key=_by_value)
-    renumbered = []
-    for one in lists:
-        video, label = (
-            np.array([names.index(name) for name in own] or [0], np.int64)
-            for names, own in ((videos, one.videos), (labels, one.labels))
-        )
-        renumbered.append(replace(one.tubes, video=video[one.tubes.video], label=label[one.tubes.label]))
-    return renumbered, videos, labels
-
-
-def _by_value(name: str) -> tuple:
-    return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)

@@ -146,7 +146,7 @@ GOOD_GT, GOOD_DET = GT_HEADER + GT_ROW, DET_HEADER + DET_ROW
         (GOOD_GT, DET_HEADER + "a,b,9,0,1,0,0,9,9\n", "det.csv: line 2: 9 fields, but the header has 8"),
         (GOOD_GT, DET_HEADER + DET_ROW + "\nv,9\n", "det.csv: line 4: 2 fields, but the header has 8"),
         (GOOD_GT, DET_HEADER.replace("y2", "y1"), "det.csv: line 1: no column y2"),
-        (GT_HEADER, GOOD_DET, "gt.csv: a header but no rows"),
+        (GT_HEADER, GOOD_DET, "gt.csv: no boxes in it"),
         (
             GT_HEADER + GT_ROW + "v,2,0,9,0,5,9\n",
             GOOD_DET,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detect.data.checks import Notes
+from detect.data.checks import AnnotationError, Notes
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset
 from detect.evaluation.dialects.act_pickle import is_act_array, is_act_tubelets, read_act_array, read_act_tubelets
@@ -74,7 +74,12 @@ def read_detection_file(
             f"{path}: the format {chosen} has no option {unknown[0]!r}; it has {', '.join(legal) or 'none'}"
         )
     notes = Notes()
-    table, names = as_table(path, read(path, dataset, notes, **given), dataset, notes)
+    try:
+        rows = read(path, dataset, notes, **given)
+    except AnnotationError as error:  # what readers share with those of ground truth need not name the file
+        named = any(str(file) in str(error) for file in (path, *given.values()))
+        raise error if named else AnnotationError(f"{path}: {error}") from None
+    table, names = as_table(path, rows, dataset, notes)
     return table, names, notes.lines()
 
 

@@ -4,6 +4,7 @@ A table says neither the size of the videos nor what belongs together: sizes and
 (`detect.data.dialects.video_facts`), boxes are joined to tubes. Importing this module adds the row.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,7 @@ def read_box_table(
     track = np.full(len(columns["label"]), NO_TRACK)
     rows = BoxRows(table.videos, *(columns[name] for name in ("video", "frame", "label", "boxes")), track)
     facts = known_facts(path, sizes)
-    try:
-        records = records_of_rows(rows, named, facts, notes, join_iou=join_iou)
-    except AnnotationError as error:
-        raise AnnotationError(f"{path}: {error}") from None
+    records = records_of_rows(rows, named, facts, notes, join_iou=join_iou)
     return ActionDataset(path.stem, named, records, hash_files(path), notes.lines())
 
 
@@ -75,11 +73,12 @@ def write_box_table(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
             notes.add("videos without boxes, not in the table", video.name)
         if video.labelled is not None and len(np.setdiff1d(video.labelled, video.annotated_frames())):
             notes.add("videos with frames that were looked at and have no box, not in the table", video.name)
-    names = [video.name for video in dataset.videos]
-    write_table(path, GroundTruth(**dataset.ground_truth_table()), names, list(dataset.classes))
+    kept = replace(dataset, videos=tuple(video for video in dataset.videos if video.tubes))
+    names = [video.name for video in kept.videos]
+    write_table(path, GroundTruth(**kept.ground_truth_table()), names, list(dataset.classes))
     if ".csv" in path.name:
         write_class_names(path, dataset.classes)
-    write_video_facts(path, dataset)
+    write_video_facts(path, kept)
     return notes.lines()
 
 

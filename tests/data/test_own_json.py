@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from own_set import content, same, write_own
 
+from detect.data.annotation_files import read_annotations, recognise
 from detect.data.checks import AnnotationError
 from detect.data.own_json import problems_of, read_own_json, validate_own_json, write_own_json
 from detect.data.records import ActionDataset, KeyframeDataset, Tube, VideoRecord
@@ -28,7 +29,7 @@ def test_a_file_is_read_as_it_says(tmp_path):
     samples = KeyframeDataset(dataset, "annotated")
     assert len(samples) == 9
     assert samples[0]["annotations"] == [{"bbox": [2, 3, 12, 15], "bbox_mode": 0, "category_id": 1}]
-    assert problems_of(tmp_path / "train.json") == ([], [])
+    assert problems_of(tmp_path / "train.json") == ([], []) and recognise(tmp_path / "train.json") == "own"
 
 
 def test_what_the_file_does_not_say_is_taken_from_the_videos(tmp_path):
@@ -183,6 +184,16 @@ def test_all_problems_are_listed_and_the_first_are_in_the_message(tmp_path):
     assert lines[-1] == f"Next: tools/check_dataset.py json:{path} lists all of them"
 
 
+def test_one_mistake_does_not_hide_another_nor_make_one(tmp_path):
+    written = change("videos", 0, labeled_frames="all")
+    written["annotations"][0]["bboxes"][1] = [40, 2, 5, 5]
+    written["annotations"][1] |= {"video_id": "too", "start": -1, "bboxes": [[1, 2]]}
+    errors, warnings = problems_of(write_own(tmp_path, written))
+    parts = ("did you mean 'labelled_frames'", "unknown video_id 'too'", "[[1, 2]]"[1:-1], "start is -1", "lie outside")
+    assert len(errors) == len(parts) and all(part in error for part, error in zip(parts, errors, strict=True))
+    assert warnings == []  # that a class has no tube is not said where one could not be read
+
+
 def test_what_looks_wrong_is_a_warning_and_read(tmp_path):
     written = content()
     written["categories"].append({"id": 3, "name": "jump"})
@@ -227,6 +238,28 @@ def test_the_file_is_compared_with_what_decodes(tmp_path):
     assert "does not open as a video" in problems_of(path)[0][0]
 
 
+plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+anything = st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_stands_in_a_file_ends_in_a_message(tmp_path_factory, data):
+    written, folder = content(), tmp_path_factory.mktemp("own")
+    for _ in range(data.draw(st.integers(1, 3))):
+        section = data.draw(st.sampled_from(sorted(written)))
+        entries = written[section] if isinstance(written[section], list) else []
+        target = data.draw(st.sampled_from([written, *(entry for entry in entries if isinstance(entry, dict))]))
+        target[data.draw(st.sampled_from([*sorted(target), "id"]) | st.text(max_size=5))] = data.draw(anything)
+    path = write_own(folder, written, media=False)
+    errors, _ = problems_of(path, decode=False)
+    try:
+        read_own_json(path)
+        assert errors == []
+    except AnnotationError:
+        assert errors
+
+
 coordinate = st.floats(0, 1, width=32)
 
 
@@ -268,8 +301,6 @@ def test_writing_and_reading_is_the_identity(tmp_path_factory, data):
 
 
 def test_the_real_annotation_of_ucf101_24_survives(real_data, tmp_path):
-    from detect.data.annotation_files import read_annotations
-
     dataset = read_annotations(real_data / "ucf101_24" / "pyannot.pkl")
     part = ActionDataset("part", dataset.classes, dataset.videos[:300], "")
     write_own_json(part, tmp_path / "ucf.json")

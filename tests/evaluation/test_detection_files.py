@@ -401,6 +401,9 @@ def test_coco_ids_are_those_of_the_ground_truth(tmp_path):
         with pytest.raises(ValueError, match=message):
             read_detection_file(path, DATASET, images=tmp_path / "truth.json")
     path.write_text(json.dumps([result]))
+    (tmp_path / "bad.json").write_text(json.dumps(truth | {"categories": []}))
+    with pytest.raises(ValueError, match="bad.json: categories is empty"):
+        read_detection_file(path, DATASET, images=tmp_path / "bad.json")
     with pytest.raises(ValueError, match="image_id '70' names no frame; expected .* or give `images`"):
         read_detection_file(path, DATASET)
     path.write_text(json.dumps([result | {"image_id": "wave/b_c_3/img_00004.jpg", "category_id": 3}]))

@@ -16,7 +16,7 @@ from detect.utils.plain_pickle import dump_pickle
 
 
 def is_pyannot(glimpse: Glimpse) -> bool:
-    return glimpse.has(b"annotations", b"numf", b"sf", b"boxes") and not glimpse.is_json
+    return glimpse.has(b"annotations", b"numf") and not glimpse.is_json
 
 
 def read_pyannot(

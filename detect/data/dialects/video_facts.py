@@ -12,7 +12,7 @@ import io
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from detect.data.checks import AnnotationError
@@ -99,16 +99,13 @@ def _facts(row: Mapping[str, str | None]) -> VideoFacts:
 
 
 def write_video_facts(path: Path, dataset: ActionDataset) -> None:
-    """videos.csv beside the annotation at `path`, or in it where that is a folder."""
-    rows = (
-        {
-            "video": video.name,
-            "width": video.width,
-            "height": video.height,
-            "num_frames": video.num_frames,
-            "fps": f"{video.fps:.12g}",
-            "labelled": "all" if video.labelled is None else "boxes",
-        }
-        for video in dataset.videos
-    )
-    write_csv((path if path.is_dir() else path.parent) / FACTS_FILE, COLUMNS, rows)
+    """videos.csv beside the annotation at `path`, or in it where that is a folder. What one says already of other
+    videos stays there: two annotations may lie in a folder.
+    """
+    target = (path if path.is_dir() else path.parent) / FACTS_FILE
+    facts = read_video_facts(target) if target.exists() else {}
+    for video in dataset.videos:
+        labelled = "all" if video.labelled is None else "boxes"
+        facts[video.name] = VideoFacts(video.width, video.height, video.num_frames, video.fps, labelled)
+    rows = ({"video": name, **asdict(known), "fps": f"{known.fps:.12g}"} for name, known in facts.items())
+    write_csv(target, COLUMNS, rows)

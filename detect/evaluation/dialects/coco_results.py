@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.checks import Notes
+from detect.data.checks import AnnotationError, Notes
 from detect.data.dialects.coco_frames import frames_of_images
 from detect.data.dialects.coco_json import category_labels
 from detect.data.dialects.glimpse import Glimpse
@@ -72,10 +72,13 @@ def _known(images: str | Path | None, dataset: ActionDataset | None):
     if not isinstance(content, dict) or "images" not in content or "categories" not in content:
         raise TableError(f"{images}: not COCO's JSON of ground truth; expected an object with images and categories")
     unknown = KnownFacts("", {}, VideoFacts(1, 1))  # sizes play no part here
-    frames = frames_of_images(content["images"], content.get("videos", []), unknown)
+    try:
+        frames = frames_of_images(content["images"], content.get("videos", []), unknown)
+        labels, classes = category_labels(content["categories"])
+    except AnnotationError as error:
+        raise AnnotationError(f"{images}: {error}") from None
     names = list(frames.names)
     places = {image: (names[video], frame) for image, (video, frame) in frames.place.items()}
-    labels, classes = category_labels(content["categories"])
     if dataset is not None:
         order = {name: label for label, name in enumerate(dataset.classes)}
         labels = {category: order.get(classes[label], -1) for category, label in labels.items()}

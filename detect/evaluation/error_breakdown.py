@@ -81,12 +81,10 @@ def break_down(
     5. time: its frame has no truth of c, another frame of its video has.
     6. background: the rest.
 
-    Args:
-        proposals: boxes of the proposal stage, of any label and score, to tell truths that the proposals miss from
-            those that the head loses. Without them, counted detections of every class stand in.
-        min_score: detections below it are as if they were not in the table, also for `mean` and the gains.
-    Raises:
-        UserError: a label >= num_classes, a threshold that is not a number in [0, 1).
+    `proposals`: boxes of the proposal stage, of any label and score, to tell truths that the proposals miss from those
+    that the head loses. Without them, counted detections of every class stand in. `min_score`: detections below it are
+    as if they were not in the table, also for `mean` and the gains. UserError for a label >= num_classes, or a
+    threshold that is not a number in [0, 1).
     """
     if not 0 <= background_threshold < 1:
         raise UserError(f"background_threshold is {background_threshold}; expected 0 <= background_threshold < 1")

@@ -95,7 +95,10 @@ def read_annotations(
         raise UserError(f"{path}: the format {chosen} has no option {unknown[0]!r}; it has {options_of_it}")
     if not os.path.exists(path):
         raise AnnotationError(f"{path}: there is no such file or folder")
-    dataset = read(path, **given)
+    try:
+        dataset = read(path, **given)
+    except AnnotationError as error:  # a reader need not name the file
+        raise error if str(path) in str(error) else AnnotationError(f"{path}: {error}") from None
     dataset = dataset if videos is None else only(dataset, Path(videos))
     return dataset if media_root is None else _with_media(dataset, Path(media_root))
 

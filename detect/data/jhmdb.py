@@ -108,7 +108,8 @@ def mask_boxes(path: str | Path) -> tuple[np.ndarray, tuple[int, int]]:
     try:
         mask = np.atleast_3d(load_mat(path, "part_mask"))  # (H, W, n)
     except (MatError, OSError) as error:
-        raise AnnotationError(f"{path}: no readable part_mask ({error})") from error
+        reason = str(error).removeprefix(f"{path}: ")
+        raise AnnotationError(f"{path}: no readable part_mask ({reason})") from error
     if mask.ndim != 3 or 0 in mask.shape[:2] or mask.dtype.kind not in "buif":
         raise AnnotationError(
             f"{path}: part_mask is {mask.dtype} of shape {mask.shape}; expected numbers (height, width, frames)"

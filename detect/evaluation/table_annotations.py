@@ -55,10 +55,7 @@ def read_box_table(
     track = np.full(len(columns["label"]), NO_TRACK)
     rows = BoxRows(table.videos, *(columns[name] for name in ("video", "frame", "label", "boxes")), track)
     facts = known_facts(path, sizes)
-    try:
-        records = records_of_rows(rows, named, facts, notes, join_iou=join_iou)
-    except AnnotationError as error:
-        raise AnnotationError(f"{path}: {error}") from None
+    records = records_of_rows(rows, named, facts, notes, join_iou=join_iou)
     return ActionDataset(path.stem, named, records, hash_files(path), notes.lines())
 
 

@@ -85,10 +85,7 @@ def read_ava_csv(
     boxes = np.array(rows.boxes).reshape(-1, 4) * scale[rows.video]
     table = make_rows(names, (rows.video, rows.frame, rows.label, rows.track), boxes)
     labelled = [np.array(sorted(frames), np.int64) for frames in rows.looked_at.values()]
-    try:
-        records = records_of_rows(table, tuple(actions.values()), facts, notes, labelled=labelled, join_iou=join_iou)
-    except AnnotationError as error:
-        raise AnnotationError(f"{path}: {error}") from None
+    records = records_of_rows(table, tuple(actions.values()), facts, notes, labelled=labelled, join_iou=join_iou)
     return ActionDataset(path.stem, tuple(actions.values()), records, hash_files(path), notes.lines())
 
 

@@ -50,19 +50,16 @@ def read_coco_json(
     content = read_json(path)
     if not isinstance(content, dict) or any(key not in content for key in SECTIONS):
         raise AnnotationError(f"{path}: not COCO's JSON; expected an object with {', '.join(SECTIONS)}")
-    try:
-        frames = frames_of_images(content["images"], content.get("videos", []), known_facts(path, sizes))
-        labels, classes = _categories(content["categories"])
-        rows = _rows(content["annotations"], frames, labels, notes)
-        records = records_of_rows(
-            rows, classes, KnownFacts("", frames.facts), notes, labelled=frames.labelled(), join_iou=join_iou
-        )
-    except AnnotationError as error:
-        raise AnnotationError(f"{path}: {error}") from None
+    frames = frames_of_images(content["images"], content.get("videos", []), known_facts(path, sizes))
+    labels, classes = category_labels(content["categories"])
+    rows = _rows(content["annotations"], frames, labels, notes)
+    records = records_of_rows(
+        rows, classes, KnownFacts("", frames.facts), notes, labelled=frames.labelled(), join_iou=join_iou
+    )
     return ActionDataset(path.stem, classes, records, hash_files(path), notes.lines())
 
 
-def _categories(entries: Any) -> tuple[dict[Any, int], tuple[str, ...]]:
+def category_labels(entries: Any) -> tuple[dict[Any, int], tuple[str, ...]]:
     """Label of each category id, in the order of the file, and the names."""
     labels: dict[Any, int] = {}
     for label, entry in enumerate(objects(entries, "categories", "id")):

@@ -2,8 +2,7 @@
 
 `annot` (1, videos) has the fields `num_imgs`, `name` ("Class/video") and `tubes`, (1, n) with `sf`, `ef`, `class` and
 `boxes` (ef - sf + 1, 4) x y w h. Frames count from 1 and `ef` is the last one; classes count from 1. It holds what
-pyannot.pkl holds, and x, y, w, h are read in the same way. Numbers are uint8 or uint16 there, in which x + w overflows,
-so all are widened first.
+pyannot.pkl holds, and x, y, w, h are read in the same way.
 """
 
 from collections.abc import Sequence
@@ -47,10 +46,7 @@ def read_final_annots(
     names_of_classes = class_names(path, classes, ucf24.CLASSES)
     facts = known_facts(path, sizes, ucf24.SIZE)
     entries = _entries(path)
-    try:
-        records = tuple(_record(v, entries[v], facts, names_of_classes, notes) for v in entries)
-    except AnnotationError as error:
-        raise AnnotationError(f"{path}: {error}") from None
+    records = tuple(_record(v, entries[v], facts, names_of_classes, notes) for v in entries)
     return ActionDataset(path.stem, names_of_classes, records, hash_files(path), notes.lines())
 
 

@@ -40,10 +40,7 @@ def read_gkioxari(path: Path, *, sizes: str | Path | None = None) -> ActionDatas
     boxes = bounds - [1, 1, 0, 0]
     boxes[:, 2:] += boxes[:, :2] - 1
     rows = BoxRows(names, video, frames - 1, label, boxes, np.zeros(len(video), np.int64))
-    try:
-        records = records_of_rows(rows, jhmdb.CLASSES, known_facts(path, sizes, SIZE), notes)
-    except AnnotationError as error:
-        raise AnnotationError(f"{path}: {error}") from None
+    records = records_of_rows(rows, jhmdb.CLASSES, known_facts(path, sizes, SIZE), notes)
     return ActionDataset(path.stem, jhmdb.CLASSES, records, hash_files(path), notes.lines())
 
 

@@ -24,7 +24,7 @@ def test_both_themes_have_the_same_colours():
 
 
 def test_text_is_safe_anywhere():
-    assert text('<script>"a" & \'b\'') == "&lt;script&gt;&quot;a&quot; &amp; &#x27;b&#x27;"
+    assert text("<script>\"a\" & 'b'") == "&lt;script&gt;&quot;a&quot; &amp; &#x27;b&#x27;"
     assert text("v\udce9.avi") == "v\\udce9.avi"  # a file name that is no UTF-8
 
 

@@ -89,8 +89,8 @@ class ActionDataset:
         return sum(len(video.labelled_frames()) for video in self.videos)
 
     def ground_truth_table(self) -> dict[str, np.ndarray]:
-        """Every box as columns `video` (index in `videos`), `frame`, `label` (n,) int64, `boxes` (n, 4)
-        float64.
+        """Every box as columns `video` (index in `videos`), `frame`, `label`, `tube` (counted over all videos) (n,)
+        int64, `boxes` (n, 4) float64.
 
         Sorted by video, then frame, then tube.
         """
@@ -104,8 +104,9 @@ class ActionDataset:
         frame = np.concatenate([np.empty(0, np.int64), *(tube.frames for _, tube in tubes)])
         boxes = np.concatenate([np.empty((0, 4)), *(tube.boxes for _, tube in tubes)])
         order = np.lexsort((frame, video))
-        label = column([tube.label for _, tube in tubes])
-        return {"video": video[order], "frame": frame[order], "label": label[order], "boxes": boxes[order]}
+        columns = {"video": video, "frame": frame, "label": column([tube.label for _, tube in tubes])}
+        columns |= {"tube": column(range(len(tubes))), "boxes": boxes}
+        return {name: values[order] for name, values in columns.items()}
 
 
 class KeyframeDataset(Sequence):

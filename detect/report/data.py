@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from detect.data.records import ActionDataset
+from detect.evaluation.coverage import best_overlap, mean_average_best_overlap, recall_by_boxes
 from detect.evaluation.error_breakdown import ErrorBreakdown, break_down, confusion_matrix
 from detect.evaluation.frame_ap import FrameAPOptions, FrameAPResult, evaluate_frame_ap
 from detect.evaluation.tables import Detections, GroundTruth
@@ -17,6 +18,7 @@ from detect.report.training import Training
 THRESHOLDS = tuple(i / 100 for i in range(50, 100, 5))  # COCO's
 OTHER_FRAMES = {"all": "annotated", "annotated": "all"}
 SCORE_BINS = 20
+PROPOSALS = (1, 2, 5, 10, 20, 50, 100, 200, 300)  # a frame
 CONFUSED_FROM = 0.05  # the least score in the confusion matrix; below lies what no one would use
 AREA_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, np.inf)  # of the frame
 AREA_NAMES = ("below 1 %", "1–3 %", "3–10 %", "10–30 %", "from 30 %")
@@ -44,7 +46,8 @@ class ReportData:
     scores: np.ndarray  # (2, SCORE_BINS) true and false positives by score, equal bins from 0 to `top_score`
     top_score: float
     examples: list[Example]
-    proposal_recall: dict[int, float] = field(default_factory=dict)  # proposals a frame -> recall
+    mabo: float  # mean average best overlap
+    proposal_recall: dict[int, float]  # proposals a frame -> recall
     video_results: Mapping[str, Any] = field(default_factory=dict)
     training: Training | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -55,26 +58,25 @@ def gather(
     det: Detections,
     options: FrameAPOptions,
     *,
-    proposals: Detections | None = None,
+    proposals: Detections | Mapping[str, float] | None = None,
     max_strips: int = 24,
     **others: Any,
 ) -> ReportData:
     """What the page shows. `det.video` and `proposals.video` number `dataset.videos`; `others` are the fields of
-    `ReportData` that are not computed here.
+    `ReportData` that are not computed here. Of proposals the table, or what `proposal_recall` made of it.
     """
     columns, classes = dataset.ground_truth_table(), len(dataset.classes)
     tube = columns.pop("tube")
     gt = GroundTruth(**columns)
     result = evaluate_frame_ap(gt, det, classes, options)
-    breakdown = break_down(gt, det, classes, options, proposals)
+    breakdown = break_down(gt, det, classes, options, proposals if isinstance(proposals, Detections) else None)
     kind = breakdown.detection_kind
     truth = np.where(kind == breakdown.categories.index("correct"), breakdown.detection_truth, -1)
-    rankings = rank_classes(det, truth, kind >= 0, result.num_gt)
+    rankings = rank_classes(gt, det, truth, np.flatnonzero(kind >= 0), classes, options.tie_order)
     size = np.array([(video.height, video.width) for video in dataset.videos], np.float64).reshape(-1, 2)
     area = (gt.boxes[:, 2:] - gt.boxes[:, :2]).prod(axis=1) / size.prod(axis=1)[gt.video]
     length = np.bincount(tube)[tube] if len(tube) else tube
-    counted = det.score[kind >= 0]
-    top_score = max(1.0, float(counted.max())) if len(counted) else 1.0
+    top_score = max(1.0, float(det.score.max(initial=0.0)))
     return ReportData(
         dataset,
         gt,
@@ -93,6 +95,8 @@ def gather(
                   np.histogram(det.score[kind > 0], SCORE_BINS, (0, top_score))[0]]),
         top_score,
         choose(gt, det, breakdown, max_strips),
+        mean_average_best_overlap(best_overlap(gt, det, options.plus_one), gt.label),
+        _proposal_recall(gt, proposals, options.iou_threshold),
         **others,
     )  # fmt: skip
 
@@ -106,6 +110,15 @@ def _by_threshold(
         else evaluate_frame_ap(gt, det, classes, replace(options, iou_threshold=threshold))
         for threshold in THRESHOLDS
     }
+
+
+def _proposal_recall(
+    gt: GroundTruth, proposals: Detections | Mapping[str, float] | None, iou_threshold: float
+) -> dict[int, float]:
+    if isinstance(proposals, Detections):
+        return recall_by_boxes(gt, proposals, PROPOSALS, iou_threshold)
+    given = {name.removeprefix("recall@0.5@"): value for name, value in (proposals or {}).items()}
+    return {int(name): value for name, value in given.items() if name.isdigit()}
 
 
 def _other_frames(

@@ -1,12 +1,13 @@
 """Where the true positives stand in each class's ranking: all that a curve, or the AP of a part of the truths, needs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from detect.evaluation.average_precision import positive_ranks
-from detect.evaluation.tables import Detections
+from detect.evaluation.frame_ap import FrameIndex, rank_tie_key, rows_by_class
+from detect.evaluation.tables import Detections, GroundTruth
 
 CURVE_POINTS = 120  # of a drawn curve
 
@@ -29,31 +30,30 @@ class Ranking:
         return np.arange(1, len(self.ranks) + 1) / self.ranks
 
 
-def rank_classes(det: Detections, truth: np.ndarray, kept: np.ndarray, num_gt: Sequence[int]) -> list[Ranking]:
+def rank_classes(
+    gt: GroundTruth, det: Detections, truth: np.ndarray, rows: np.ndarray, num_classes: int, tie_order: str
+) -> list[Ranking]:
     """The ranking of each class.
 
     truth: (n,) int, the row of the ground truth that a detection is the true positive of, or -1.
-    kept: (n,) bool, the detections that count; a true positive does.
-    num_gt: truths of each class.
+    rows: of the detections that count, increasing; true positives do.
+    tie_order: of equal scores, see `FrameAPOptions`.
     """
-    rows = np.flatnonzero(kept)
-    narrow = np.uint16 if len(num_gt) <= 1 << 16 else np.int64  # numpy sorts 16 bits by radix
-    rows = rows[np.argsort(det.label[rows].astype(narrow), kind="stable")]
-    ends = np.cumsum(np.bincount(det.label[rows], minlength=len(num_gt)))[:-1]
+    frames, num_gt = FrameIndex(gt, det), np.bincount(gt.label, minlength=num_classes)
     return [
-        _rank(det.score[members], truth[members], int(npos))
-        for members, npos in zip(np.split(rows, ends), num_gt, strict=True)
+        _rank(det.score[members], truth[members], int(npos), rank_tie_key(members, frames, tie_order))
+        for members, npos in zip(rows_by_class(det.label, rows, num_classes), num_gt, strict=True)
     ]
 
 
-def _rank(scores: np.ndarray, truth: np.ndarray, npos: int) -> Ranking:
+def _rank(scores: np.ndarray, truth: np.ndarray, npos: int, tie_key: Callable | None) -> Ranking:
     positive = np.flatnonzero(truth >= 0)
     if not len(positive):
         nothing = np.zeros(0, np.int64)
         return Ranking(nothing, np.zeros(0), nothing, npos, len(scores))
-    best_first = positive[np.argsort(-scores[positive], kind="stable")]
-    ranks = positive_ranks(scores, positive)
-    return Ranking(ranks, scores[best_first], truth[best_first], npos, len(scores))
+    keys = () if tie_key is None else (tie_key(positive),)
+    order = positive[np.lexsort((*keys, -scores[positive]))]
+    return Ranking(positive_ranks(scores, positive, tie_key), scores[order], truth[order], npos, len(scores))
 
 
 def curve(ranking: Ranking, *, envelope: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

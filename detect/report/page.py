@@ -1,0 +1,154 @@
+"""The report as one page: what was measured and how, and the sections in the order in which one asks."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from detect.evaluation.frame_ap import PRESETS, FrameAPOptions
+from detect.evaluation.report import protocol_line
+from detect.report.classes import class_table, precision_recall, threshold_chart
+from detect.report.data import AREA_NAMES, ReportData
+from detect.report.errors import confusion, detection_split, oracle_gains, truth_split
+from detect.report.pieces import figure, percent
+from detect.report.scores import part_chart, proposal_chart, score_charts
+from detect.report.strips import strips
+from detect.report.style import CSS
+from detect.report.training_charts import training_charts
+from detect.visualization.charts import CSS as CHART_CSS
+from detect.visualization.charts import SCRIPT
+from detect.visualization.html import page, text
+
+NORMALISED = (
+    "Normalised AP (Hoiem et al., ECCV 2012), the mean over the classes that have such boxes: detections that hit other "
+    "boxes are left out, and recall is weighed as if all boxes of the class were of this kind, so that rare and frequent "
+    "kinds compare. Below the range stands how many boxes it has."
+)
+
+
+def report_page(data: ReportData) -> str:
+    """The whole page as HTML."""
+    sections = [(key, title, content) for key, title, content in _sections(data) if content]
+    links = "".join(f'<a href="#{key}">{text(title)}</a>' for key, title, _ in sections)
+    body = "".join(
+        f'<section id="{key}"><h2>{text(title)}</h2>{content}</section>' for key, title, content in sections
+    )
+    title = f"Action detection on {data.dataset.name}"
+    return page(title, f"{_header(data, title)}<nav>{links}</nav>{body}", CHART_CSS + CSS, SCRIPT)
+
+
+def _sections(data: ReportData) -> Iterator[tuple[str, str, str]]:
+    """Key, title and content of each section; one without content is left out."""
+    caption = (
+        "Every class with its AP, what was found of its annotated boxes and how many detections there are. "
+        "A click on a heading sorts."
+    )
+    yield "by-class", "Classes", figure(class_table(data), caption) + precision_recall(data)
+    proposals = proposal_chart(data) if data.proposal_recall else ""
+    yield "boxes", "Boxes and scores", f'<div class="two">{threshold_chart(data)}{proposals}</div>{score_charts(data)}'
+    size, length = part_chart(data.areas, "share of the frame"), part_chart(data.lengths, "frames of the tube")
+    parts = figure(size, f"By the actor's size. {NORMALISED}", "Actor size")
+    parts += figure(length, "The same by the length of the tube that a box is of.", "Tube length")
+    yield "sizes", "Size and length", f'<div class="two">{parts}</div>' if len(data.gt) else ""
+    errors = detection_split(data) + truth_split(data) + oracle_gains(data) if len(data.gt) else ""
+    yield "errors", "What went wrong", errors + confusion(data)
+    shown = strips(data)
+    lead = (
+        '<p class="lead">Of each kind of error the surest ones, from different videos where there are any: five frames '
+        "around the keyframe, which is outlined. "
+        '<span><i class="key truth"></i>white: annotated; in the colour of the kind: the detection, on the keyframe.'
+        "</span></p>"
+    )
+    yield "pictures", "Errors in pictures", lead + shown if shown else ""
+    has_curves = data.training is not None and data.training.scalars
+    yield "training", "Training", training_charts(data.training) if has_curves else ""
+    yield "provenance", "Where this comes from", provenance(data)
+
+
+def _header(data: ReportData, title: str) -> str:
+    options, videos = data.options, data.dataset.videos
+    facts = f"{len(videos):,} videos, {data.dataset.num_labelled:,} frames, {len(data.gt):,} annotated boxes of "
+    facts += f"{len(data.dataset.classes)} classes, {len(data.det):,} detections"
+    stats = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in headline_stats(data))
+    return (
+        f'<header><h1>{text(title)}</h1><p class="muted">{text(facts)}</p></header>'
+        f'<section class="headline" style="margin-top:28px"><div><div class="big">{percent(data.result.mean)}'
+        f'<small>%</small></div><div class="muted">frame-mAP@{options.iou_threshold:g}, {options.frames} frames</div>'
+        f'</div><dl class="stats">{stats}</dl></section><p style="margin-top:24px">{in_words(options)}</p>'
+    )
+
+
+def headline_stats(data: ReportData) -> Iterator[tuple[str, str]]:
+    """Name and value, as HTML, of the numbers beside the first one."""
+    if data.other_frames is not None:
+        frames = data.other_frames.options.frames
+        yield f"frame-mAP@{data.options.iou_threshold:g}, {frames} frames", percent(data.other_frames.mean)
+    for threshold in (0.5, 0.75):
+        if threshold != data.options.iou_threshold:
+            yield f"frame-mAP@{threshold:g}", percent(data.by_threshold[threshold].mean)
+    yield "frame-mAP@0.5:0.95", percent(float(np.mean([result.mean for result in data.by_threshold.values()])))
+    for name, value in data.video_results.items():
+        if isinstance(value, (int, float)):
+            yield text(name), percent(value)
+    found, truths = int(data.result.num_tp.sum()), len(data.gt)
+    yield "recall", f"{percent(found / truths if truths else math.nan)} <small>{found:,} of {truths:,}</small>"
+    yield "MABO <small>(best overlap)</small>", percent(data.mabo)
+    for most in sorted(data.proposal_recall)[-1:]:
+        yield f"recall of {most} proposals", percent(data.proposal_recall[most])
+
+
+AP_WORDS = {
+    "voc_all_point": "AP is the area under the envelope of the precision-recall curve (all points)",
+    "voc_11_point": "AP is the mean of the envelope of the precision-recall curve at 11 recalls (VOC 2007)",
+    "act_trapezoid": "AP is the area under the raw precision-recall curve, by trapezoids (ACT)",
+}
+
+
+def in_words(options: FrameAPOptions) -> str:
+    """The protocol in sentences."""
+    names = [name for name, row in PRESETS.items() if row == options]
+    matching = {
+        "best_of_all": "no surer detection has taken the annotated box that it overlaps most",
+        "best_unmatched": "it overlaps an annotated box that no surer detection has taken",
+    }[options.matching]
+    frames = {
+        "all": "Every frame counts: a detection where nothing is annotated is false",
+        "annotated": "Only frames with an annotated box count: detections on others are left out",
+    }[options.frames]
+    rest = "left out of the mean" if options.classes_without_gt == "excluded" else "counted as 0"
+    degenerate = " Detections without an area are left out." if options.drop_degenerate else ""
+    inclusive = ", pixel corners inclusive" if options.plus_one else ""
+    return (
+        f"<b>Protocol{' ' + text(names[0]) if names else ''}.</b> A detection is true when its box reaches an IoU of "
+        f"{options.iou_threshold:g}{inclusive} with an annotated box of its class in its frame, and {matching}. "
+        f"{AP_WORDS[options.ap_rule]}, in percent; mAP is the plain mean over classes, those without annotated boxes "
+        f"{rest}. {frames}.{degenerate}"
+    )
+
+
+def provenance(data: ReportData) -> str:
+    """What the numbers were made of: one line a fact, and whatever is long folded away."""
+    dataset = data.dataset
+    facts: dict[str, Any] = {
+        "data set": dataset.name,
+        "annotation, sha256": dataset.annotation_hash,
+        "protocol": protocol_line(data.options),
+        "actor sizes": "share of the frame: " + ", ".join(AREA_NAMES),
+    }
+    folded = {}
+    for name, value in data.provenance.items():
+        if isinstance(value, str) and "\n" in value:
+            folded[name] = value
+        elif isinstance(value, (Mapping, list, tuple)) and value:
+            folded[name] = json.dumps(value, indent=1, default=str, ensure_ascii=False)
+        elif value not in (None, "", [], {}, ()):
+            facts[name.replace("_", " ")] = value
+    lines = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in facts.items())
+    notes = "".join(f"<li>{text(note)}</li>" for note in dataset.notes)
+    long = "".join(
+        f"<details><summary>{text(name.replace('_', ' '))}</summary><pre>{text(value)}</pre></details>"
+        for name, value in folded.items()
+    )
+    return f'<dl class="facts">{lines}</dl>{f"<h3>Notes of the reader</h3><ul>{notes}</ul>" if notes else ""}{long}'

@@ -39,7 +39,8 @@ figcaption b { color: var(--text); }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 8px 40px; }
 .two > figure > svg.chart { max-width: 480px; }
 .many { display: grid; grid-template-columns: repeat(auto-fill, minmax(158px, 1fr)); gap: 14px 16px; }
-.many h4 { margin: 0 0 2px; font-size: .82rem; font-weight: 600; display: flex; justify-content: space-between; gap: 8px; }
+.many h4 { margin: 0 0 2px; font-size: .82rem; font-weight: 600; display: flex; justify-content: space-between;
+  gap: 8px; }
 .many h4 span:first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .many h4 .number { color: var(--accent); }
 .many svg.chart { font-size: 10px; }
@@ -56,15 +57,18 @@ td.meter i { display: inline-block; height: 9px; border-radius: 1px; background:
 .stack { display: flex; height: 14px; background: var(--raised); }
 .stack i { background: var(--kind, var(--accent)); border-right: 1px solid var(--page); }
 .stack i:last-child { border-right: none; }
-.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: .85rem; margin: 10px 0 0; padding: 0; list-style: none; }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: .85rem; margin: 10px 0 0; padding: 0;
+  list-style: none; }
 i.key { display: inline-block; width: 11px; height: 11px; margin-right: 6px; background: var(--kind, var(--accent)); }
 i.key.truth { background: none; border: 2px solid var(--muted); }
 table.confusion { border-collapse: separate; border-spacing: 1px; font-size: .76rem; }
 table.confusion th, table.confusion td { border: none; padding: 0; height: 25px; min-width: 30px; text-align: center; }
-table.confusion tbody th { text-align: right; padding-right: 8px; font-weight: 500; color: var(--text); position: sticky;
+table.confusion tbody th { text-align: right; padding-right: 8px; font-weight: 500; color: var(--text);
+  position: sticky;
   left: 0; background: var(--page); z-index: 1; max-width: 34vw; overflow: hidden; text-overflow: ellipsis; }
 table.confusion thead th { height: auto; vertical-align: bottom; font-weight: 500; color: var(--text); }
-table.confusion thead th span { writing-mode: vertical-rl; transform: rotate(180deg); padding: 4px 0 0; max-height: 11em;
+table.confusion thead th span { writing-mode: vertical-rl; transform: rotate(180deg); padding: 4px 0 0;
+  max-height: 11em;
   overflow: hidden; text-overflow: ellipsis; display: inline-block; text-align: left; }
 table.confusion td { background: color-mix(in srgb, var(--accent) calc(var(--share) * 100%), var(--raised)); }
 table.confusion td.wrong { background: color-mix(in srgb, #d55e00 calc(var(--share) * 100%), var(--raised)); }

@@ -9,11 +9,11 @@ from detect.visualization.html import text
 def training_charts(training: Training) -> str:
     losses, cells = training.losses(), []
     if losses:
-        cells.append(_curves(training, losses[:1], "total loss", "main"))
-        cells += [_curves(training, [name], name.replace("_", " "), "") for name in losses[1:]]
+        cells.append(_curve(training, losses[0], "total loss", "main"))
+        cells += [_curve(training, name, name.replace("_", " "), "") for name in losses[1:]]
     if "lr" in training.scalars:
-        cells.append(_curves(training, ["lr"], "learning rate", ""))
-    cells += [_curves(training, [name], name.replace("/", " "), "main") for name in training.scores()]
+        cells.append(_curve(training, "lr", "learning rate", ""))
+    cells += [_curve(training, name, name.replace("/", " "), "main") for name in training.scores()]
     return figure(
         f'<div class="many">{"".join(cells)}</div>',
         "What the run wrote into metrics.json, against the iteration: the loss, its parts, the learning rate, and the "
@@ -21,8 +21,8 @@ def training_charts(training: Training) -> str:
     )
 
 
-def _curves(training: Training, names: Sequence[str], title: str, kind: str) -> str:
-    x, y = thinned(*training.scalars[names[0]])
+def _curve(training: Training, name: str, title: str, kind: str) -> str:
+    x, y = thinned(*training.scalars[name])
     panel = Panel(
         number_axis("", 0, max(x), 2), number_axis("", 0, max(y), 3),
         width=220, height=150, left=38, right=12, top=8, bottom=24,

@@ -107,9 +107,7 @@ def evaluate_frame_ap(
     Raises:
         UserError: a label >= num_classes, or frame numbers too large to index.
     """
-    for kind, table in (("ground-truth", gt), ("detection", det)):
-        if len(table) and int(table.label.max()) >= num_classes:
-            raise ValueError(f"{kind} label {table.label.max()}; expected 0 to {num_classes - 1}")
+    check_labels(gt, det, num_classes)
     frames = FrameIndex(gt, det)
     rows, dropped_unannotated, dropped_degenerate = counted_rows(det, frames, options)
     pairs = joined(overlapping(gt, det, rows, frames, options.iou_threshold, options.plus_one, num_classes))
@@ -129,10 +127,9 @@ def evaluate_frame_ap(
     with_gt = np.flatnonzero(num_gt)
     with ThreadPoolExecutor(2) as pool:  # numpy's sorts release the interpreter lock
         ap[with_gt] = list(pool.map(ap_of, with_gt))
-    in_mean = ap[~np.isnan(ap)]
     return FrameAPResult(
         ap,
-        float(in_mean.mean()) if len(in_mean) else float("nan"),
+        mean_of_classes(ap),
         num_gt,
         np.array([len(members) for members in by_class], dtype=np.int64),
         np.array([len(members) for members in tp_by_class], dtype=np.int64),
@@ -140,6 +137,19 @@ def evaluate_frame_ap(
         dropped_degenerate,
         options,
     )
+
+
+def check_labels(gt: GroundTruth, det: Detections, num_classes: int) -> None:
+    """UserError for a label that is no class."""
+    for kind, table in (("ground-truth", gt), ("detection", det)):
+        if len(table) and int(table.label.max()) >= num_classes:
+            raise UserError(f"{kind} label {table.label.max()}; expected 0 to {num_classes - 1}")
+
+
+def mean_of_classes(ap: np.ndarray) -> float:
+    """The plain mean without the classes that are left out (nan); nan when no class is left."""
+    in_mean = ap[~np.isnan(ap)]
+    return float(in_mean.mean()) if len(in_mean) else float("nan")
 
 
 class FrameIndex:

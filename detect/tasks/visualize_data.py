@@ -101,7 +101,7 @@ def chosen_keyframes(
 def mapped(
     cfg: CfgNode, dataset: KeyframeDataset, chosen: Sequence[tuple[int, int]], count: int, seed: int, train: bool
 ) -> Iterator[dict[str, Any]]:
-    """The keyframes as the mapper gives them, with their `annotations`: the chosen ones; else, of a training, those that
+    """The keyframes as the mapper gives them, with their `annotations`: the chosen ones; else of a training those that
     a run with SEED `seed` sees, without end, and of a test `count` evenly spread ones.
     """
     mapper = KeyframeMapper.from_config(cfg, is_train=train)

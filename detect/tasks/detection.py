@@ -1,6 +1,5 @@
 """The detector as a task: what `tools/train_net.py` and `tools/d2_train_net.py` run."""
 
-import difflib
 import logging
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from torch import nn
 
 from detect.classification.evaluation import folder_name
 from detect.config import changed_keys
-from detect.d2 import CfgNode, DatasetCatalog, DatasetEvaluator
+from detect.d2 import CfgNode, DatasetEvaluator
 from detect.data import catalog
 from detect.data.eval_stream import KeyframeLoader, build_keyframe_loader
 from detect.data.keyframe_mapper import KeyframeMapper
@@ -28,6 +27,7 @@ from detect.modeling.context import SECTIONS, stream_options
 from detect.modeling.sharing import span_plan
 from detect.tasks.every_frame import EveryFrame, every_nth
 from detect.tasks.runner import Task
+from detect.tasks.sets import keyframe_set
 from detect.utils.checkpoint_files import CheckpointError
 from detect.utils.comm import barrier, get_rank, get_world_size, is_main_process
 from detect.utils.errors import UserError
@@ -43,15 +43,11 @@ class DetectionTask(Task):
 
     def load_set(self, name: str, cfg: CfgNode, classes: Sequence[str] | None = None) -> KeyframeDataset:
         """A registered dataset or `json:FILE`; rank 0 first, because the synthetic one is drawn on first use."""
-        catalog.register_on_demand(name)
-        if name not in DatasetCatalog.list():
-            legal = difflib.get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
-            raise UserError(f"the dataset {name!r} of DATASETS is not registered; did you mean {', '.join(legal)}?")
         if is_main_process():
-            dataset = DatasetCatalog.get(name)
+            dataset = keyframe_set(name)
         barrier()
         if not is_main_process():
-            dataset = DatasetCatalog.get(name)
+            dataset = keyframe_set(name)
         found, count = dataset.classes, num_classes(cfg, dataset)
         if len(found) != count:
             hint = OWN_CLASSES if catalog.is_own(name) else ""

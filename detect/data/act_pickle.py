@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.checks import AnnotationError, Notes, checked_tube
-from detect.data.media import flow_folder, locate_media
+from detect.data.checks import AnnotationError, Notes, checked_tube, with_annotation
+from detect.data.media import media_and_flow
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.files import hash_files
 from detect.utils.safe_pickle import load_pickle
 from detect.video.readers import MAX_SAID_FRAMES
 
-KEYS = ("labels", "gttubes", "nframes", "train_videos", "test_videos", "resolution")
+KEYS = ("labels", "gttubes", "nframes", "resolution")
 LISTS = (list, tuple, np.ndarray)
 
 
@@ -37,34 +37,45 @@ def load_act_dataset(
     Raises AnnotationError, naming the file and the video, when the file contradicts itself.
     """
     path = Path(path)
+    notes = Notes()
+    content = load_act(path, f"{subset}_videos")
+    names = with_annotation(split_list(path, content, subset, split_index), content["gttubes"], notes)
+    videos = records_of(path, content, names, Path(media_root), media, notes)
+    return ActionDataset(name, tuple(map(str, content["labels"])), videos, hash_files(path), notes.lines())
+
+
+def load_act(path: Path, *lists: str) -> dict:
+    """The content of a `*-GT.pkl`, in which `KEYS` and the named lists of videos are there and of the right kind."""
     content = load_pickle(path, encoding="latin1")
-    missing = [key for key in KEYS if not isinstance(content, dict) or key not in content]
+    missing = [key for key in (*KEYS, *lists) if not isinstance(content, dict) or key not in content]
     if missing:
         raise AnnotationError(f"{path}: not an ACT ground-truth file, it has no {', '.join(missing)}")
-    for key, kinds in (("gttubes", (dict,)), ("labels", LISTS), (f"{subset}_videos", LISTS)):
+    for key, kinds in (("gttubes", (dict,)), ("labels", LISTS), *((key, LISTS) for key in lists)):
         if not isinstance(content[key], kinds):
             found, legal = type(content[key]).__name__, kinds[0].__name__
             raise AnnotationError(f"{path}: {key} is a {found}, expected a {legal}; get the file from its source")
+    return content
+
+
+def split_list(path: Path, content: dict, subset: str, split_index: int) -> list[str]:
+    """The names of a split's videos, those without an annotation too."""
     splits = content[f"{subset}_videos"]
     if not 0 <= split_index < len(splits):
         raise AnnotationError(f"{path}: no split {split_index + 1}; it has 1 to {len(splits)}")
-
     if not isinstance(splits[split_index], LISTS):
         raise AnnotationError(f"{path}: the split {split_index + 1} of {subset}_videos is not a list of videos")
-    notes = Notes()
-    names = []
-    for video in map(str, splits[split_index]):
-        if video in content["gttubes"]:
-            names.append(video)
-        else:
-            notes.add("listed videos skipped, they have no annotation", video)
-    paths = locate_media(Path(media_root), names, media, notes)
+    return list(map(str, splits[split_index]))
+
+
+def records_of(
+    path: Path, content: dict, names: Sequence[str], media_root: Path | None, media: Sequence[str], notes: Notes
+) -> tuple[VideoRecord, ...]:
+    """The named videos. AnnotationError, naming the file and the video."""
+    places = media_and_flow(media_root, names, media, notes)
     try:
-        flows = {video: flow_folder(Path(media_root), video) for video in names}
-        videos = tuple(_record(video, paths[video], flows[video], content, notes) for video in names)
+        return tuple(_record(video, places[video], content, notes) for video in names)
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
-    return ActionDataset(name, tuple(map(str, content["labels"])), videos, hash_files(path), notes.lines())
 
 
 def whole(value: Any, low: int = -MAX_SAID_FRAMES) -> int:
@@ -76,7 +87,7 @@ def whole(value: Any, low: int = -MAX_SAID_FRAMES) -> int:
     return int(value)
 
 
-def _record(video: str, path: str, flow: str, content: dict, notes: Notes) -> VideoRecord:
+def _record(video: str, place: tuple[str, str], content: dict, notes: Notes) -> VideoRecord:
     try:
         num_frames = whole(content["nframes"][video], 0)
         height, width = (whole(side, 1) for side in content["resolution"][video])
@@ -93,4 +104,5 @@ def _record(video: str, path: str, flow: str, content: dict, notes: Notes) -> Vi
     size, classes = (height, width), content["labels"]
     common = dict(video=video, num_frames=num_frames, size=size, classes=classes, notes=notes)
     kept = (checked_tube(label, rows[:, 0] - 1, rows[:, 1:], **common) for label, rows in tubes)
+    path, flow = place
     return VideoRecord(video, path, num_frames, height, width, tuple(filter(None, kept)), flow)

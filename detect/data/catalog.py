@@ -1,5 +1,6 @@
 """Datasets by name: `jhmdb_split{1,2,3}_{train,test}`, `ucf24_{train,test}` and `synthetic_{train,test}`, and
 functions to add others. Each `..._train` is also there in two parts, `..._fit` and `..._held`, see `held_out`.
+`json:FILE` is one's own set, see `own_json`; `json:FILE:fit` and `json:FILE:held` are its parts.
 
 They lie in `jhmdb/`, `ucf24/` and `synthetic/` below the folder that the environment variable DETECT_DATASETS or
 `set_datasets_root` names, by default ./datasets. Nothing is read before a dataset is asked for.
@@ -7,19 +8,23 @@ They lie in `jhmdb/`, `ucf24/` and `synthetic/` below the folder that the enviro
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 from detect.d2 import DatasetCatalog, MetadataCatalog
 from detect.data import jhmdb, synthetic, ucf24
 from detect.data.held_out import hold_out
+from detect.data.media import require
+from detect.data.own_json import read_own_json
 from detect.data.records import ActionDataset, KeyframeDataset
 
 logger = logging.getLogger(__name__)
+OWN = "json:"
+PARTS = {"fit": "annotated", "held": "all"}  # of a training set, and their frames
 
 _chosen_root: Path | None = None
 _loaders: dict[str, Callable[[], ActionDataset]] = {}
-_loaded: dict[tuple[str, Path], ActionDataset] = {}
+_loaded: dict[tuple[str, Hashable], ActionDataset] = {}
 
 
 def datasets_root() -> Path:
@@ -34,12 +39,13 @@ def set_datasets_root(path: str | Path | None) -> None:
 
 
 def load_action_dataset(name: str) -> ActionDataset:
-    """The registered dataset, read once in a process. Raises KeyError for an unknown name, and the reader's
-    errors.
+    """The registered dataset or `json:FILE`, read once in a process. Raises KeyError for an unknown name, and the
+    reader's errors.
     """
+    register_on_demand(name)
     if name not in _loaders:
         raise KeyError(f"dataset {name!r} is not registered; registered: {', '.join(sorted(_loaders))}")
-    key = (name, datasets_root())
+    key = (name, _own_version(name) if is_own(name) else datasets_root())
     if key not in _loaded:
         dataset = _loaded[key] = _loaders[name]()
         for note in dataset.notes:
@@ -64,6 +70,41 @@ def register_action_dataset(
     _loaders[name] = loader
     DatasetCatalog.register(name, lambda: KeyframeDataset(load_action_dataset(name), frames))
     _describe(name, classes)
+
+
+def is_own(name: str) -> bool:
+    """Whether the name is that of a file of one's own, `json:FILE`."""
+    return name.startswith(OWN)
+
+
+def register_on_demand(name: str) -> None:
+    """Make a name that is a file, `json:FILE`, known to `DatasetCatalog`: all labelled frames; other names stay."""
+    if is_own(name) and name not in _loaders:
+        register_action_dataset(name, lambda: _load_own(name), "all")
+
+
+def own_file(name: str) -> Path:
+    """The file of `json:FILE`, in the working folder or the datasets' folder. MissingDataError."""
+    path = _split_own(name)[0]
+    how = "json:FILE is the path of a file in own JSON; tools/convert_annotations.py makes it of other formats"
+    return require([Path(path), datasets_root() / path], f"{name}: the annotation", how)
+
+
+def _split_own(name: str) -> tuple[str, str]:
+    """File and part ("fit", "held" or none) of `json:FILE:PART`."""
+    path, _, part = name.removeprefix(OWN).rpartition(":")
+    return (path, part) if path and part in PARTS else (name.removeprefix(OWN), "")
+
+
+def _own_version(name: str) -> Hashable:
+    """A file may change while a program runs."""
+    path = own_file(name)
+    return path.absolute(), path.stat().st_mtime_ns
+
+
+def _load_own(name: str) -> ActionDataset:
+    dataset, part = read_own_json(own_file(name), name=name), _split_own(name)[1]
+    return hold_out(dataset, name, part) if part else dataset
 
 
 def _describe(name: str, classes: Sequence[str] | None) -> None:
@@ -99,7 +140,7 @@ def register_jhmdb(name: str, root: str | Path | None, split: int, subset: str, 
 
 def register_held_out(name: str, classes: Sequence[str]) -> None:
     """Of the set `<name>_train` the parts `<name>_fit` to train on and `<name>_held` to choose by, see `held_out`."""
-    for part, frames in (("fit", "annotated"), ("held", "all")):
+    for part, frames in PARTS.items():
 
         def load(part: str = part) -> ActionDataset:
             return hold_out(load_action_dataset(f"{name}_train"), f"{name}_{part}", part)

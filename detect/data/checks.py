@@ -1,6 +1,6 @@
 """Checks that every annotation passes, whatever file it came from."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import numpy as np
 
@@ -30,6 +30,17 @@ class Notes:
             more = "; ..." if len(examples) > self._examples else ""
             lines.append(f"{len(examples)} {kind}: {shown}{more}")
         return tuple(lines)
+
+
+def with_annotation(names: Iterable[str], annotations: Container[str], notes: Notes) -> list[str]:
+    """Those of the listed videos that have an annotation; the others are noted."""
+    found = []
+    for name in names:
+        if name in annotations:
+            found.append(name)
+        else:
+            notes.add("listed videos skipped, they have no annotation", name)
+    return found
 
 
 def checked_tube(

@@ -18,7 +18,7 @@ import scipy.io
 
 from detect.data.act_pickle import load_act_dataset
 from detect.data.checks import AnnotationError, Notes, checked_tube
-from detect.data.media import flow_folder, locate_media, require
+from detect.data.media import media_and_flow, require
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 from detect.utils.files import hash_files, read_text
@@ -73,12 +73,11 @@ def _load_masks(root: Path, split: int, subset: str, name: str) -> ActionDataset
         for video in _videos_in(path, subset)
     ]
     notes = Notes()
-    paths = locate_media(root, names, MEDIA, notes)
     masks = {video: root / "puppet_mask" / video / "puppet_mask.mat" for video in names}
     for video, path in masks.items():
         require([path], f"{name}: the annotation of {video}", HOW_TO_GET)
-    flows = {video: flow_folder(root, video) for video in names}
-    videos = tuple(_record(video, paths[video], flows[video], masks[video], notes) for video in names)
+    places = media_and_flow(root, names, MEDIA, notes)
+    videos = tuple(_record(video, *places[video], masks[video], notes) for video in names)
     return ActionDataset(name, CLASSES, videos, hash_files(*split_files, *masks.values()), notes.lines())
 
 

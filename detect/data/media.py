@@ -49,3 +49,14 @@ def locate_media(root: Path, names: Iterable[str], templates: Sequence[str], not
             notes.add(f"videos without media (looked under {root} for {places})", name)
         paths[name] = str(found or root / expected.format(name=name))
     return paths
+
+
+def media_and_flow(
+    root: Path | None, names: Iterable[str], templates: Sequence[str], notes: Notes
+) -> dict[str, tuple[str, str]]:
+    """The path of each named video and the folder of its flow images, see `locate_media` and `flow_folder`. Without a
+    root they are not looked for: the path is the name, flow is "".
+    """
+    if root is None:
+        return {name: (name, "") for name in names}
+    return {name: (path, flow_folder(root, name)) for name, path in locate_media(root, names, templates, notes).items()}

@@ -12,13 +12,14 @@ first. A video may give its own "size" (height, width).
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from detect.data.act_pickle import load_act_dataset, whole
-from detect.data.checks import AnnotationError, Notes, checked_tube
-from detect.data.media import flow_folder, locate_media, require
+from detect.data.checks import AnnotationError, Notes, checked_tube, with_annotation
+from detect.data.media import media_and_flow, require
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 from detect.utils.files import hash_files, read_text
@@ -67,14 +68,9 @@ def load_ucf24(
     list_path = require(lists, f"{name}: the video list", HOW_TO_GET)
     classes = _class_names(folders)
     notes = Notes()
-    annotations = _annotations(pickle_path)
-    names = [video for video in _listed(list_path, notes) if _is_annotated(video, annotations, notes)]
-    paths = locate_media(media_root, names, MEDIA, notes)
-    try:
-        flows = {v: flow_folder(media_root, v) for v in names}
-        videos = tuple(_record(v, paths[v], flows[v], annotations[v], classes, notes) for v in names)
-    except AnnotationError as error:
-        raise AnnotationError(f"{pickle_path}: {error}") from None
+    entries = load_entries(pickle_path)
+    names = with_annotation(listed(list_path, notes), entries, notes)
+    videos = records_of(pickle_path, entries, names, classes, media_root, notes)
     return ActionDataset(name, classes, videos, hash_files(pickle_path, list_path), notes.lines())
 
 
@@ -83,14 +79,15 @@ def _class_names(folders) -> tuple[str, ...]:
     return tuple(read_text(path).split()) if path else CLASSES
 
 
-def _annotations(path: Path) -> dict:
+def load_entries(path: Path) -> dict[str, dict]:
+    """The videos of a pyannot.pkl as they are in the file."""
     content = load_pickle(path)
     if not isinstance(content, dict) or not content:
         raise AnnotationError(f"{path}: expected a dict of videos as in pyannot.pkl, found {type(content).__name__}")
     return {str(video): entry for video, entry in content.items()}
 
 
-def _listed(path: Path, notes: Notes) -> list[str]:
+def listed(path: Path, notes: Notes) -> list[str]:
     """Names in a list file. Other copies of the lists add a file suffix, spaces, a class number or CRLF."""
     names = (re.sub(r"(\.avi|\.mp4)?(\s+\d+)?$", "", line.strip()) for line in read_text(path).splitlines())
     unique: dict[str, None] = {}
@@ -103,15 +100,23 @@ def _listed(path: Path, notes: Notes) -> list[str]:
     return list(unique)
 
 
-def _is_annotated(video: str, annotations: dict, notes: Notes) -> bool:
-    if video not in annotations:
-        notes.add("listed videos skipped, they have no annotation", video)
-    return video in annotations
+def records_of(
+    path: Path,
+    entries: Mapping[str, dict],
+    names: Sequence[str],
+    classes: tuple[str, ...],
+    media_root: Path | None,
+    notes: Notes,
+) -> tuple[VideoRecord, ...]:
+    """The named videos of a pyannot.pkl. AnnotationError, naming the file and the video."""
+    places = media_and_flow(media_root, names, MEDIA, notes)
+    try:
+        return tuple(_record(v, places[v], entries[v], classes, notes) for v in names)
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error}") from None
 
 
-def _record(
-    video: str, path: str, flow: str, entry: dict, classes: tuple[str, ...], notes: Notes
-) -> VideoRecord:
+def _record(video: str, place: tuple[str, str], entry: dict, classes: tuple[str, ...], notes: Notes) -> VideoRecord:
     try:
         num_frames = whole(entry["numf"], 0)
         height, width = (whole(side, 1) for side in entry.get("size", SIZE))
@@ -120,6 +125,7 @@ def _record(
         raise AnnotationError(f"cannot read {video} ({type(error).__name__}: {error})") from error
     common = dict(video=video, num_frames=num_frames, size=(height, width), classes=classes, notes=notes)
     kept = (checked_tube(*tube, **common) for tube in tubes)
+    path, flow = place
     return VideoRecord(video, path, num_frames, height, width, tuple(filter(None, kept)), flow)
 
 

@@ -1,6 +1,5 @@
 """The detector as a task: what `tools/train_net.py` and `tools/d2_train_net.py` run."""
 
-import difflib
 import logging
 import time
 from collections.abc import Sequence
@@ -12,8 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from detect.d2 import CfgNode, DatasetCatalog, DatasetEvaluator
-from detect.data import catalog  # noqa: F401  (registers the datasets)
+from detect.classification.evaluation import folder_name
+from detect.config import changed_keys
+from detect.d2 import CfgNode, DatasetEvaluator
+from detect.data import catalog
 from detect.data.eval_stream import KeyframeLoader, build_keyframe_loader
 from detect.data.keyframe_mapper import KeyframeMapper
 from detect.data.records import KeyframeDataset, WithNeighbours
@@ -26,12 +27,14 @@ from detect.modeling.context import SECTIONS, stream_options
 from detect.modeling.sharing import span_plan
 from detect.tasks.every_frame import EveryFrame, every_nth
 from detect.tasks.runner import Task
+from detect.tasks.sets import keyframe_set
 from detect.utils.checkpoint_files import CheckpointError
 from detect.utils.comm import barrier, get_rank, get_world_size, is_main_process
 from detect.utils.errors import UserError
 from detect.visualization.pictures import PictureDrawer
 
 logger = logging.getLogger(__name__)
+OWN_CLASSES = "; leave that key out, and give all files of one model the same categories in the same order"
 PROGRESS_SECONDS = 15.0  # between two progress lines of an evaluation
 
 
@@ -39,21 +42,31 @@ class DetectionTask(Task):
     reader = "detector"
 
     def load_set(self, name: str, cfg: CfgNode, classes: Sequence[str] | None = None) -> KeyframeDataset:
-        """A registered dataset; rank 0 first, because the synthetic one is drawn when it is first asked for."""
-        if name not in DatasetCatalog.list():
-            legal = difflib.get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
-            raise UserError(f"the dataset {name!r} of DATASETS is not registered; did you mean {', '.join(legal)}?")
+        """A registered dataset or `json:FILE`; rank 0 first, because the synthetic one is drawn on first use."""
         if is_main_process():
-            dataset = DatasetCatalog.get(name)
+            dataset = keyframe_set(name)
         barrier()
         if not is_main_process():
-            dataset = DatasetCatalog.get(name)
-        found, count = dataset.classes, cfg.MODEL.ROI_HEADS.NUM_CLASSES
+            dataset = keyframe_set(name)
+        found, count = dataset.classes, num_classes(cfg, dataset)
         if len(found) != count:
-            raise UserError(f"{name} has {len(found)} classes, MODEL.ROI_HEADS.NUM_CLASSES is {count}")
+            hint = OWN_CLASSES if catalog.is_own(name) else ""
+            raise UserError(f"{name} has {len(found)} classes, MODEL.ROI_HEADS.NUM_CLASSES is {count}{hint}")
         if classes is not None and tuple(found) != tuple(classes):
             raise UserError(f"{name} has other classes than the model, or in another order: {found[:5]}, {classes[:5]}")
         return dataset
+
+    def load_training_set(self, name: str, cfg: CfgNode) -> KeyframeDataset:
+        """A name of one's own has no `_train` in it: of such a set the frames with boxes are trained on."""
+        dataset = self.load_set(name, cfg)
+        return KeyframeDataset(dataset.dataset, "annotated") if catalog.is_own(name) else dataset
+
+    def fitted(self, cfg: CfgNode, dataset: KeyframeDataset) -> CfgNode:
+        count = num_classes(cfg, dataset)
+        if count == cfg.MODEL.ROI_HEADS.NUM_CLASSES:
+            return cfg
+        logger.info("MODEL.ROI_HEADS.NUM_CLASSES: %d, as %s has them", count, dataset.name)
+        return cfg.changed(["MODEL.ROI_HEADS.NUM_CLASSES", count])
 
     def build(self, cfg: CfgNode, classes: Sequence[str], *, initial_weights: bool) -> nn.Module:
         model = build_model(cfg, initial_weights)
@@ -123,6 +136,13 @@ class DetectionTask(Task):
 DETECTION = DetectionTask()
 
 
+def num_classes(cfg: CfgNode, dataset: KeyframeDataset) -> int:
+    """MODEL.ROI_HEADS.NUM_CLASSES; where it is the default, and the set one's own, the number of the set's classes."""
+    given = cfg.MODEL.ROI_HEADS.NUM_CLASSES
+    is_default = "MODEL.ROI_HEADS.NUM_CLASSES" not in changed_keys(cfg)
+    return len(dataset.classes) if is_default and catalog.is_own(dataset.name) else given
+
+
 def warn_of_frozen_random_statistics(cfg: CfgNode) -> None:
     """Frozen batch normalisation needs the statistics of pretrained weights; without them little is learned."""
     if cfg.MODEL.WEIGHTS:
@@ -161,11 +181,11 @@ def build_evaluators(
     evaluator = FrameAPEvaluator(
         dataset.dataset,
         preset(cfg.TEST.PRESET, iou_threshold=cfg.TEST.IOU_THRESHOLD, **frames),
-        output / "evaluation" / dataset.name,
+        output / "evaluation" / folder_name(dataset.name),
         coco=cfg.TEST.COCO,
         provenance=provenance,
     )
-    drawer = PictureDrawer(dataset, output / "pictures" / dataset.name, cfg.TEST.PICTURES)
+    drawer = PictureDrawer(dataset, output / "pictures" / folder_name(dataset.name), cfg.TEST.PICTURES)
     return EveryFrame(dataset, cfg.TEST.KEYFRAME_STRIDE, [evaluator, drawer])
 
 

@@ -91,7 +91,7 @@ class CompleteCheckpointer(DetectionCheckpointer):
 
 
 def training_set(cfg):
-    return DETECTION.load_set(cfg.DATASETS.TRAIN[0], cfg)
+    return DETECTION.load_training_set(cfg.DATASETS.TRAIN[0], cfg)
 
 
 @explain_errors()
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
         model, _ = load_evaluated(DETECTION, cfg, contents)
         results = Trainer.test(cfg, model)
     else:
-        trainer = Trainer(cfg)
+        trainer = Trainer(DETECTION.fitted(cfg, training_set(cfg)))
         trainer.resume_or_load(resume=args.resume)
         trainer.train()
         results = getattr(trainer, "_last_eval_results", None)  # train() returns them only for EXPECTED_RESULTS

@@ -47,6 +47,10 @@ class Task:
     def load_training_set(self, name: str, cfg: CfgNode) -> Any:
         return self.load_set(name, cfg)
 
+    def fitted(self, cfg: CfgNode, dataset: Any) -> CfgNode:
+        """The config with what it leaves to the set that a model is built for."""
+        return cfg
+
     def build(self, cfg: CfgNode, classes: Sequence[str], *, initial_weights: bool) -> nn.Module:
         """The model on MODEL.DEVICE; initial_weights: read the files that the config starts its parts from."""
         raise NotImplementedError
@@ -148,11 +152,12 @@ def train(
     """
     if len(cfg.DATASETS.TRAIN) != 1:
         raise UserError(f"DATASETS.TRAIN is {cfg.DATASETS.TRAIN}; training takes exactly one set")
+    given = cfg
     dataset = task.load_training_set(cfg.DATASETS.TRAIN[0], cfg)
-    classes = dataset.classes
+    cfg, classes = task.fitted(cfg, dataset), dataset.classes
     # a wrong name or label map is found now, not after days
     test_sets = [task.load_set(name, cfg, classes) for name in cfg.DATASETS.TEST]
-    given, resumed = cfg, read_last_checkpoint(cfg) if resume else None
+    resumed = read_last_checkpoint(cfg) if resume else None
     if resumed:
         cfg = settled(task, cfg, resumed[1])
     model = task.build(cfg, classes, initial_weights=not resumed)
@@ -252,6 +257,7 @@ def load_evaluated(task: Task, cfg: CfgNode, contents: dict[str, Any] | None = N
     if not cfg.DATASETS.TEST:
         raise UserError("an evaluation needs DATASETS.TEST, the names of the sets to evaluate on")
     dataset = task.load_set(cfg.DATASETS.TEST[0], cfg)
+    cfg = task.fitted(cfg, dataset)
     model = task.build(cfg, dataset.classes, initial_weights=False)
     load_weights(task, cfg, model, dataset.classes, contents)
     return model, dataset

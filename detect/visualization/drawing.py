@@ -10,6 +10,7 @@ from detect.utils.files import UnusableFileError, make_folder
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 GROUND_TRUTH = (255, 255, 255)
+BACKGROUND = 28  # grey of sheets and captions
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
@@ -40,12 +41,20 @@ def draw_boxes(
     thickness = max(1, round(image.shape[0] / 180))
     for i in range(len(boxes) - 1, -1, -1):  # the best last, on top
         colour = class_colour(int(labels[i]))
-        x0, y0, x1, y1 = (int(round(v * scale)) for v in boxes[i])
-        cv2.rectangle(image, (x0, y0), (x1, y1), (0, 0, 0), thickness + 2)
-        cv2.rectangle(image, (x0, y0), (x1, y1), colour, thickness)
+        x0, y0 = outline(image, boxes[i], colour, thickness, scale)
         text = class_names[int(labels[i])] + ("" if scores is None else f" {scores[i]:.2f}")
         _draw_tag(image, text, x0, y0, colour, size)
     return image
+
+
+def outline(
+    image: np.ndarray, box: Sequence[float], colour: tuple[int, int, int], thickness: int, scale: float = 1.0
+) -> tuple[int, int]:
+    """Draw a box, in pixels times `scale`, with a dark edge, in place; returns its upper left corner there."""
+    x0, y0, x1, y1 = (int(round(v * scale)) for v in box)
+    cv2.rectangle(image, (x0, y0), (x1, y1), (0, 0, 0), thickness + 2)
+    cv2.rectangle(image, (x0, y0), (x1, y1), colour, thickness)
+    return x0, y0
 
 
 def draw_instances(image: np.ndarray, found, class_names: Sequence[str], scale: float = 1.0) -> np.ndarray:
@@ -77,7 +86,7 @@ def _draw_tag(image: np.ndarray, text: str, x: int, y: int, colour: tuple[int, i
 
 def caption(image: np.ndarray, text: str) -> np.ndarray:
     """`image` under a dark strip with a line of text."""
-    strip = np.full((26, image.shape[1], 3), 28, np.uint8)
+    strip = np.full((26, image.shape[1], 3), BACKGROUND, np.uint8)
     cv2.putText(strip, text, (8, 18), FONT, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
     return np.vstack([strip, image])
 
@@ -86,7 +95,7 @@ def grid(pictures: Sequence[np.ndarray], columns: int, gap: int = 6) -> np.ndarr
     """Pictures of one size in rows of `columns`, dark gaps between; empty cells stay dark."""
     h, w = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
-    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 28, np.uint8)
+    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), BACKGROUND, np.uint8)
     for i, picture in enumerate(pictures):
         y, x = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
         sheet[y : y + h, x : x + w] = picture
@@ -97,5 +106,9 @@ def save_image(path: str | Path, image: np.ndarray) -> None:
     """Write an RGB picture; the format follows the file name. UnusableFileError where it cannot be written."""
     path = Path(path)
     make_folder(path.parent)
-    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise UnusableFileError(f"cannot write the picture {path}")
+    try:
+        written = cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    except cv2.error:  # of a file name without a format that it knows
+        written = False
+    if not written:
+        raise UnusableFileError(f"cannot write the picture {path}; the folder must be writable, the name end in .png")

@@ -1,0 +1,89 @@
+"""Ground truth from any known form of file, and into any: `FORMATS` is the table, a row for each form.
+
+A reader gives an `ActionDataset`, frames from 0, boxes x0 y0 x1 y1 in pixels; a writer takes one. What other counts and
+conventions there are is known to the form's own module.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detect.data.checks import AnnotationError
+from detect.data.dialects.act import is_act, read_act
+from detect.data.dialects.glimpse import Glimpse
+from detect.data.dialects.pyannot import is_pyannot, read_pyannot
+from detect.data.records import ActionDataset
+from detect.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Format:
+    """A form of ground-truth file.
+
+    `read(path, **options)` gives a dataset; its keyword parameters are the options that the form knows. `write(dataset,
+    path)` gives notes of what the form cannot hold, or None; None in its place where the form is only read.
+    `recognise(glimpse)` says whether a file looks like it; the first row of `FORMATS` that says so is taken.
+    """
+
+    read: Callable[..., ActionDataset]
+    write: Callable[[ActionDataset, Path], Iterable[str] | None] | None
+    what: str
+    recognise: Callable[[Glimpse], bool] = lambda glimpse: False
+
+
+FORMATS: dict[str, Format] = {
+    "pyannot": Format(read_pyannot, None, "pyannot.pkl of UCF101-24 (Singh et al.)", is_pyannot),
+    "act": Format(read_act, None, "*-GT.pkl of the ACT detector and its descendants", is_act),
+}
+
+
+def read_annotations(path: str | Path, format: str | None = None, **options: Any) -> ActionDataset:
+    """The ground truth in a file or folder of the named format, or of the one that its content shows.
+
+    `options` go to the reader; those that are None are left out. UserError for an unknown format or option, and the
+    reader's errors.
+    """
+    chosen = format or recognise(path)
+    read = known(chosen).read
+    given = {name: value for name, value in options.items() if value is not None}
+    legal = [name for name in inspect.signature(read).parameters][1:]
+    if unknown := [name for name in given if name not in legal]:
+        raise UserError(
+            f"{path}: the format {chosen} has no option {unknown[0]!r}; it has {', '.join(legal) or 'none'}"
+        )
+    return read(Path(path), **given)
+
+
+def write_annotations(dataset: ActionDataset, path: str | Path, format: str | None = None) -> tuple[str, ...]:
+    """Write the dataset; returns notes of what the format cannot hold. Without `format`: the one whose file is there
+    already, else own JSON.
+    """
+    chosen = format or (recognise(path) if os.path.exists(path) else "own")
+    write = known(chosen).write
+    if write is None:
+        writable = ", ".join(name for name, row in FORMATS.items() if row.write)
+        raise UserError(f"the format {chosen} is only read; formats that can be written: {writable}")
+    return tuple(write(dataset, Path(path)) or ())
+
+
+def known(format: str) -> Format:
+    """The row of `FORMATS`. UserError for an unknown name."""
+    if format not in FORMATS:
+        raise UserError(f"the format is {format!r}; legal values are {', '.join(FORMATS)}")
+    return FORMATS[format]
+
+
+def recognise(path: str | Path) -> str:
+    """The name of the format that the content of a file or folder shows. AnnotationError where it shows none."""
+    if not os.path.exists(path):
+        raise AnnotationError(f"{path}: there is no such file or folder")
+    glimpse = Glimpse(Path(path))
+    for name, row in FORMATS.items():
+        if row.recognise(glimpse):
+            return name
+    raise AnnotationError(
+        f"{path}: the format cannot be told from the content. Name it; legal values are {', '.join(FORMATS)}"
+    )

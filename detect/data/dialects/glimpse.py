@@ -1,0 +1,69 @@
+"""What a form of file is recognised by: a file's first bytes, or the names in a folder or tar archive."""
+
+import gzip
+import io
+import itertools
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from detect.utils.files import UnusableFileError
+
+MAX_HEAD = 1 << 26  # bytes, unpacked, that are looked through
+MAX_NAMES = 2000
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """A file, folder or tar archive as `recognise` functions see it; nothing is read before it is asked for."""
+
+    path: Path
+
+    @cached_property
+    def is_folder(self) -> bool:
+        return os.path.isdir(self.path)
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first bytes, unpacked where the file is gzipped; none of a folder."""
+        if self.is_folder:
+            return b""
+        try:
+            with open(self.path, "rb") as stream:
+                packed = stream.read(2) == b"\x1f\x8b"
+            with (gzip.open if packed else open)(self.path, "rb") as stream:
+                return stream.read(MAX_HEAD)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UnusableFileError(f"{self.path}: damaged gzip file ({error})") from error
+        except OSError as error:
+            raise UnusableFileError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names below a folder or in a tar archive, the first `MAX_NAMES`, with / between their parts."""
+        return tuple(itertools.islice(self._all_names(), MAX_NAMES))
+
+    def _all_names(self) -> Iterator[str]:
+        if self.is_folder:
+            for folder, folders, files in os.walk(self.path):
+                folders.sort()
+                for name in (*folders, *sorted(files)):
+                    yield os.path.relpath(os.path.join(folder, name), self.path).replace(os.sep, "/")
+        elif self.head[257:262] == b"ustar":
+            try:
+                with tarfile.open(fileobj=io.BytesIO(self.head)) as archive:
+                    yield from (member.name for member in archive)
+            except tarfile.TarError:  # cut off here, or in the file: the reader says so
+                return
+
+    @property
+    def is_json(self) -> bool:
+        return self.head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+
+    def has(self, *words: bytes) -> bool:
+        """Whether all of the words are in the head."""
+        return all(word in self.head for word in words)

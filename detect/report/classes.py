@@ -14,7 +14,7 @@ MOST_PANELS = 60  # precision-recall curves; beyond, those of the lowest AP
 def class_table(data: ReportData) -> str:
     """One row a class, sortable."""
     at, columns = f"@{data.options.iou_threshold:g}", _further_columns(data)
-    heads = ["truths", "found", "recall, %", "detections", *columns]
+    heads = ["ground truth", "true positives", "recall, %", "detections", *columns]
     numbers = "".join(f'<th class="number">{text(head)}</th>' for head in heads)
     result, rows = data.result, []
     for c in by_falling_ap(data):
@@ -63,7 +63,7 @@ def precision_recall(data: ReportData) -> str:
     envelope = data.options.ap_rule != "act_trapezoid"
     panels = []
     for c in chosen[left_out:]:
-        panel = Panel(*axes, width=190, height=150, left=34, right=8, top=8, bottom=32)
+        panel = Panel(*axes, width=190, height=150, left=40, right=8, top=8, bottom=32)
         recall, precision, score = curve(data.rankings[c], envelope=envelope)
         x, y = np.r_[0, recall], np.r_[precision[:1], precision]
         hover = [
@@ -78,9 +78,9 @@ def precision_recall(data: ReportData) -> str:
     remark = f" The {MOST_PANELS} classes of the lowest AP are shown." if left_out else ""
     return figure(
         f'<div class="many">{"".join(panels)}</div>',
-        f"Precision against recall at IoU {data.options.iou_threshold:g}, the classes by falling AP: {shape}, as the "
-        f"score falls from left to right. The shaded area is the AP. A curve that ends early misses truths at any score; "
-        f"one that starts low has false detections among its surest.{remark}",
+        f"Precision against recall at IoU {data.options.iou_threshold:g}, the classes by falling AP: {shape}, "
+        "as the score falls from left to right. The shaded area is the AP. A curve that ends early misses truths at "
+        f"any score; one that starts low has false positives among its highest scores.{remark}",
         "Precision and recall",
     )
 

@@ -12,13 +12,13 @@ from detect.visualization.html import text
 LARGEST_MATRIX = 40  # classes of a confusion matrix; beyond, a list
 LISTED = 25  # confusions
 ORACLE_NAMES = {
-    "boxes": "every box exact",
-    "labels": "every class right",
-    "timing": "no detection at the wrong time",
-    "duplicates": "no duplicate",
-    "background": "none on the background",
-    "proposals": "no truth missed",
-    "head": "no truth lost",
+    "boxes": "exact boxes",
+    "labels": "right classes",
+    "timing": "right times",
+    "duplicates": "no duplicates",
+    "background": "no background",
+    "proposals": "none missed",
+    "head": "none lost",
     "all": "all of these",
 }
 
@@ -35,11 +35,16 @@ def stacks(rows: Sequence[tuple[str, Sequence[int], str]], kinds: Sequence[str])
             if count
         )
         said = ", ".join(f"{kind} {count}" for kind, count in zip(kinds, counts, strict=True) if count) or "none"
-        parts.append(
-            f'<span title="{text(name)}">{text(name)}</span>'
-            f'<span class="stack" role="img" aria-label="{text(said)}">{pieces}</span><span class="number">{words}</span>'
-        )
+        parts.append(_row(name, said, pieces, words))
     return f'<div class="rows">{"".join(parts)}</div>'
+
+
+def _row(name: str, alt: str, bar: str, words: str) -> str:
+    """A name, a lying bar and what stands at its right, in a grid of three columns."""
+    return (
+        f'<span title="{text(name)}">{text(name)}</span><span class="stack" role="img" aria-label="{text(alt)}">{bar}'
+        f'</span><span class="number">{words}</span>'
+    )
 
 
 def legend(kinds: Sequence[str]) -> str:
@@ -54,10 +59,10 @@ def detection_split(data: ReportData) -> str:
     rows += [(classes[c], data.first[c].tolist(), percent(_share(data.first[c])) + " %") for c in chosen]
     return figure(
         legend(kinds) + stacks(rows, kinds),
-        "What the surest detections are: of each class as many as it has truths, so that a perfect detector has nothing "
-        "but correct ones, whose share stands at the right. <b>Localisation</b>: the right class, an IoU too low. "
-        "<b>Classification</b>: on an actor who does something else. <b>Time</b>: the video has the action, the frame "
-        "does not. <b>Duplicate</b>: on an actor already found. <b>Background</b>: on nothing annotated.",
+        "What the highest-scoring detections are: of each class as many as it has truths, so that a perfect detector "
+        "has nothing but correct ones, whose share stands at the right. <b>Localisation</b>: the right class, an IoU too "
+        "low. <b>Classification</b>: on an actor who does something else. <b>Time</b>: the video has the action, the "
+        "frame does not. <b>Duplicate</b>: on an actor already found. <b>Background</b>: none of these.",
         "What the detections are",
     )
 
@@ -78,6 +83,33 @@ def truth_split(data: ReportData) -> str:
     )
 
 
+def act_split(data: ReportData) -> str:
+    """ACT's decomposition as one bar."""
+    act = {name: value for name, value in data.breakdown.act.items() if math.isfinite(value)}
+    if not act:
+        return ""
+    pieces = "".join(
+        f'<i class="k-{_act_kind(name)}" style="width:{max(value, 0):.3f}%" data-tip="{text(name)}: {value:.1f} %"></i>'
+        for name, value in act.items()
+    )
+    said = ", ".join(f"{name} {value:.1f}" for name, value in act.items())
+    items = "".join(
+        f'<li><i class="key k-{_act_kind(name)}"></i>{text(name)} <span class="number">{value:.1f}</span></li>'
+        for name, value in act.items()
+    )
+    return figure(
+        f'<ul class="legend">{items}</ul><span class="stack act" role="img" aria-label="{text(said)}">{pieces}</span>',
+        "The area of the precision-recall square in percent, as the ACT detector's authors divide it, under their own "
+        "protocol: what is not AP is lost to one of the errors, and the parts add up to 100. Their kinds are not those "
+        "above: here localisation is any false detection in a frame that shows its class.",
+        "ACT's decomposition",
+    )
+
+
+def _act_kind(name: str) -> str:
+    return "correct" if name == "AP" else name
+
+
 def _share(counts: np.ndarray) -> float:
     return counts[0] / counts.sum() if counts.sum() else float("nan")
 
@@ -89,25 +121,24 @@ def oracle_gains(data: ReportData) -> str:
     for name, gain in gains.items():
         words = "–" if not math.isfinite(gain) else f"{100 * gain:+.1f}"
         width = max(gain, 0.0) / most if math.isfinite(gain) else 0.0
-        parts.append(
-            f'<span>{text(ORACLE_NAMES.get(name, name))}</span><span class="stack" role="img" aria-label="{words} points">'
-            f'<i style="width:{100 * width:.2f}%"></i></span><span class="number">{words}</span>'
-        )
+        bar = f'<i style="width:{100 * width:.2f}%"></i>'
+        parts.append(_row(ORACLE_NAMES.get(name, name), f"{words} points", bar, words))
     return figure(
         f'<div class="rows">{"".join(parts)}</div>',
-        f"What mending one kind of error alone would add to the frame-mAP of {percent(data.breakdown.mean)}, in points. "
-        "The longest bar is where work pays. They do not add up: errors hide behind each other.",
+        f"What mending one kind of error alone would add to the frame-mAP of {percent(data.breakdown.mean)}, in "
+        "points: the longest bar is where work pays. They do not add up: errors hide behind each other.",
         "What each error costs",
     )
 
 
 def confusion(data: ReportData) -> str:
     """The matrix of few classes, or the commonest confusions of many."""
-    matrix, names = data.confusion, (*data.dataset.classes, "nothing")
+    matrix, names = data.confusion, (*data.dataset.classes, "background")
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     caption = (
-        f"Rows: what is annotated; columns: what was detected on it, with a score of {CONFUSED_FROM:g} and more, in "
-        "percent of the row. The last column are truths that nothing took, the last row detections on nothing, by class."
+        f"Rows: what is annotated; columns: what was detected on it, from a score of {CONFUSED_FROM:g} up, in percent "
+        "of the row. The last column are truths that nothing took, the last row detections on no truth or on one "
+        "already taken."
     )
     if len(names) - 1 > LARGEST_MATRIX:
         off = matrix[:-1, :-1] * (1 - np.eye(len(names) - 1, dtype=np.int64))
@@ -120,7 +151,8 @@ def confusion(data: ReportData) -> str:
         head = '<thead><tr><th>annotated</th><th>detected</th><th class="number">times</th></tr></thead>'
         table = f'<div class="scroll"><table class="sortable">{head}<tbody>{body}</tbody></table></div>'
         return figure(table, f"The {LISTED} commonest confusions.", "Confusions")
-    head = "".join(f'<th scope="col"><span title="{text(name)}">{text(name)}</span></th>' for name in names)
+    columns = (*data.dataset.classes, "not found")
+    head = "".join(f'<th scope="col"><span title="{text(name)}">{text(name)}</span></th>' for name in columns)
     body = "".join(
         f'<tr><th scope="row" title="{text(name)}">{text(name)}</th>{_matrix_row(matrix[i], share[i], i, names)}</tr>'
         for i, name in enumerate(names)
@@ -134,6 +166,7 @@ def _matrix_row(counts: np.ndarray, shares: np.ndarray, row: int, names: Sequenc
     for column, (count, share) in enumerate(zip(counts.tolist(), shares.tolist(), strict=True)):
         kind = ("" if column == row else "wrong ") + ("strong" if share > 0.55 else "")
         words = f"{100 * share:.0f}" if share >= 0.005 else ""
-        tip = f"{names[row]}, detected as {names[column]}: {count:,} ({percent(share)} %)"
+        as_what = f"detected as {names[column]}" if column < len(names) - 1 else "not found"
+        tip = f"{names[row]}, {as_what}: {count:,} ({percent(share)} %)"
         found.append(f'<td class="{kind}" style="--share:{share:.3f}" data-tip="{text(tip)}">{words}</td>')
     return "".join(found)

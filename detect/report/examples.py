@@ -64,7 +64,8 @@ def _example(
         truth = int(breakdown.detection_truth[row])
         iou = float(pairwise_iou(det.boxes[[row]], gt.boxes[[truth]])[0]) if truth >= 0 else 0.0
         return Example(kind, int(det.video[row]), int(det.frame[row]), row, truth, iou)
-    there = np.flatnonzero((det.video == gt.video[row]) & (det.frame == gt.frame[row]) & (breakdown.detection_kind >= 0))
+    same_frame = (det.video == gt.video[row]) & (det.frame == gt.frame[row])
+    there = np.flatnonzero(same_frame & (breakdown.detection_kind >= 0))
     overlap = pairwise_iou(det.boxes[there], np.broadcast_to(gt.boxes[row], (len(there), 4)))
     nearest = int(np.argmax(overlap)) if len(there) else -1
     touching = nearest >= 0 and overlap[nearest] > 0

@@ -11,9 +11,9 @@ from detect.evaluation.frame_ap import PRESETS, FrameAPOptions
 from detect.evaluation.report import protocol_line
 from detect.report.classes import class_table, precision_recall, threshold_chart
 from detect.report.data import AREA_NAMES, ReportData
-from detect.report.errors import confusion, detection_split, oracle_gains, truth_split
+from detect.report.errors import act_split, confusion, detection_split, oracle_gains, truth_split
 from detect.report.pieces import figure, percent
-from detect.report.scores import part_chart, proposal_chart, score_charts
+from detect.report.scores import part_charts, proposal_chart, score_charts
 from detect.report.strips import strips
 from detect.report.style import CSS
 from detect.report.training_charts import training_charts
@@ -21,11 +21,7 @@ from detect.visualization.charts import CSS as CHART_CSS
 from detect.visualization.charts import SCRIPT
 from detect.visualization.html import page, text
 
-NORMALISED = (
-    "Normalised AP (Hoiem et al., ECCV 2012), the mean over the classes that have such boxes: detections that hit other "
-    "boxes are left out, and recall is weighed as if all boxes of the class were of this kind, so that rare and frequent "
-    "kinds compare. Below the range stands how many boxes it has."
-)
+ERRORS = (detection_split, truth_split, oracle_gains, act_split)
 
 
 def report_page(data: ReportData) -> str:
@@ -47,16 +43,13 @@ def _sections(data: ReportData) -> Iterator[tuple[str, str, str]]:
     )
     yield "by-class", "Classes", figure(class_table(data), caption) + precision_recall(data)
     proposals = proposal_chart(data) if data.proposal_recall else ""
-    yield "boxes", "Boxes and scores", f'<div class="two">{threshold_chart(data)}{proposals}</div>{score_charts(data)}'
-    size, length = part_chart(data.areas, "share of the frame"), part_chart(data.lengths, "frames of the tube")
-    parts = figure(size, f"By the actor's size. {NORMALISED}", "Actor size")
-    parts += figure(length, "The same by the length of the tube that a box is of.", "Tube length")
-    yield "sizes", "Size and length", f'<div class="two">{parts}</div>' if len(data.gt) else ""
-    errors = detection_split(data) + truth_split(data) + oracle_gains(data) if len(data.gt) else ""
+    charts = f"{threshold_chart(data)}{proposals}{part_charts(data)}{score_charts(data)}"
+    yield "boxes", "Boxes, sizes, scores", f'<div class="charts">{charts}</div>'
+    errors = "".join(draw(data) for draw in ERRORS) if len(data.gt) else ""
     yield "errors", "What went wrong", errors + confusion(data)
     shown = strips(data)
     lead = (
-        '<p class="lead">Of each kind of error the surest ones, from different videos where there are any: five frames '
+        '<p class="lead">Of each kind of error those of the highest scores, from several videos: five frames '
         "around the keyframe, which is outlined. "
         '<span><i class="key truth"></i>white: annotated; in the colour of the kind: the detection, on the keyframe.'
         "</span></p>"
@@ -71,7 +64,10 @@ def _header(data: ReportData, title: str) -> str:
     options, videos = data.options, data.dataset.videos
     facts = f"{len(videos):,} videos, {data.dataset.num_labelled:,} frames, {len(data.gt):,} annotated boxes of "
     facts += f"{len(data.dataset.classes)} classes, {len(data.det):,} detections"
-    stats = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in headline_stats(data))
+    stats = "".join(
+        f"<div><dt>{name.replace('frame-', 'frame&#8209;')}</dt><dd>{value}</dd></div>"
+        for name, value in headline_stats(data)
+    )
     return (
         f'<header><h1>{text(title)}</h1><p class="muted">{text(facts)}</p></header>'
         f'<section class="headline" style="margin-top:28px"><div><div class="big">{percent(data.result.mean)}'
@@ -93,8 +89,8 @@ def headline_stats(data: ReportData) -> Iterator[tuple[str, str]]:
         if isinstance(value, (int, float)):
             yield text(name), percent(value)
     found, truths = int(data.result.num_tp.sum()), len(data.gt)
-    yield "recall", f"{percent(found / truths if truths else math.nan)} <small>{found:,} of {truths:,}</small>"
-    yield "MABO <small>(best overlap)</small>", percent(data.mabo)
+    yield "recall", f"{percent(found / truths if truths else math.nan)}<small>{found:,} of {truths:,}</small>"
+    yield "mean best overlap (MABO)", percent(data.mabo)
     for most in sorted(data.proposal_recall)[-1:]:
         yield f"recall of {most} proposals", percent(data.proposal_recall[most])
 
@@ -110,8 +106,8 @@ def in_words(options: FrameAPOptions) -> str:
     """The protocol in sentences."""
     names = [name for name, row in PRESETS.items() if row == options]
     matching = {
-        "best_of_all": "no surer detection has taken the annotated box that it overlaps most",
-        "best_unmatched": "it overlaps an annotated box that no surer detection has taken",
+        "best_of_all": "no higher-scoring detection has taken the annotated box that it overlaps most",
+        "best_unmatched": "it overlaps an annotated box that no higher-scoring detection has taken",
     }[options.matching]
     frames = {
         "all": "Every frame counts: a detection where nothing is annotated is false",

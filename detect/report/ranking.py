@@ -1,4 +1,4 @@
-"""Where the true positives stand in each class's ranking: all that a curve, or the AP of a part of the truths, needs."""
+"""Where the true positives stand in each class's ranking: all that a curve, or the AP of some of the truths, needs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def normalised_ap(ranking: Ranking, member: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Part:
-    """The truths of one range of size or length: its name, how many, the mean normalised AP, and of how many classes."""
+    """The truths of a range of size or length: its name, how many, their mean normalised AP, of how many classes."""
 
     name: str
     truths: int

@@ -10,8 +10,23 @@ from detect.report.pieces import figure, percent
 from detect.report.ranking import Part
 from detect.visualization.charts import Axis, Panel, bar, bars, line, number_axis, share_axis, short
 
+NORMALISED = (
+    "Normalised AP (Hoiem et al., ECCV 2012) by the actor's size, the mean over the classes that have such boxes: "
+    "detections that hit other boxes are left out, and recall is weighed as if all boxes of the class were of this "
+    "kind, so that rare and frequent kinds compare. Below the range stands how many boxes it has."
+)
 
-def part_chart(found: Sequence[Part], name: str) -> str:
+
+def part_charts(data: ReportData) -> str:
+    """By size and by length; "" without truths."""
+    if not len(data.gt):
+        return ""
+    size, length = _part_chart(data.areas, "share of the frame"), _part_chart(data.lengths, "frames of the tube")
+    same = "The same by the length of the tube that a box is of."
+    return figure(size, NORMALISED, "Actor size") + figure(length, same, "Tube length")
+
+
+def _part_chart(found: Sequence[Part], name: str) -> str:
     rows = [
         (f"{part.name}\n{short(part.truths)}", 100 * part.mean,
          f"{part.name}: normalised AP {percent(part.mean)} %\n{part.truths:,} boxes of {part.classes} classes")
@@ -42,17 +57,17 @@ def score_charts(data: ReportData) -> str:
     diagonal = line(plane, [0, 1], [0, 1], "thin") if data.top_score == 1.0 else ""
     hover = [(m, c, f"score about {m:.2f}: {percent(c)} % true") for m, c in zip(middles, correct, strict=True)]
     trust = plane.draw([diagonal, line(plane, middles, correct, "main")], "share of true detections by score", hover)
-    return '<div class="two">' + figure(
+    return figure(
         counts,
-        "Detections by score, on a logarithmic scale: <b>blue</b> true, grey false positives. Well separated scores make "
-        "a threshold easy to choose.",
+        "Detections by score, on a logarithmic scale: <b>blue</b> true, grey false positives. Where they are apart a "
+        "threshold is easy to choose.",
         "Scores",
     ) + figure(
         trust,
-        "The share of detections of a score that are true. On the thin diagonal a score could be read as a probability; "
-        "below it the detector is too sure.",
+        "The share of detections of a score that are true. On the thin diagonal a score could be read as a "
+        "probability; below it the detector is too sure.",
         "What a score is worth",
-    ) + "</div>"  # fmt: skip
+    )  # fmt: skip
 
 
 def proposal_chart(data: ReportData) -> str:

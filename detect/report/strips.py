@@ -33,7 +33,7 @@ KIND_TEXTS = {
     "classification": "The box fits an annotated one of another class.",
     "time": "The video has this action, but not in this frame.",
     "duplicate": "A second box on an actor that a higher-scoring detection has already taken.",
-    "background": "Nothing annotated is near the box.",
+    "background": "No annotated box of the class is near, and none of another class fits.",
     "missed": "Annotated boxes, the largest first, that no box of any class covers; the nearest detection is drawn.",
     "lost": "Annotated boxes, the largest first, that some box covers, but no detection of their class got.",
 }
@@ -90,8 +90,8 @@ def _strip(
         cells.append(f'<div class="frame{key}">{drawn}<small>{name}</small></div>')
     said = f' <em>No pictures: {text(remark)}; the boxes alone.</em>' if remark else ""
     place = f'<span class="muted">{text(video.name)}, frame {example.frame}.</span>'
-    caption = f"{sentence(data, example)} {place}{said}"
-    return f'<figure class="strip"><div class="frames">{"".join(cells)}</div><figcaption>{caption}</figcaption></figure>'
+    caption = f"<figcaption>{sentence(data, example)} {place}{said}</figcaption>"
+    return f'<figure class="strip"><div class="frames">{"".join(cells)}</div>{caption}</figure>'
 
 
 def _frame(data: ReportData, example: Example, video: VideoRecord, frame: int, picture: np.ndarray | None) -> str:

@@ -1,5 +1,7 @@
-"""How a report looks, on top of `detect.visualization.html` and `charts`. Colours of the kinds of errors are after Okabe
-and Ito, told apart with any colour vision."""
+"""How a report looks, on top of `detect.visualization.html` and `charts`.
+
+The colours of the kinds of errors are after Okabe and Ito, told apart with any colour vision.
+"""
 
 KIND_COLOURS = {
     "correct": "var(--accent)",
@@ -31,13 +33,13 @@ figcaption b { color: var(--text); }
 .headline .big { font-size: 4.6rem; line-height: 1; font-weight: 650; letter-spacing: -.03em; color: var(--accent);
   font-variant-numeric: tabular-nums; }
 .headline .big small { font-size: 1.6rem; font-weight: 500; margin-left: 4px; }
-.stats { display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 14px 22px; margin: 0; }
+.stats { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 14px 22px; margin: 0; }
 .stats div { border-left: 2px solid var(--line); padding-left: 10px; }
 .stats dt { color: var(--muted); font-size: .82rem; line-height: 1.3; }
 .stats dd { margin: 2px 0 0; font-size: 1.25rem; font-weight: 600; font-variant-numeric: tabular-nums; }
-.stats dd small { font-weight: 400; color: var(--muted); font-size: .78rem; }
-.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 8px 40px; }
-.two > figure > svg.chart { max-width: 480px; }
+.stats dd small { display: block; font-weight: 400; color: var(--muted); font-size: .78rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); gap: 12px 36px; }
+.charts svg.chart { max-width: 400px; }
 .many { display: grid; grid-template-columns: repeat(auto-fill, minmax(158px, 1fr)); gap: 14px 16px; }
 .many h4 { margin: 0 0 2px; font-size: .82rem; font-weight: 600; display: flex; justify-content: space-between;
   gap: 8px; }
@@ -46,22 +48,24 @@ figcaption b { color: var(--text); }
 .many svg.chart { font-size: 10px; }
 table { font-size: .9rem; } td.name, th.name { position: sticky; left: 0; background: var(--page); z-index: 1;
   max-width: 44vw; overflow: hidden; text-overflow: ellipsis; }
-table.wide { width: 100%; } tr.mean td { font-weight: 600; border-bottom: none; }
+table.wide { width: 100%; border-collapse: separate; border-spacing: 0; } tr.mean td { font-weight: 600; border-bottom: none; }
 td.meter { min-width: 170px; } td.meter span { display: inline-block; width: 3.2em; text-align: right; }
 td.meter i { display: inline-block; height: 9px; border-radius: 1px; background: var(--accent); margin-left: 8px;
   vertical-align: baseline; width: calc(var(--share) * (100% - 3.2em - 12px)); min-width: 1px; }
-.rows { display: grid; grid-template-columns: fit-content(34%) 1fr max-content; gap: 4px 12px; align-items: center;
+.rows { display: grid; grid-template-columns: fit-content(34%) 1fr 4.4em; gap: 4px 12px; align-items: center;
   font-size: .88rem; margin-top: 10px; }
 .rows > span:nth-child(3n+1) { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .rows > span:nth-child(3n) { text-align: right; color: var(--muted); }
 .stack { display: flex; height: 14px; background: var(--raised); }
 .stack i { background: var(--kind, var(--accent)); border-right: 1px solid var(--page); }
 .stack i:last-child { border-right: none; }
+
+.stack.act { height: 20px; margin-top: 8px; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: .85rem; margin: 10px 0 0; padding: 0;
   list-style: none; }
 i.key { display: inline-block; width: 11px; height: 11px; margin-right: 6px; background: var(--kind, var(--accent)); }
 i.key.truth { background: none; border: 2px solid var(--muted); }
-table.confusion { border-collapse: separate; border-spacing: 1px; font-size: .76rem; }
+table.confusion { margin-top: 10px; border-collapse: separate; border-spacing: 1px; font-size: .76rem; }
 table.confusion th, table.confusion td { border: none; padding: 0; height: 25px; min-width: 30px; text-align: center; }
 table.confusion tbody th { text-align: right; padding-right: 8px; font-weight: 500; color: var(--text);
   position: sticky;

@@ -31,6 +31,8 @@ svg[data-hover] { cursor: crosshair; touch-action: pan-y; }
 #tip[hidden] { display: none; }
 """
 
+WIDEST_BAR = 46  # units
+
 SCRIPT = """
 const tip = document.body.appendChild(document.createElement("div"));
 tip.id = "tip"; tip.hidden = true; tip.setAttribute("role", "status");
@@ -110,7 +112,7 @@ class Panel:
     y: Axis
     width: int = 340
     height: int = 210
-    left: int = 44
+    left: int = 50
     right: int = 12
     top: int = 10
     bottom: int = 38
@@ -156,7 +158,7 @@ class Panel:
             parts.append(f'<text class="axis-name" x="{x:g}" y="{y}" text-anchor="middle">{text(self.x.name)}</text>')
         if self.y.name:
             y = (y0 + y1) / 2
-            turn = f'transform="translate(11 {y:g}) rotate(-90)"'
+            turn = f'transform="translate(10 {y:g}) rotate(-90)"'
             parts.append(f'<text class="axis-name" {turn} text-anchor="middle">{text(self.y.name)}</text>')
         return "".join(parts)
 
@@ -191,9 +193,11 @@ def bars(name: str, rows: Sequence[tuple[str, float, str]], y: Axis, alt: str) -
     """Upright bars with their values above: rows of (name below, value, what it says when pointed at)."""
     ticks = tuple((i + 0.5, words) for i, (words, _, _) in enumerate(rows))
     panel = Panel(Axis(name, 0, max(len(rows), 1), ticks), y, height=224, top=18, bottom=52)
+    slot = (panel.width - panel.left - panel.right) / max(len(rows), 1)
+    gap = max(14.0, slot - WIDEST_BAR)
     marks = []
     for i, (_, value, tip) in enumerate(rows):
         if math.isfinite(value):
-            marks.append(bar(panel, i, i + 1, y.low, value, "", tip, gap=14))
+            marks.append(bar(panel, i, i + 1, y.low, value, "", tip, gap))
             marks.append(label(panel, i + 0.5, value, f"{value:.1f}"))
     return panel.draw(marks, alt)

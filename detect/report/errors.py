@@ -60,9 +60,9 @@ def detection_split(data: ReportData) -> str:
     return figure(
         legend(kinds) + stacks(rows, kinds),
         "What the highest-scoring detections are: of each class as many as it has truths, so that a perfect detector "
-        "has nothing but correct ones, whose share stands at the right. <b>Localisation</b>: the right class, an IoU too "
-        "low. <b>Classification</b>: on an actor who does something else. <b>Time</b>: the video has the action, the "
-        "frame does not. <b>Duplicate</b>: on an actor already found. <b>Background</b>: none of these.",
+        "has nothing but correct ones, whose share stands at the right. <b>Localisation</b>: the right class, an IoU "
+        "too low. <b>Classification</b>: on an actor who does something else. <b>Time</b>: the video has the action, "
+        "the frame does not. <b>Duplicate</b>: on an actor already found. <b>Background</b>: none of these.",
         "What the detections are",
     )
 

@@ -50,7 +50,7 @@ def _sections(data: ReportData) -> Iterator[tuple[str, str, str]]:
     shown = strips(data)
     lead = (
         '<p class="lead">Of each kind of error those of the highest scores, from several videos: five frames '
-        "around the keyframe, which is outlined. "
+        "around the keyframe, which is outlined; frames count from 0. "
         '<span><i class="key truth"></i>white: annotated; in the colour of the kind: the detection, on the keyframe.'
         "</span></p>"
     )

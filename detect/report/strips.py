@@ -129,5 +129,5 @@ def sentence(data: ReportData, example: Example) -> str:
         return f"{truth}; the nearest detection is {name} {score}, {overlap}."
     if not truth:
         return f"{name} {score}."
-    other = "" if example.kind != "classification" else f" annotated as {truth}"
-    return f"{name} {score}, {overlap} with a box{other}."
+    other = f"a box annotated as {truth}" if example.kind == "classification" else "the annotated box"
+    return f"{name} {score}, {overlap} with {other}."

@@ -48,7 +48,8 @@ figcaption b { color: var(--text); }
 .many svg.chart { font-size: 10px; }
 table { font-size: .9rem; } td.name, th.name { position: sticky; left: 0; background: var(--page); z-index: 1;
   max-width: 44vw; overflow: hidden; text-overflow: ellipsis; }
-table.wide { width: 100%; border-collapse: separate; border-spacing: 0; } tr.mean td { font-weight: 600; border-bottom: none; }
+table.wide { width: 100%; border-collapse: separate; border-spacing: 0; }
+tr.mean td { font-weight: 600; border-bottom: none; }
 td.meter { min-width: 170px; } td.meter span { display: inline-block; width: 3.2em; text-align: right; }
 td.meter i { display: inline-block; height: 9px; border-radius: 1px; background: var(--accent); margin-left: 8px;
   vertical-align: baseline; width: calc(var(--share) * (100% - 3.2em - 12px)); min-width: 1px; }

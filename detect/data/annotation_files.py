@@ -12,9 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from detect.data.checks import AnnotationError
-from detect.data.dialects.act import is_act, read_act
+from detect.data.dialects.act import is_act, read_act, write_act
+from detect.data.dialects.ava_csv import is_ava_csv, read_ava_csv, write_ava_csv
+from detect.data.dialects.coco_json import is_coco_json, read_coco_json, write_coco_json
+from detect.data.dialects.final_annots import is_final_annots, read_final_annots, write_final_annots
+from detect.data.dialects.gkioxari import is_gkioxari, read_gkioxari
 from detect.data.dialects.glimpse import Glimpse
-from detect.data.dialects.pyannot import is_pyannot, read_pyannot
+from detect.data.dialects.jhmdb_folder import is_jhmdb_folder, read_jhmdb_folder
+from detect.data.dialects.pyannot import is_pyannot, read_pyannot, write_pyannot
+from detect.data.dialects.yowo_text import is_yowo_text, read_yowo_text, write_yowo_text
 from detect.data.records import ActionDataset
 from detect.utils.errors import UserError
 
@@ -35,8 +41,16 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "pyannot": Format(read_pyannot, None, "pyannot.pkl of UCF101-24 (Singh et al.)", is_pyannot),
-    "act": Format(read_act, None, "*-GT.pkl of the ACT detector and its descendants", is_act),
+    "pyannot": Format(read_pyannot, write_pyannot, "pyannot.pkl of UCF101-24 (Singh et al.)", is_pyannot),
+    "final_annots": Format(
+        read_final_annots, write_final_annots, "finalAnnots.mat of UCF101-24 (Singh et al.)", is_final_annots
+    ),
+    "act": Format(read_act, write_act, "*-GT.pkl of ACT, MOC, MultiSports", is_act),
+    "jhmdb": Format(read_jhmdb_folder, None, "JHMDB's folders puppet_mask and splits", is_jhmdb_folder),
+    "gkioxari": Format(read_gkioxari, None, "jhmdb_annot.mat of Gkioxari & Malik", is_gkioxari),
+    "yowo": Format(read_yowo_text, write_yowo_text, "text files of YOWO, in a folder, tar or zip", is_yowo_text),
+    "ava": Format(read_ava_csv, write_ava_csv, "CSV of AVA, and of MultiSports in MMAction2", is_ava_csv),
+    "coco": Format(read_coco_json, write_coco_json, "COCO-style JSON of images, COCO-VID", is_coco_json),
 }
 
 

@@ -4,15 +4,15 @@ docs/error_analysis.md compares the categories with those of ACT's frameAP_error
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from tabulate import tabulate
 
 from detect.evaluation.act_errors import act_decomposition
 from detect.evaluation.average_precision import matched_pairs
-from detect.evaluation.error_kinds import CATEGORIES, TRUTH_KINDS, compare, detection_kinds, truth_kinds
-from detect.evaluation.frame_ap import FrameAPOptions, joined, mean_of_classes
+from detect.evaluation.error_kinds import CATEGORIES, TRUTH_KINDS, Comparison, compare, detection_kinds, truth_kinds
+from detect.evaluation.frame_ap import FrameAPOptions, FrameIndex, joined, mean_of_classes, overlapping
 from detect.evaluation.oracle import oracle_ap
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.errors import UserError
@@ -134,19 +134,28 @@ def confusion_matrix(
     case = compare(gt, det, num_classes, options, min_score)
     hits = joined(case.pairs(case.rows, options.iou_threshold, one_class=True))
     correct, found = case.taken(hits)
-    beside = np.setdiff1d(case.rows, hits[0])
-    pairs = joined(case.pairs(beside, options.iou_threshold, one_class=False))
     left = np.ones(len(gt), dtype=bool)
     left[found] = False
-    detection, truth, overlap = (column[left[pairs[1]]] for column in pairs)
-    order = (-det.score[detection], detection)
-    wrong, lost = matched_pairs(detection, truth, overlap, case.frames.of_gt[truth], order, "best_unmatched")
+    beside = np.zeros(len(det), dtype=bool)
+    beside[case.rows], beside[hits[0]] = True, False
+    lost, wrong = _confused(case, np.flatnonzero(left), np.flatnonzero(beside))
 
     matrix = np.zeros((num_classes + 1, num_classes + 1), dtype=np.int64)
     np.add.at(matrix, (gt.label[np.r_[found, lost]], det.label[np.r_[correct, wrong]]), 1)
     matrix[:-1, -1] = np.bincount(gt.label, minlength=num_classes) - matrix[:-1].sum(axis=1)
     matrix[-1, :-1] = np.bincount(det.label[case.rows], minlength=num_classes) - matrix[:, :-1].sum(axis=0)
     return matrix
+
+
+def _confused(case: Comparison, truths: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of truths and detections that are left over, those that go together whatever their classes: (k,) rows of both."""
+    gt = GroundTruth(*(getattr(case.gt, field.name)[truths] for field in fields(GroundTruth)))
+    frames, options = FrameIndex(gt, case.det), case.options
+    pairs = overlapping(gt, case.det, rows, frames, options.iou_threshold, options.plus_one)
+    detection, truth, overlap = joined(pairs)
+    order = (-case.det.score[detection], detection)
+    taker, taken = matched_pairs(detection, truth, overlap, frames.of_gt[truth], order, "best_unmatched")
+    return truths[taken], taker
 
 
 def breakdown_table(breakdown: ErrorBreakdown, class_names: Sequence[str]) -> str:

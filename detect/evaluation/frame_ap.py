@@ -14,6 +14,7 @@ import numpy as np
 from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, average_precision, matched_pairs
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.errors import UserError
+from detect.utils.iou import pairwise_iou
 
 FRAME_RULES = ("all", "annotated")
 TIE_ORDERS = ("frame", "input", "reversed_input")
@@ -285,15 +286,3 @@ def overlapping(
             hit = overlap >= minimum
             yield detection[hit], truth[hit], overlap[hit]
             begin = end
-
-
-def pairwise_iou(a: np.ndarray, b: np.ndarray, plus_one: bool = False) -> np.ndarray:
-    """IoU of a[i] with b[i], both (n, 4) x1 y1 x2 y2, in float64; 0 where neither has an area."""
-    a, b = a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
-    extra = 1.0 if plus_one else 0.0
-    width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]) + extra
-    height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]) + extra
-    intersection = np.maximum(width, 0.0) * np.maximum(height, 0.0)
-    area_a, area_b = ((c[:, 2] - c[:, 0] + extra) * (c[:, 3] - c[:, 1] + extra) for c in (a, b))
-    union = area_a + area_b - intersection
-    return np.divide(intersection, union, out=np.zeros(len(a)), where=union > 0)

@@ -25,14 +25,15 @@ class Ranking:
         self, det: Detections, row: np.ndarray, label: np.ndarray, num_classes: int, frames: FrameIndex, tie_order: str
     ) -> None:
         def ordered(members: np.ndarray) -> np.ndarray:
-            if (np.diff(row[members]) < 0).any():
-                members = members[np.argsort(row[members], kind="stable")]
-            falling = -det.score[row[members]]
-            key_of = rank_tie_key(row[members], frames, tie_order)
-            key = None if key_of is None else key_of(np.arange(len(members)))
-            if key is None or (np.diff(key) >= 0).all():
-                return members[np.argsort(falling, kind="stable")]
-            return members[np.lexsort((key, falling))]
+            rows = row[members]
+            falling = -det.score[rows]
+            order = np.argsort(falling)  # twice as fast as a stable sort; ties, which are few, are put in order below
+            tie = np.flatnonzero(np.diff(falling[order]) == 0)
+            tied = np.unique(np.r_[tie, tie + 1])
+            among, key_of = order[tied], rank_tie_key(rows, frames, tie_order)
+            keys = (rows[among],) if key_of is None else (rows[among], key_of(among))
+            order[tied] = among[np.lexsort((*keys, falling[among]))]
+            return members[order]
 
         by_class = rows_by_class(label, np.arange(len(row)), num_classes)
         with ThreadPoolExecutor(2) as pool:  # numpy's sorts release the interpreter lock

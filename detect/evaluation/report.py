@@ -1,12 +1,16 @@
 """Results for people (a table, one line) and for programs (JSON), with where they came from."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
+import numpy as np
 from tabulate import tabulate
 
+from detect.evaluation.bootstrap import CONFIDENCE, Comparison
+from detect.evaluation.choices import Choice
 from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, FrameAPResult
+from detect.evaluation.video_ap import COCO_THRESHOLDS, THRESHOLDS, VideoAPResult
 
 
 def summary_line(mean: float, iou_threshold: float) -> str:
@@ -22,13 +26,17 @@ def class_table(result: FrameAPResult, class_names: Sequence[str]) -> str:
         for name, gt, det, tp, ap in zip(*columns, strict=True)
     ]
     rows.append(("mean", result.num_gt.sum(), result.num_det.sum(), result.num_tp.sum(), f"{result.mean:.4f}"))
-    align = ("left", "right", "right", "right", "right")
-    return tabulate(rows, ("class", "#gt", "#det", "#tp", "AP"), tablefmt="pipe", colalign=align, disable_numparse=True)
+    return _table(rows, ("class", "#gt", "#det", "#tp", "AP"))
+
+
+def option_values(options) -> str:
+    """Every option of a protocol."""
+    return ", ".join(f"{field.name} {getattr(options, field.name)}" for field in fields(options))
 
 
 def protocol_line(options: FrameAPOptions) -> str:
     """The preset's name, if the options are one, and every option."""
-    values = ", ".join(f"{field.name} {getattr(options, field.name)}" for field in fields(options))
+    values = option_values(options)
     names = [name for name, row in PRESETS.items() if row == options]
     return f"protocol {names[0] if names else 'custom'}: {values}"
 
@@ -48,3 +56,73 @@ def result_dict(result: FrameAPResult, class_names: Sequence[str]) -> dict:
             for name, ap, gt, det, tp in zip(*columns, strict=True)
         ],
     }
+
+
+def recall_line(recall: Mapping[int, float], iou_threshold: float, what: str) -> str:
+    values = ", ".join(f"{number}: {share:.4f}" for number, share in recall.items())
+    return f"recall at IoU {iou_threshold:g} of the best k {what} of a frame, k: {values}"
+
+
+def choice_tables(presets: Sequence[Choice], choices: Sequence[Choice], base: FrameAPOptions) -> str:
+    """mAP in every preset, and with one choice of `base` changed at a time, each with what it adds to `base`'s."""
+    return "\n\n".join(
+        _table(
+            [(one.name, f"{100 * one.mean:.2f}", f"{100 * one.difference:+.2f}") for one in rows],
+            (heading, f"mAP@{base.iou_threshold:g}, %", "difference"),
+        )
+        for heading, rows in (("protocol", presets), ("changed", choices))
+    )
+
+
+def comparison_table(found: Comparison, class_names: Sequence[str]) -> str:
+    """AP of A and B and their difference with its interval, in per cent."""
+    columns = (class_names, *found.ap, found.class_low, found.class_high)
+    rows = [(name, *_difference(*values)) for name, *values in zip(*columns, strict=True)]
+    rows.append(("mean", *_difference(*found.mean, found.low, found.high)))
+    return _table(rows, ("class", "A", "B", "B - A", f"{CONFIDENCE:.0%} interval"))
+
+
+def _difference(a: float, b: float, low: float, high: float) -> tuple[str, ...]:
+    if math.isnan(a) or math.isnan(b):
+        return "-", "-", "-", "-"
+    return f"{100 * a:.2f}", f"{100 * b:.2f}", f"{100 * (b - a):+.2f}", f"{100 * low:+.2f} to {100 * high:+.2f}"
+
+
+def comparison_line(found: Comparison) -> str:
+    """What the bootstrap says, in words."""
+    ahead = "B" if found.mean[1] > found.mean[0] else "A"
+    sure = "more" if found.low > 0 or found.high < 0 else "no more"
+    return (
+        f"B - A {100 * (found.mean[1] - found.mean[0]):+.2f} points, {CONFIDENCE:.0%} interval {100 * found.low:+.2f} "
+        f"to {100 * found.high:+.2f} over {found.repeats} draws of videos: {ahead} is ahead by {sure} than the choice "
+        f"of the test videos explains; B ahead in {found.better:.1%} of the draws"
+    )
+
+
+def tube_table(result: VideoAPResult, class_names: Sequence[str]) -> str:
+    """One row a class: tubes annotated and found, AP at each threshold in [0, 1]."""
+    averages = np.mean([result.ap[threshold] for threshold in COCO_THRESHOLDS], axis=0)
+    columns = [*(result.ap[threshold] for threshold in THRESHOLDS), averages]
+    rows = [
+        (name, gt, det, *("-" if math.isnan(ap) else f"{ap:.4f}" for ap in values))
+        for name, gt, det, *values in zip(class_names, result.num_gt, result.num_det, *columns, strict=True)
+    ]
+    means = [*(result.mean[threshold] for threshold in THRESHOLDS), result.average]
+    rows.append(("mean", result.num_gt.sum(), result.num_det.sum(), *(f"{mean:.4f}" for mean in means)))
+    return _table(rows, ("class", "#gt", "#tubes", *(f"AP@{threshold:g}" for threshold in THRESHOLDS), "@0.5:0.95"))
+
+
+def video_dict(result: VideoAPResult, class_names: Sequence[str]) -> dict:
+    """Plain values for JSON."""
+    classes = [
+        {"name": name, "gt": int(result.num_gt[k]), "tubes": int(result.num_det[k])}
+        | {f"AP@{threshold:g}": float(result.ap[threshold][k]) for threshold in result.ap}
+        for k, name in enumerate(class_names)
+    ]
+    kept = {"scores": result.scores(), "protocol": result.protocol(), "suppressed": result.suppressed}
+    return {**kept, "classes": classes}
+
+
+def _table(rows: Sequence[Sequence], header: Sequence[str]) -> str:
+    align = ("left", *["right"] * (len(header) - 1))
+    return tabulate(rows, header, tablefmt="pipe", colalign=align, disable_numparse=True)

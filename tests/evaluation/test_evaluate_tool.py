@@ -146,7 +146,7 @@ GOOD_GT, GOOD_DET = GT_HEADER + GT_ROW, DET_HEADER + DET_ROW
         (GOOD_GT, DET_HEADER + "a,b,9,0,1,0,0,9,9\n", "det.csv: line 2: 9 fields, but the header has 8"),
         (GOOD_GT, DET_HEADER + DET_ROW + "\nv,9\n", "det.csv: line 4: 2 fields, but the header has 8"),
         (GOOD_GT, DET_HEADER.replace("y2", "y1"), "det.csv: line 1: no column y2"),
-        (GT_HEADER, GOOD_DET, "gt.csv: a header but no rows"),
+        (GT_HEADER, GOOD_DET, "gt.csv: no boxes in it"),
         (
             GT_HEADER + GT_ROW + "v,2,0,9,0,5,9\n",
             GOOD_DET,
@@ -244,7 +244,7 @@ def test_names_that_utf8_cannot_hold_are_written_escaped(tmp_path):
 
 
 def test_more_rows_than_a_chunk(tmp_path, monkeypatch):
-    monkeypatch.setattr("detect.evaluation.formats._CHUNK", 4)
+    monkeypatch.setattr("detect.evaluation.csv_tables._CHUNK", 4)
     for count in (3, 4, 5, 8, 9):
         (tmp_path / "gt.csv").write_text(GT_HEADER + "".join(f"v{i},{i},0,0,0,9,9\n" for i in range(count)))
         (tmp_path / "det.csv").write_text(DET_HEADER + "\n".join(f"v{i},{i},0,.5,0,0,9,9" for i in range(count)))

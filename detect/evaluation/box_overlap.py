@@ -1,0 +1,41 @@
+"""How well boxes cover the truths, whatever their labels: mean best overlap, recall against the number of boxes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from detect.evaluation.frame_ap import FrameIndex, mean_of_classes, overlapping
+from detect.evaluation.tables import Detections, GroundTruth
+
+NUMBERS = (1, 2, 5, 10, 20, 50, 100, 300)  # boxes a frame
+
+
+def mean_best_overlap(
+    gt: GroundTruth, det: Detections, num_classes: int, plus_one: bool = False
+) -> tuple[np.ndarray, float]:
+    """Frame-mABO: the IoU of each truth with the best box of its frame, of whatever class, averaged over the truths of
+    a class ((C,), nan without any) and then over the classes (ACT's frameMABO, which adds a pixel).
+    """
+    best = np.zeros(len(gt))
+    frames = FrameIndex(gt, det)
+    for _, truth, overlap in overlapping(gt, det, np.arange(len(det)), frames, 1e-9, plus_one):
+        np.maximum.at(best, truth, overlap)
+    count = np.bincount(gt.label, minlength=num_classes)
+    total = np.bincount(gt.label, best, minlength=num_classes)
+    of_class = np.divide(total, count, out=np.full(num_classes, np.nan), where=count > 0)
+    return of_class, mean_of_classes(of_class)
+
+
+def recall_by_number(
+    gt: GroundTruth, boxes: Detections, iou_threshold: float = 0.5, numbers: Sequence[int] = NUMBERS
+) -> dict[int, float]:
+    """Share of the truths that one of the k best-scored boxes of their frame overlaps by the threshold, for each k."""
+    frames = FrameIndex(gt, boxes)
+    order = np.lexsort((-boxes.score, frames.key))
+    starts = np.flatnonzero(np.r_[True, np.diff(frames.key[order]) != 0][: len(order)])
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    needed = np.full(len(gt), np.iinfo(np.int64).max)
+    for row, truth, _ in overlapping(gt, boxes, np.arange(len(boxes)), frames, iou_threshold, False):
+        np.minimum.at(needed, truth, rank[row])
+    return {number: float((needed < number).mean()) if len(gt) else float("nan") for number in numbers}

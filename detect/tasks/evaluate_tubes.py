@@ -1,0 +1,68 @@
+"""What `tools/evaluate.py` does with tubes: video-mAP of given ones, or of those that it links from detections."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from detect.evaluation import report
+from detect.evaluation.link import link_detections
+from detect.evaluation.sources import Case, Truth, join_tubes, source
+from detect.evaluation.tables import TableError
+from detect.evaluation.tube_files import read_tubes, write_tubes
+from detect.evaluation.video_ap import VideoAPOptions, evaluate_video_ap, video_preset
+from detect.utils.files import hash_files
+
+
+def evaluate_tubes(
+    truth: Truth,
+    case: Case | None,
+    tubes_file: str | None,
+    link: str | None,
+    preset_name: str,
+    classes_file: str | None = None,
+    *,
+    tube_nms: float | None = None,
+    spatial_only: bool = False,
+    switch_cost: float | None = None,
+    tubes_output: str | None = None,
+) -> dict[str, Any]:
+    """{"video": results, "sources": where the tubes come from}, printed. UserError for bad input."""
+    if truth.tubes is None:
+        raise TableError(
+            f"{source(truth)}: has boxes and no tubes; give a set (--dataset), own JSON, or a JSON list of tubes"
+        )
+    options = _options(preset_name, tube_nms, spatial_only)
+    sources: dict[str, Any] = {}
+    if tubes_file:
+        given = read_tubes(tubes_file)
+        annotated, found, videos, classes = join_tubes(truth, given, tubes_file, classes_file)
+        sources["tubes"] = {"file": tubes_file, "sha256": hash_files(tubes_file), "tubes": len(found)}
+        if given.reversed_boxes:
+            print(f"note: {given.reversed_boxes} boxes with x2 < x1 or y2 < y1; they overlap nothing")
+        strangers = int(np.count_nonzero(~np.isin(found.video, annotated.video)))
+        if strangers:
+            print(f"note: {strangers} tubes in videos without ground truth (false positives); are the names the same?")
+    else:
+        annotated, videos, classes = case.tubes, case.videos, case.classes
+        found = case.unlabelled_cut(link_detections(case.every[0], link, switch_cost))
+        sources["linking"] = {"rule": link, "switch_cost": switch_cost, "tubes": len(found)}
+        print(f"{len(case.every[0])} detections linked to {len(found)} tubes by the rule {link}")
+    if tubes_output:
+        write_tubes(tubes_output, found, videos, classes)
+        print(f"written: {tubes_output}")
+    result = evaluate_video_ap(annotated, found, len(classes), options)
+    print(report.tube_table(result, classes))
+    print(f"protocol {preset_name} for tubes: {report.option_values(options)}")
+    if result.suppressed:
+        print(f"{result.suppressed} tubes suppressed by better ones of their class and video")
+    return {"video": report.video_dict(result, classes), "sources": sources}
+
+
+def _options(preset_name: str, tube_nms: float | None, spatial_only: bool) -> VideoAPOptions:
+    # YOWO evaluates tubes as Peng and Schmid do; for TF-OD, which knows no tubes, the general rules hold
+    name = {"yowo": "peng", "yowo_11pt": "peng", "tfod": "voc"}.get(preset_name, preset_name)
+    options = video_preset(name, spatial_only=spatial_only)
+    if tube_nms is None:
+        return options
+    return replace(options, tube_nms=tube_nms if tube_nms > 0 else 1.0)

@@ -21,8 +21,9 @@ class LinkOptions:
     min_score: boxes below it are not used.  before_nms: so many of the best boxes of a frame are looked at (0: all).
     nms: a box whose IoU with a better one is above it is not used.  keep: so many of the best are used (0: all).
     iou: a box overlaps a tube from this IoU with its last box.  gap: a tube ends in the frame number `gap` after its
-    last box, if it finds none there either.  order: tubes choose by the mean of all their scores ("mean") or of the
-    gap + 1 highest ("top").  plus_one, nms_plus_one: of `iou` and of `nms`, as in FrameAPOptions.
+    last box, if it finds none there either.  order: tubes choose by the mean of all their scores ("mean"), or of the
+    gap + 1 highest, those begun in the frame before last ("top").  plus_one, nms_plus_one: of `iou` and of `nms`, as
+    in FrameAPOptions.
     """
 
     min_score: float = 0.0
@@ -117,11 +118,14 @@ class Linker:
         return slot
 
     def _priority(self, streams: np.ndarray) -> np.ndarray:
-        if self._highest:
-            top = self._top[streams]
-            held = np.isfinite(top)
-            return np.where(held, top, 0.0).sum(2) / np.maximum(held.sum(2), 1)
-        return self._sum[streams] / np.maximum(self._count[streams], 1)
+        count = self._count[streams]
+        if not self._highest:
+            return self._sum[streams] / np.maximum(count, 1)
+        top = self._top[streams]
+        held = np.isfinite(top)
+        mean = np.where(held, top, 0.0).sum(2) / np.maximum(held.sum(2), 1)
+        new = (count == 1) & (self._last[streams] == self.frame - 1)
+        return np.where(new, -1.0 - self._id[streams], mean)  # in the order in which they began
 
     def _begin(self, streams: np.ndarray, slot: np.ndarray, score: np.ndarray) -> None:
         """Give each box without a tube an unused slot and a new id."""

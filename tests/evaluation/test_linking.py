@@ -113,6 +113,18 @@ def test_order_by_the_highest_scores():
         assert linker.step(np.zeros(1, int), boxes, np.array([0.4])).tolist() == [ids[winner]]
 
 
+def test_a_tube_that_began_in_the_frame_before_chooses_last():
+    # an old tube (0, score .2), a new one (10, score .9), then a box between: by the mean the new one has it
+    boxes = [np.array([[x, 0, x + 10, 10]], float) for x in (0, 0, 5)]
+    for order, winner in (("mean", 1), ("top", 0)):
+        linker = Linker(1, LinkOptions(order=order))
+        one = np.zeros(1, int)
+        linker.step(one, boxes[0], np.array([0.2]))
+        both = np.array([[0, 0, 10, 10], [10, 0, 20, 10]], float)
+        assert linker.step(np.zeros(2, int), both, np.array([0.2, 0.9])).tolist() == [0, 1]
+        assert linker.step(one, boxes[2], np.array([0.5])).tolist() == [winner]
+
+
 def test_nothing_at_all():
     assert link_one([], []) == [[], []]
     assert len(suppress(np.empty(0, int), np.empty((0, 4)), np.empty(0), LinkOptions())) == 0

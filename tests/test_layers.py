@@ -14,7 +14,7 @@ FLOORS = (
     {"detect.data"},
     {"detect.evaluation", "detect.modeling", "detect.classification", "detect.visualization", "detect.engine"},
     {"detect.api"},
-    {"detect.analysis", "detect.benchmarks"},
+    {"detect.analysis", "detect.benchmarks", "detect.report"},
     {"detect.tasks"},
     {"tools"},
 )

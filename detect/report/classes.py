@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from detect.report.data import ReportData
+from detect.evaluation.frame_ap import mean_of_classes
+from detect.report.curves import curve
+from detect.report.data import ReportData, means
 from detect.report.pieces import by_falling_ap, cells, figure, percent
-from detect.report.ranking import curve
 from detect.visualization.charts import Axis, Panel, line, share_axis
 from detect.visualization.html import text
 
@@ -29,7 +30,7 @@ def class_table(data: ReportData) -> str:
         )
     recall = result.num_tp.sum() / max(result.num_gt.sum(), 1)
     foot = [f"{result.num_gt.sum():,}", f"{result.num_tp.sum():,}", percent(recall), f"{result.num_det.sum():,}"]
-    foot += [percent(_mean(values)) for values in columns.values()]
+    foot += [percent(mean_of_classes(values)) for values in columns.values()]
     return (
         '<div class="scroll"><table class="sortable wide" id="classes"><thead><tr><th class="name">class</th>'
         f'<th aria-sort="descending">AP{at}, %</th>{numbers}</tr></thead><tbody>{"".join(rows)}</tbody>'
@@ -42,29 +43,24 @@ def _further_columns(data: ReportData) -> dict[str, np.ndarray]:
     """AP at another threshold, the mean over thresholds, and what the tubes brought for each class."""
     found = {}
     if data.options.iou_threshold != 0.75:
-        found["AP@0.75"] = data.by_threshold[0.75].ap
-    found["AP@0.5:0.95"] = np.mean([result.ap for result in data.by_threshold.values()], axis=0)
+        found["AP@0.75"] = data.by_threshold[0.75]
+    found["AP@0.5:0.95"] = np.mean(list(data.by_threshold.values()), axis=0)
     for name, values in data.video_results.items():
         if np.shape(values) == data.result.ap.shape:
             found[name] = np.asarray(values, np.float64)
     return found
 
 
-def _mean(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else float("nan")
-
-
 def precision_recall(data: ReportData) -> str:
     """A small curve for each class."""
-    chosen = [c for c in by_falling_ap(data) if data.rankings[c].npos]
+    chosen = [c for c in by_falling_ap(data) if data.ranked[c].npos]
     left_out = max(len(chosen) - MOST_PANELS, 0)
     axes = share_axis("recall"), share_axis("precision")
     envelope = data.options.ap_rule != "act_trapezoid"
     panels = []
     for c in chosen[left_out:]:
         panel = Panel(*axes, width=190, height=150, left=40, right=8, top=8, bottom=32)
-        recall, precision, score = curve(data.rankings[c], envelope=envelope)
+        recall, precision, score = curve(data.ranked[c], envelope=envelope)
         x, y = np.r_[0, recall], np.r_[precision[:1], precision]
         hover = [
             (r, p, f"recall {percent(r)} %, precision {percent(p)} %\nfrom score {s:.3g} up")
@@ -91,11 +87,10 @@ def threshold_chart(data: ReportData) -> str:
         Axis("IoU threshold", 0.5, 0.95, tuple((i / 10, f"{i / 10:g}") for i in range(5, 10))), share_axis("AP", 4)
     )
     thresholds = list(data.by_threshold)
-    aps = np.array([result.ap for result in data.by_threshold.values()])
-    means = [result.mean for result in data.by_threshold.values()]
+    aps, mean = np.array(list(data.by_threshold.values())), means(data.by_threshold)
     marks = [line(panel, thresholds, aps[:, c].tolist(), "thin") for c in range(aps.shape[1])]
-    marks.append(line(panel, thresholds, means, "main"))
-    hover = [(t, m, f"IoU {t:g}: mAP {percent(m)} %") for t, m in zip(thresholds, means, strict=True) if m == m]
+    marks.append(line(panel, thresholds, mean, "main"))
+    hover = [(t, m, f"IoU {t:g}: mAP {percent(m)} %") for t, m in zip(thresholds, mean, strict=True) if m == m]
     return figure(
         panel.draw(marks, "average precision against the IoU threshold", hover),
         "How exactly the boxes fit: AP as the IoU that a true positive needs rises. <b>Blue</b>: the mean; grey: each "

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from detect.evaluation.frame_ap import PRESETS, FrameAPOptions
+from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, mean_of_classes
 from detect.evaluation.report import protocol_line
 from detect.report.classes import class_table, precision_recall, threshold_chart
-from detect.report.data import AREA_NAMES, ReportData
+from detect.report.data import AREA_NAMES, ReportData, means
 from detect.report.errors import act_split, confusion, detection_split, oracle_gains, truth_split
 from detect.report.pieces import figure, percent
 from detect.report.scores import part_charts, proposal_chart, score_charts
@@ -21,6 +21,7 @@ from detect.visualization.charts import CSS as CHART_CSS
 from detect.visualization.charts import SCRIPT
 from detect.visualization.html import page, text
 
+NOTHING = (None, "", [], {}, ())
 ERRORS = (detection_split, truth_split, oracle_gains, act_split)
 
 
@@ -79,12 +80,12 @@ def _header(data: ReportData, title: str) -> str:
 def headline_stats(data: ReportData) -> Iterator[tuple[str, str]]:
     """Name and value, as HTML, of the numbers beside the first one."""
     if data.other_frames is not None:
-        frames = data.other_frames.options.frames
-        yield f"frame-mAP@{data.options.iou_threshold:g}, {frames} frames", percent(data.other_frames.mean)
+        frames, mean = data.other_frames
+        yield f"frame-mAP@{data.options.iou_threshold:g}, {frames} frames", percent(mean)
     for threshold in (0.5, 0.75):
         if threshold != data.options.iou_threshold:
-            yield f"frame-mAP@{threshold:g}", percent(data.by_threshold[threshold].mean)
-    yield "frame-mAP@0.5:0.95", percent(float(np.mean([result.mean for result in data.by_threshold.values()])))
+            yield f"frame-mAP@{threshold:g}", percent(mean_of_classes(data.by_threshold[threshold]))
+    yield "frame-mAP@0.5:0.95", percent(float(np.mean(means(data.by_threshold))))
     for name, value in data.video_results.items():
         if isinstance(value, (int, float)):
             yield text(name), percent(value)
@@ -135,13 +136,17 @@ def provenance(data: ReportData) -> str:
     }
     folded = {}
     for name, value in data.provenance.items():
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
         if isinstance(value, str) and "\n" in value:
             folded[name] = value
+        elif isinstance(value, Mapping) and not any(isinstance(item, (Mapping, list)) and item for item in value.values()):
+            facts[name] = ", ".join(f"{key} {item}" for key, item in value.items() if item not in NOTHING)
         elif isinstance(value, (Mapping, list, tuple)) and value:
             folded[name] = json.dumps(value, indent=1, default=str, ensure_ascii=False)
-        elif value not in (None, "", [], {}, ()):
-            facts[name.replace("_", " ")] = value
-    lines = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in facts.items())
+        elif value not in NOTHING:
+            facts[name] = value
+    lines = "".join(f"<dt>{text(name.replace('_', ' '))}</dt><dd>{text(value)}</dd>" for name, value in facts.items())
     notes = "".join(f"<li>{text(note)}</li>" for note in dataset.notes)
     long = "".join(
         f"<details><summary>{text(name.replace('_', ' '))}</summary><pre>{text(value)}</pre></details>"

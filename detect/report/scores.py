@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from detect.report.curves import Part
 from detect.report.data import ReportData
 from detect.report.pieces import figure, percent
-from detect.report.ranking import Part
 from detect.visualization.charts import Axis, Panel, bar, bars, line, number_axis, share_axis, short
 
 NORMALISED = (
@@ -22,8 +22,8 @@ def part_charts(data: ReportData) -> str:
     if not len(data.gt):
         return ""
     size, length = _part_chart(data.areas, "share of the frame"), _part_chart(data.lengths, "frames of the tube")
-    same = "The same by the length of the tube that a box is of."
-    return figure(size, NORMALISED, "Actor size") + figure(length, same, "Tube length")
+    same = figure(length, "The same by the length of the tube that a box is of.", "Tube length") if data.lengths else ""
+    return figure(size, NORMALISED, "Actor size") + same
 
 
 def _part_chart(found: Sequence[Part], name: str) -> str:

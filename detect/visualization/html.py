@@ -20,8 +20,8 @@ _DARK = """
   --line: #33363b; --accent: #6ea8fe; --good: #4cc38a; --bad: #ff8589; --warn: #e2a336; --shadow: none;"""
 _COLOURS = f"""
 :root {{ {_LIGHT} }}
-@media (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{ {_DARK} }} }}
-:root[data-theme=dark] {{ {_DARK} }}
+@media screen and (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{ {_DARK} }} }}
+@media screen {{ :root[data-theme=dark] {{ {_DARK} }} }}
 """
 
 _RULES = """

@@ -61,7 +61,7 @@ def precision_recall(data: ReportData) -> str:
     for c in chosen[left_out:]:
         panel = Panel(*axes, width=190, height=150, left=40, right=8, top=8, bottom=32)
         recall, precision, score = curve(data.ranked[c], envelope=envelope)
-        x, y = np.r_[0, recall], np.r_[precision[:1], precision]
+        x, y = np.r_[recall[:1] * 0, recall], np.r_[precision[:1], precision]  # from recall 0 on
         hover = [
             (r, p, f"recall {percent(r)} %, precision {percent(p)} %\nfrom score {s:.3g} up")
             for r, p, s in zip(recall.tolist(), precision.tolist(), score.tolist(), strict=True)

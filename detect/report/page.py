@@ -140,7 +140,7 @@ def provenance(data: ReportData) -> str:
             value = value[0]
         if isinstance(value, str) and "\n" in value:
             folded[name] = value
-        elif isinstance(value, Mapping) and not any(isinstance(item, (Mapping, list)) and item for item in value.values()):
+        elif isinstance(value, Mapping) and not any(isinstance(v, (Mapping, list)) and v for v in value.values()):
             facts[name] = ", ".join(f"{key} {item}" for key, item in value.items() if item not in NOTHING)
         elif isinstance(value, (Mapping, list, tuple)) and value:
             folded[name] = json.dumps(value, indent=1, default=str, ensure_ascii=False)

@@ -93,7 +93,8 @@ dl.facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap
 dl.facts dt { color: var(--muted); } dl.facts dd { margin: 0; overflow-wrap: anywhere; }
 pre { font-size: .78rem; line-height: 1.45; background: var(--raised); padding: 12px; overflow-x: auto; }
 details summary { cursor: pointer; margin: 10px 0; }
-@media screen and (prefers-color-scheme: dark) { :root:not([data-theme=light]) table.confusion td.strong { color: #101113; } }
+@media screen and (prefers-color-scheme: dark) {
+  :root:not([data-theme=light]) table.confusion td.strong { color: #101113; } }
 @media (max-width: 600px) {
   .headline { grid-template-columns: 1fr; } .headline .big { font-size: 3.8rem; }
   .stats { grid-template-columns: repeat(2, 1fr); }

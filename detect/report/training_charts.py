@@ -13,7 +13,7 @@ def training_charts(training: Training) -> str:
         cells += [_curve(training, name, name.replace("_", " "), "") for name in losses[1:]]
     if "lr" in training.scalars:
         cells.append(_curve(training, "lr", "learning rate", ""))
-    cells += [_curve(training, name, name.replace("/", " "), "main") for name in training.scores()]
+    cells += [_curve(training, name, name.replace("/", " ").replace("_", " "), "main") for name in training.scores()]
     return figure(
         f'<div class="many">{"".join(cells)}</div>',
         "What the run wrote into metrics.json, against the iteration: the loss, its parts, the learning rate, and the "

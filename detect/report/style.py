@@ -24,6 +24,7 @@ nav a { text-decoration: none; }
 h2 { font-size: 1.3rem; letter-spacing: -.01em; margin: 56px 0 6px; scroll-margin-top: 12px; }
 h3 { margin: 20px 0 2px; }
 p, figcaption { max-width: 76ch; } .lead { margin-bottom: 16px; }
+figcaption, h3, .muted { overflow-wrap: anywhere; }
 figure { margin: 18px 0 0; min-width: 0; break-inside: avoid; }
 figcaption { font-size: .87rem; color: var(--muted); margin-top: 8px; line-height: 1.45; }
 figure:not(.strip) > figcaption::before { counter-increment: figure; content: "Figure " counter(figure) ". ";

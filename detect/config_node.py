@@ -130,7 +130,7 @@ def _unknown(name: str, legal: list[str]) -> str:
     close = [key for key in sorted(legal, key=likeness, reverse=True)[:3] if max(likeness(key)) > 0.6]
     hint = f"closest legal keys: {', '.join(close)}" if close else "no legal key is close"
     other = "" if HAS_DETECTRON2 else "; keys of Detectron2's own components need Detectron2 installed"
-    return f"unknown key {name}, {hint} (every key is in detect/config.py{other})"
+    return f"unknown key {name}, {hint} (every key is in detect/config_keys.py{other})"
 
 
 def literal(value: Any) -> Any:

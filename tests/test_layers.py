@@ -9,7 +9,10 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     {"detect"},  # detect/__init__.py: the version, and the front door, which opens when asked
     {"backbones", "detect.utils"},
-    {"detect.d2", "detect._d2_fallback", "detect.config", "detect.config_checks", "detect.config_node", "detect.speed"},
+    {
+        "detect.d2", "detect._d2_fallback", "detect.speed",
+        "detect.config", "detect.config_checks", "detect.config_keys", "detect.config_node",
+    },
     {"detect.video"},
     {"detect.data"},
     {"detect.evaluation", "detect.modeling", "detect.classification", "detect.visualization", "detect.engine"},
@@ -23,6 +26,8 @@ BESIDE = {
     ("detect.d2", "detect._d2_fallback"),
     ("detect.config", "detect.config_node"),
     ("detect.config", "detect.config_checks"),
+    ("detect.config", "detect.config_keys"),
+    ("detect.config_keys", "detect.config_checks"),
     ("detect.config_checks", "detect.config_node"),
     ("detect.config", "detect.d2"),
     ("detect.config_node", "detect.d2"),

@@ -62,7 +62,7 @@ def build_parser():
 
 
 def main(arguments=None) -> None:
-    args = vars(build_parser().parse_args(arguments))
+    args = vars(build_parser().parse_intermixed_args(arguments))
     detections = args.pop("named") + args.pop("detections")
     with running_tool():
         from detect.tasks.evaluate import evaluate

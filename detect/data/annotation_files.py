@@ -15,12 +15,16 @@ from detect.data.checks import AnnotationError
 from detect.data.dialects.act import is_act, read_act, write_act
 from detect.data.dialects.ava_csv import is_ava_csv, read_ava_csv, write_ava_csv
 from detect.data.dialects.coco_json import is_coco_json, read_coco_json, write_coco_json
+from detect.data.dialects.cvat import is_cvat, read_cvat
 from detect.data.dialects.final_annots import is_final_annots, read_final_annots, write_final_annots
 from detect.data.dialects.gkioxari import is_gkioxari, read_gkioxari
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.jhmdb_folder import is_jhmdb_folder, read_jhmdb_folder
+from detect.data.dialects.labelme import is_labelme, read_labelme
 from detect.data.dialects.pyannot import is_pyannot, read_pyannot, write_pyannot
+from detect.data.dialects.via import is_via, read_via
 from detect.data.dialects.yowo_text import is_yowo_text, read_yowo_text, write_yowo_text
+from detect.data.own_json import is_own_json, read_own_json, write_own_json
 from detect.data.records import ActionDataset
 from detect.utils.errors import UserError
 
@@ -51,6 +55,10 @@ FORMATS: dict[str, Format] = {
     "yowo": Format(read_yowo_text, write_yowo_text, "text files of YOWO, in a folder, tar or zip", is_yowo_text),
     "ava": Format(read_ava_csv, write_ava_csv, "CSV of AVA, and of MultiSports in MMAction2", is_ava_csv),
     "coco": Format(read_coco_json, write_coco_json, "COCO-style JSON of images, COCO-VID", is_coco_json),
+    "own": Format(read_own_json, write_own_json, "own JSON, see detect/data/own_json.py", is_own_json),
+    "cvat": Format(read_cvat, None, "CVAT XML 1.1, for video or for images; a file or a folder of them", is_cvat),
+    "via": Format(read_via, None, "CSV of the VGG Image Annotator 2", is_via),
+    "labelme": Format(read_labelme, None, "LabelMe's JSON files, a folder of them", is_labelme),
 }
 
 

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from detect.data.checks import AnnotationError, Notes, checked_tube
+from detect.data.dialects.glimpse import Glimpse
 from detect.data.media import flow_folder
 from detect.data.own_checks import check_likelihood, check_tubes, corners, take_from_media
 from detect.data.own_parse import OwnFile, OwnTube, OwnVideo, parse_own
@@ -37,6 +38,11 @@ from detect.utils.errors import UserError
 from detect.utils.files import hash_files, write_text
 
 MAX_SHOWN = 5  # errors in a message
+
+
+def is_own_json(glimpse: Glimpse) -> bool:
+    own = glimpse.has(b'"categories"', b'"videos"', b'"annotations"') and not glimpse.has(b'"images"')
+    return own and glimpse.is_json
 
 
 def read_own_json(

@@ -38,10 +38,11 @@ def has_header(path: Path) -> bool:
     """Whether the first line names columns of ours, so that the file is meant as a table, complete or not."""
     try:
         with _open_text(path) as stream:
-            names = {name.strip() for name in next(csv.reader([stream.readline(_LONGEST_HEADER)]), [])}
+            line = stream.readline(_LONGEST_HEADER)
+        names = {name.strip() for name in next(csv.reader([line]), [])}
     except (EOFError, zlib.error, UnicodeDecodeError, csv.Error):
-        return path.suffix in (".csv", ".gz")
-    return "video" in names and len(names.intersection(SIDES)) > 0 or not names
+        return path.suffix in (".csv", ".gz")  # so that it is said what is wrong with the table
+    return not names or len(line) == _LONGEST_HEADER or ("video" in names and not names.isdisjoint(SIDES))
 
 
 class _Codes(dict):

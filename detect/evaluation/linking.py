@@ -22,8 +22,8 @@ class LinkOptions:
     nms: a box whose IoU with a better one is above it is not used.  keep: so many of the best are used (0: all).
     iou: a box overlaps a tube from this IoU with its last box.  gap: a tube ends in the frame number `gap` after its
     last box, if it finds none there either.  order: tubes choose by the mean of all their scores ("mean"), or of the
-    gap + 1 highest, those begun in the frame before last ("top").  plus_one, nms_plus_one: of `iou` and of `nms`, as
-    in FrameAPOptions.
+    gap + 1 highest, where those that began one frame ago choose last ("top").  plus_one, nms_plus_one: of `iou` and
+    of `nms`, as in FrameAPOptions.
     """
 
     min_score: float = 0.0

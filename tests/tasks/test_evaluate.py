@@ -1,0 +1,233 @@
+"""tools/evaluate.py beyond one number: sets and their limits, tubes, comparisons, choices, errors, a page."""
+
+import json
+
+import numpy as np
+import pytest
+
+from detect.data import records
+from detect.data.own_json import write_own_json
+from detect.evaluation.formats import write_table
+from detect.evaluation.tables import Detections
+from tests.running import run_tool
+
+SQUARE = np.array([10, 10, 50, 60], np.float32)
+
+
+def tube(label, frames, shift=0.0):
+    frames = np.asarray(frames, np.int64)
+    return records.Tube(label, frames, SQUARE + shift + np.arange(len(frames), dtype=np.float32)[:, None])
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A set of two videos of 20 frames in own JSON: each a tube of 16 frames; of the second every frame is labelled
+    but the last four.
+    """
+    videos = (
+        records.VideoRecord("a", str(tmp_path / "a.mp4"), 20, 120, 160, (tube(0, range(16)),), fps=10.0),
+        records.VideoRecord(
+            "b", str(tmp_path / "b.mp4"), 20, 120, 160, (tube(1, range(16)),), fps=10.0, labelled=np.arange(16)
+        ),
+    )
+    dataset = records.ActionDataset("own", ("run", "jump"), videos, "0" * 64)
+    write_own_json(dataset, tmp_path / "truth.json")
+    return dataset
+
+
+def table_of(dataset, extra=(), score=0.9):
+    """Detections that are the truth, all with `score`, and further rows (video, frame, label, score, box)."""
+    rows = [
+        (number, int(frame), tube.label, score, box)
+        for number, video in enumerate(dataset.videos)
+        for tube in video.tubes
+        for frame, box in zip(tube.frames, tube.boxes, strict=True)
+    ]
+    video, frame, label, scores, boxes = zip(*rows, *extra, strict=True)
+    columns = (np.array(column, np.int64) for column in (video, frame, label))
+    return Detections(*columns, np.array(scores, np.float32), np.array(boxes, np.float32))
+
+
+def evaluated(folder, *arguments):
+    """(exit code, lines, error text) of the tool on folder/found.npz and folder/truth.json."""
+    done = run_tool("evaluate", folder / "found.npz", "--ground-truth", folder / "truth.json", *arguments)
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+@pytest.mark.parametrize("by", ["file", "set"])
+def test_a_set_with_frames_that_nobody_labelled(tmp_path, own, by):
+    # in the frames 16 to 19 of video b nothing counts; in those of video a a box is a false positive
+    extra = [(1, frame, 1, 0.99, SQUARE) for frame in range(16, 20)]
+    write_table(tmp_path / "found.npz", table_of(own, extra), ["a", "b"], own.classes)
+    path = f"{tmp_path}/truth.json"
+    truth = ("--ground-truth", path) if by == "file" else ("--dataset", f"json:{path}")
+    done = run_tool("evaluate", tmp_path / "found.npz", *truth, "--json", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    assert "4 detections dropped, on frames that no annotator looked at" in done.stdout
+    assert done.stdout.splitlines()[-1] == "frame-mAP@0.5 = 1.000000"
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["provenance"]["detections_on_unlabelled_frames"] == 4
+    assert written["mABO"]["mean"] == pytest.approx(1.0) and written["recall"]["1"] == 1.0
+
+
+def test_several_thresholds(tmp_path, own):
+    det = table_of(own)
+    write_table(tmp_path / "found.npz", det.__class__(*(getattr(det, n) for n in ("video", "frame", "label", "score")),
+                det.boxes + np.float32([0, 0, 0, 20])), ["a", "b"])  # fmt: skip
+    code, lines, _ = evaluated(tmp_path, "--iou", "0.5", "0.75")
+    # 40 x 50 of 40 x 70: IoU 0.714
+    assert code == 0 and lines[-2:] == ["frame-mAP@0.5 = 1.000000", "frame-mAP@0.75 = 0.000000"]
+
+
+def test_classes_are_matched_by_name(tmp_path, own):
+    det = table_of(own)
+    write_table(tmp_path / "found.npz", Detections(det.video, det.frame, 1 - det.label, det.score, det.boxes),
+                ["a", "b"], own.classes[::-1])  # fmt: skip
+    assert evaluated(tmp_path)[1][-1] == "frame-mAP@0.5 = 1.000000"
+    write_table(tmp_path / "found.npz", det, ["a", "b"], ["run", "swim"])
+    code, _, error = evaluated(tmp_path)
+    assert code == 2 and "found.npz: has the class 'swim'; the classes are run, jump" in error
+
+
+@pytest.mark.parametrize(
+    ("extra", "names", "said"),
+    [
+        ((2, 0, 0, 0.5, SQUARE), ["a", "b", "c"], "row 32: video 'c' is none of the 2 of"),
+        ((0, 20, 0, 0.5, SQUARE), ["a", "b"], "row 32: video 'a' has frames 0 to 19; this detection is in frame 20"),
+        ((0, 0, 2, 0.5, SQUARE), ["a", "b"], "row 32: video 'a' label 2; the classes are 0 to 1 (1 such rows)"),
+        ((0, 0, 0, np.nan, SQUARE), ["a", "b"], "row 32: score nan is not finite"),
+    ],
+)
+def test_detections_without_a_place_are_named(tmp_path, own, extra, names, said):
+    table = table_of(own)
+    bad = table_of(own, [extra[:3] + (0.5, SQUARE)])
+    bad.score[len(table)] = extra[3]
+    write_table(tmp_path / "found.npz", bad, names)
+    code, _, error = evaluated(tmp_path)
+    assert code == 2 and said in error and "found.npz" in error
+
+
+def test_no_detections_and_reversed_boxes(tmp_path, own):
+    write_table(tmp_path / "found.npz", Detections(*(np.empty(0, int),) * 3, np.empty(0), np.empty((0, 4))), [])
+    code, lines, _ = evaluated(tmp_path, "--errors", "--link", "act")
+    assert code == 0 and "note: no detections; every truth is missed" in lines
+    assert lines[-5:-1] == [
+        "frame-mAP@0.5 = 0.000000", "video-mAP@0.2 = 0.000000", "video-mAP@0.5 = 0.000000", "video-mAP@0.75 = 0.000000",
+    ]  # fmt: skip
+    write_table(tmp_path / "found.npz", table_of(own, [(0, 0, 0, 0.99, SQUARE[[2, 1, 0, 3]])]), ["a", "b"])
+    code, lines, _ = evaluated(tmp_path)
+    assert "note: 1 detections with x2 < x1 or y2 < y1; they overlap nothing and are false positives" in lines
+
+
+def test_linked_tubes_of_perfect_boxes_are_perfect(tmp_path, own):
+    write_table(tmp_path / "found.npz", table_of(own), ["a", "b"])
+    for preset in ("act", "peng", "gurkirt", "voc"):
+        # gurkirt's detections, 41 x 51, shifted by a pixel, share 39 x 49 with 40 x 50: IoU 0.877, 8 of 10 thresholds
+        for link in ("act", "peng", "gurkirt", "yowo"):
+            options = ("--link", link, "--preset", preset, "--tubes-output", tmp_path / "t.json")
+            code, lines, error = evaluated(tmp_path, *options)
+            assert code == 0, error
+            scores = [float(line.split(" = ")[1]) for line in lines[-4:]]
+            assert scores[:3] == [1.0, 1.0, 1.0] and scores[3] == (1.0 if preset != "gurkirt" else pytest.approx(0.8))
+            assert f"32 detections linked to 2 tubes by the rule {link}" in lines
+    done = run_tool("evaluate", "--tubes", tmp_path / "t.json", "--ground-truth", tmp_path / "truth.json")
+    assert done.stdout.splitlines()[-4:-1] == [f"video-mAP@{t} = 1.000000" for t in (0.2, 0.5, 0.75)]
+
+
+def test_trimming_cuts_a_tube_to_its_action(tmp_path, own):
+    extra = [(0, frame, 0, 0.01, SQUARE + frame) for frame in range(16, 20)]
+    write_table(tmp_path / "found.npz", table_of(own, extra), ["a", "b"])
+    options = ("--link", "act", "--preset", "act")
+    kept = [float(line.split(" = ")[1]) for line in evaluated(tmp_path, *options)[1][-4:]]
+    cut = [float(line.split(" = ")[1]) for line in evaluated(tmp_path, *options, "--trim", "0.5")[1][-4:]]
+    assert kept[3] < 1.0 and cut == [1.0] * 4  # 16 of 20 frames overlap; trimmed, all
+
+
+def test_tubes_and_truth_as_lists(tmp_path):
+    truth = [{"video": "v", "label": "run", "start": 1, "boxes": [SQUARE.tolist()] * 8}]
+    found = [{**truth[0], "score": 0.7}, {**truth[0], "score": 0.9, "video": "w"}]
+    for name, tubes in (("truth.json", truth), ("tubes.json", found), ("none.json", [])):
+        (tmp_path / name).write_text(json.dumps(tubes))
+    common = ("--ground-truth", tmp_path / "truth.json", "--preset", "act", "--json", tmp_path / "out.json")
+    done = run_tool("evaluate", "--tubes", tmp_path / "tubes.json", *common)
+    assert "note: 1 tubes in videos without ground truth (false positives)" in done.stdout
+    assert done.stdout.splitlines()[-4:] == [
+        # precision 1/2 at the only hit: the trapezoid from 0 to 1/2
+        f"video-mAP@{threshold} = 0.250000" for threshold in ("0.2", "0.5", "0.75", "0.5:0.95")
+    ]  # fmt: skip
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["video"]["scores"]["video-mAP@0.5"] == 0.25
+    assert written["provenance"]["tubes"]["tubes"] == 2 and len(written["provenance"]["tubes"]["sha256"]) == 64
+    assert written["provenance"]["ground_truth"]["file"].endswith("truth.json")
+    done = run_tool("evaluate", "--tubes", tmp_path / "none.json", *common)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "video-mAP@0.5:0.95 = 0.000000"
+
+
+def test_boxes_against_a_list_of_tubes(tmp_path):
+    truth = [{"video": "v", "label": label, "start": 0, "boxes": [SQUARE.tolist()] * 3} for label in ("run", "jump")]
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    rows = "".join(f"v,{frame},1,0.9,10,10,50,60\n" for frame in range(3))
+    (tmp_path / "found.npz").write_text(f"video,frame,label,score,x1,y1,x2,y2\n{rows}")  # read by content
+    (tmp_path / "classes.txt").write_text("jump\nrun\n")
+    code, lines, _ = evaluated(tmp_path, "--classes", tmp_path / "classes.txt")
+    assert code == 0 and lines[-1] == "frame-mAP@0.5 = 0.500000" and lines[3].startswith("| run")
+
+
+def test_all_protocols(tmp_path, own):
+    write_table(tmp_path / "found.npz", table_of(own, [(0, 18, 0, 0.99, SQUARE)]), ["a", "b"])
+    code, lines, _ = evaluated(tmp_path, "--protocol", "all", "--json", tmp_path / "out.json")
+    assert code == 0
+    scores = json.loads((tmp_path / "out.json").read_text())["protocols"]
+    assert scores["yowo, annotated frames"] == 1.0 and scores["voc, all frames"] < 1.0
+    gained = 100 * (1 - scores["voc, all frames"])
+    assert any("| frames annotated" in line and f"| {gained:+12.2f} |" in line for line in lines)
+    assert not any("| frames all" in line for line in lines)
+
+
+def test_comparison_of_two_files(tmp_path, own):
+    write_table(tmp_path / "found.npz", table_of(own), ["a", "b"])
+    write_table(tmp_path / "other.npz", table_of(own, [(0, 18, 0, 0.99, SQUARE)]), ["a", "b"])
+    code, lines, _ = evaluated(tmp_path, tmp_path / "other.npz", "--compare", "--json", tmp_path / "out.json")
+    assert code == 0
+    about = json.loads((tmp_path / "out.json").read_text())["comparison"]
+    assert about["difference"] < 0 and about["low"] <= about["difference"] <= about["high"]
+    assert any(line.startswith("B - A ") and "B ahead in 0.0% of the draws" in line for line in lines)
+    assert lines[-1] == "frame-mAP@0.5 = 1.000000"  # of A
+
+
+def test_errors_say_why(tmp_path, own):
+    rows = [(0, 0, 1, 0.99, SQUARE)]  # the right box, the wrong class
+    write_table(tmp_path / "found.npz", table_of(own, rows), ["a", "b"])
+    code, lines, _ = evaluated(tmp_path, "--errors", "--json", tmp_path / "out.json")
+    errors = json.loads((tmp_path / "out.json").read_text())["errors"]
+    assert code == 0 and errors["detections"]["classification"] == 1 and errors["truths"]["found"] == 32
+    assert errors["gains"]["labels"] > 0 == errors["gains"]["boxes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "nothing to evaluate"),
+        (("a", "b"), "2 files of detections: one is evaluated; --compare"),
+        (("a", "--compare"), "--compare takes two files"),
+        (("--link", "act", "--tubes", "t"), "give one of them"),
+        (("--tubes", "t", "--link", "peng"), "give one of them"),
+    ],
+)
+def test_requests_that_make_no_sense(tmp_path, own, arguments, said):
+    done = run_tool("evaluate", *arguments, "--ground-truth", tmp_path / "truth.json")
+    assert done.returncode == 2 and said in done.stderr
+
+
+def test_a_table_has_no_tubes(tmp_path, own):
+    table = table_of(own)
+    write_table(tmp_path / "found.npz", table, ["a", "b"])
+    (tmp_path / "truth.json").write_text("video,frame,label,x1,y1,x2,y2\na,0,0,0,0,9,9\n")
+    code, _, error = evaluated(tmp_path, "--link", "act")
+    assert code == 2 and "has boxes and no tubes; give a set (--dataset), own JSON, or a JSON list of tubes" in error
+
+
+def test_an_unknown_set(tmp_path, own):
+    write_table(tmp_path / "found.npz", table_of(own), ["a", "b"])
+    done = run_tool("evaluate", tmp_path / "found.npz", "--dataset", "ucf25_test")
+    assert done.returncode == 2 and "'ucf25_test' is not registered" in done.stderr

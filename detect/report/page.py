@@ -3,14 +3,13 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, mean_of_classes
 from detect.evaluation.report import protocol_line
 from detect.report.classes import class_table, precision_recall, threshold_chart
-from detect.report.data import AREA_NAMES, ReportData, means
+from detect.report.data import ReportData, means
 from detect.report.errors import act_split, confusion, detection_split, oracle_gains, truth_split
 from detect.report.pieces import figure, percent
 from detect.report.scores import part_charts, proposal_chart, score_charts
@@ -128,14 +127,13 @@ def in_words(options: FrameAPOptions) -> str:
 def provenance(data: ReportData) -> str:
     """What the numbers were made of: one line a fact, and whatever is long folded away."""
     dataset = data.dataset
-    facts: dict[str, Any] = {
-        "data set": dataset.name,
-        "annotation, sha256": dataset.annotation_hash,
+    own = {
+        "dataset": dataset.name,
+        "annotation_hash": dataset.annotation_hash,
         "protocol": protocol_line(data.options),
-        "actor sizes": "share of the frame: " + ", ".join(AREA_NAMES),
     }
-    folded = {}
-    for name, value in data.provenance.items():
+    facts, folded = {}, {}
+    for name, value in {**own, **data.provenance, **own}.items():
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if isinstance(value, str) and "\n" in value:

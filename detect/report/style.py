@@ -42,6 +42,8 @@ figcaption b { color: var(--text); }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); gap: 12px 36px; }
 .charts svg.chart { max-width: 400px; }
 .many { display: grid; grid-template-columns: repeat(auto-fill, minmax(158px, 1fr)); gap: 14px 16px; }
+.many.curves { grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); }
+.many h4 .number { white-space: nowrap; }
 .many h4 { margin: 0 0 2px; font-size: .82rem; font-weight: 600; display: flex; justify-content: space-between;
   gap: 8px; }
 .many h4 span:first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
@@ -89,7 +91,7 @@ table.confusion td.strong { color: #fff; } :root[data-theme=dark] table.confusio
 .frame rect { fill: none; vector-effect: non-scaling-stroke; }
 .frame .halo { stroke: #000; stroke-width: 3.6; opacity: .55; } .frame .truth { stroke: #fff; stroke-width: 1.6; }
 .frame .found { stroke: var(--kind); stroke-width: 2; }
-.frame .k-background { --kind: #ffd23f; } .frame .k-missed, .frame .k-lost { --kind: #ff8ad0; }
+.kind .k-background { --kind: #ffd23f; } .kind .k-missed, .kind .k-lost { --kind: #ff8ad0; }
 dl.facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 3px 18px; font-size: .88rem; }
 dl.facts dt { color: var(--muted); } dl.facts dd { margin: 0; overflow-wrap: anywhere; }
 pre { font-size: .78rem; line-height: 1.45; background: var(--raised); padding: 12px; overflow-x: auto; }
@@ -99,7 +101,7 @@ details summary { cursor: pointer; margin: 10px 0; }
 @media (max-width: 600px) {
   .headline { grid-template-columns: 1fr; } .headline .big { font-size: 3.8rem; }
   .stats { grid-template-columns: repeat(2, 1fr); }
-  .many { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .many, .many.curves { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .frames { grid-template-columns: repeat(4, 1fr); } .frame.keyframe { grid-column: 1 / -1; order: -1; }
   td.meter { min-width: 128px; } dl.facts { grid-template-columns: 1fr; gap: 0; } dl.facts dd { margin-bottom: 6px; }
 }

@@ -2,7 +2,7 @@
 
 from detect.report.pieces import figure
 from detect.report.training import Training, thinned
-from detect.visualization.charts import Panel, label, line, number_axis
+from detect.visualization.charts import Axis, Panel, label, line, number_axis
 from detect.visualization.html import text
 
 
@@ -13,9 +13,11 @@ def training_charts(training: Training) -> str:
         cells += [_curve(training, name, name.replace("_", " "), "") for name in losses[1:]]
     if "lr" in training.scalars:
         cells.append(_curve(training, "lr", "learning rate", ""))
-    cells += [_curve(training, name, name.replace("/", " ").replace("_", " "), "main") for name in training.scores()]
+    for name in training.scores():
+        _, *last = name.split("/")
+        cells.append(_curve(training, name, " ".join(last).replace("_", " "), "main"))
     return figure(
-        f'<div class="many">{"".join(cells)}</div>',
+        f'<div class="many curves">{"".join(cells)}</div>',
         "What the run wrote into metrics.json, against the iteration: the loss, its parts, the learning rate, and the "
         "scores of evaluations on the way, a dot where there was one only.",
     )
@@ -23,13 +25,15 @@ def training_charts(training: Training) -> str:
 
 def _curve(training: Training, name: str, title: str, kind: str) -> str:
     x, y = thinned(*training.scalars[name])
+    last = max(x[-1], 1)
+    iterations = Axis("", 0, last, ((0, "0"), (last, f"{last:,.0f}")))
     panel = Panel(
-        number_axis("", 0, max(x), 2), number_axis("", 0, max(y), 3),
-        width=220, height=150, left=38, right=12, top=8, bottom=24,
-    )  # fmt: skip
+        iterations, number_axis("", 0, max(y), 3), width=260, height=150, left=44, right=22, top=8, bottom=24
+    )
     hover = [(a, b, f"iteration {a:,.0f}: {b:.4g}") for a, b in zip(x, y, strict=True)]
     marks = [line(panel, x, y, kind)]
     if len(x) == 1:
         marks.append(label(panel, x[0], y[0], "●", above=-4))
     drawn = panel.draw(marks, f"{title} against the iteration", hover)
-    return f'<div><h4><span>{text(title)}</span><span class="number">{y[-1]:.4g}</span></h4>{drawn}</div>'
+    name = f'<span title="{text(name)}">{text(title)}</span>'
+    return f'<div><h4>{name}<span class="number">{y[-1]:.3g}</span></h4>{drawn}</div>'

@@ -138,7 +138,7 @@ def test_curves_of_the_run(tmp_path):
     assert training.scalars["total_loss"][0].tolist() == list(range(19, 1000, 20))
     _, page = written(tmp_path, small_set(), detections(KINDS), FrameAPOptions(), run_folder=run)
     said = " ".join(page.words)
-    assert "training" in page.ids and "learning rate" in said and "toy frame ap mAP" in said and "MODEL: <x>" in said
+    assert "training" in page.ids and "learning rate" in said and "frame ap mAP" in said and "MODEL: <x>" in said
 
 
 @pytest.mark.parametrize("content", [None, "", "not json\n", '{"iteration": 5}\n'])

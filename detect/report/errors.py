@@ -164,7 +164,8 @@ def confusion(data: ReportData) -> str:
 def _matrix_row(counts: np.ndarray, shares: np.ndarray, row: int, names: Sequence[str]) -> str:
     found = []
     for column, (count, share) in enumerate(zip(counts.tolist(), shares.tolist(), strict=True)):
-        kind = ("" if column == row else "wrong ") + ("strong" if share > 0.55 else "")
+        kind = "wrong" if column != row else "strong" if share > 0.85 else ""
+        kind += " half" if share > 0.45 else ""  # where the text's contrast needs another colour
         words = f"{100 * share:.0f}" if share >= 0.005 else ""
         as_what = f"detected as {names[column]}" if column < len(names) - 1 else "not found"
         tip = f"{names[row]}, {as_what}: {count:,} ({percent(share)} %)"

@@ -80,8 +80,9 @@ table.confusion thead th span { writing-mode: vertical-rl; transform: rotate(180
   overflow: hidden; text-overflow: ellipsis; display: inline-block; text-align: left; }
 table.confusion td { background: color-mix(in srgb, var(--accent) calc(var(--share) * 100%), var(--raised)); }
 table.confusion td.wrong { background: color-mix(in srgb, #d55e00 calc(var(--share) * 100%), var(--raised)); }
-table.confusion td.strong { color: #fff; } :root[data-theme=dark] table.confusion td.strong { color: #101113; }
-.kind { margin-top: 26px; }
+table.confusion td.strong { color: #fff; }
+:root[data-theme=dark] table.confusion td.half { color: #101113; }
+.kind { margin-top: 26px; } .strip figcaption { max-width: none; }
 .frames { display: grid; grid-template-columns: repeat(5, 1fr); gap: 6px; align-items: start; }
 .frame svg { display: block; width: 100%; height: auto; background: #3a3d42; }
 .frame small { display: block; text-align: center; color: var(--muted); font-size: .74rem; line-height: 1.5; }
@@ -97,7 +98,7 @@ dl.facts dt { color: var(--muted); } dl.facts dd { margin: 0; overflow-wrap: any
 pre { font-size: .78rem; line-height: 1.45; background: var(--raised); padding: 12px; overflow-x: auto; }
 details summary { cursor: pointer; margin: 10px 0; }
 @media screen and (prefers-color-scheme: dark) {
-  :root:not([data-theme=light]) table.confusion td.strong { color: #101113; } }
+  :root:not([data-theme=light]) table.confusion td.half { color: #101113; } }
 @media (max-width: 600px) {
   .headline { grid-template-columns: 1fr; } .headline .big { font-size: 3.8rem; }
   .stats { grid-template-columns: repeat(2, 1fr); }

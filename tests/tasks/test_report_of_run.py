@@ -2,6 +2,7 @@
 
 import json
 
+from detect.classification.evaluation import folder_name
 from detect.evaluation import FrameAPOptions
 from detect.evaluation.formats import write_beside
 from detect.tasks.report import report_of_run
@@ -10,7 +11,7 @@ from tests.report.small_set import KINDS, detections, small_set
 
 def test_report_of_a_run(tmp_path):
     """The table numbers its videos by its own list of names, which is sorted the other way here."""
-    dataset, folder = small_set(), tmp_path / "evaluation" / "toy & set"
+    dataset, folder = small_set(), tmp_path / "evaluation" / folder_name("toy & set")
     folder.mkdir(parents=True)
     det = detections([(1 - video, *rest) for video, *rest in KINDS])
     write_beside(folder, "detections", det, ["b", "a/<b>"], dataset.classes)
@@ -20,6 +21,6 @@ def test_report_of_a_run(tmp_path):
     (tmp_path / "metrics.json").write_text("\n".join(lines))
     path = report_of_run(tmp_path, dataset, FrameAPOptions())
     text = path.read_text()
-    assert path == tmp_path / "report" / "toy & set" / "index.html"
+    assert path == tmp_path / "report" / folder_name("toy & set") / "index.html"
     assert "7 of 23" in text  # found: as many as with the set's own numbering
     assert "recall of 10 proposals" in text and "<dt>seed</dt><dd>11</dd>" in text and "total loss" in text

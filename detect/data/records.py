@@ -89,11 +89,18 @@ class ActionDataset:
         return sum(len(video.labelled_frames()) for video in self.videos)
 
     def ground_truth_table(self) -> dict[str, np.ndarray]:
-        """Every box as columns `video` (index in `videos`), `frame`, `label`, `tube` (counted over all videos) (n,)
-        int64, `boxes` (n, 4) float64.
+        """Every box as columns `video` (index in `videos`), `frame`, `label` (n,) int64, `boxes` (n, 4)
+        float64.
 
         Sorted by video, then frame, then tube.
         """
+        return {name: column for name, column in self._boxes().items() if name != "tube"}
+
+    def tube_of_boxes(self) -> np.ndarray:
+        """(n,) int64, for each row of `ground_truth_table` its tube, counted over all videos."""
+        return self._boxes()["tube"]
+
+    def _boxes(self) -> dict[str, np.ndarray]:
         tubes = [(index, tube) for index, video in enumerate(self.videos) for tube in video.tubes]
         lengths = [len(tube.frames) for _, tube in tubes]
 

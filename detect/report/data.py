@@ -65,9 +65,7 @@ def gather(
     """What the page shows. `det.video` and `proposals.video` number `dataset.videos`; `others` are the fields of
     `ReportData` that are not computed here. Of proposals the table, or what `proposal_recall` made of it.
     """
-    columns, classes = dataset.ground_truth_table(), len(dataset.classes)
-    tube = columns.pop("tube")
-    gt = GroundTruth(**columns)
+    gt, classes = GroundTruth(**dataset.ground_truth_table()), len(dataset.classes)
     result = evaluate_frame_ap(gt, det, classes, options)
     breakdown = break_down(gt, det, classes, options, proposals if isinstance(proposals, Detections) else None)
     case = compare(gt, det, classes, options)
@@ -89,7 +87,7 @@ def gather(
         _first_kinds(ranking, kind, breakdown.counts.shape[1], result.num_gt),
         confusion_matrix(gt, det, classes, options, CONFUSED_FROM),
         parts(ranked, gt.label, _areas(dataset, gt), AREA_EDGES, AREA_NAMES),
-        _lengths(ranked, gt, tube),
+        _lengths(ranked, gt, dataset.tube_of_boxes()),
         _histograms(det.score[case.rows], kind == CORRECT, top_score),
         top_score,
         choose(gt, det, breakdown, max_strips),

@@ -63,9 +63,7 @@ def test_parts_take_lower_edges_in_and_leave_empty_ranges_out():
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_numbers_of_the_page_are_those_of_the_evaluator(name):
     dataset, det = small_set(), detections(KINDS)
-    table = dataset.ground_truth_table()
-    table.pop("tube")
-    gt = GroundTruth(**table)
+    gt = GroundTruth(**dataset.ground_truth_table())
     data = gather(dataset, det, preset(name))
     for threshold in THRESHOLDS:
         expected = evaluate_frame_ap(gt, det, 4, preset(name, iou_threshold=threshold))

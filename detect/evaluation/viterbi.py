@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detect.evaluation.linking import grid_iou
+from detect.evaluation.linking import component_iou
 
 _CELLS_AT_A_TIME = 1 << 22  # boxes, padding included, of the streams that are linked together
 
@@ -40,6 +40,7 @@ def best_paths(
     """
     starts = np.searchsorted(stream, np.arange(len(length) + 1))
     present = np.flatnonzero(np.diff(starts))
+    boxes = np.ascontiguousarray(boxes.T)  # (4, n), as `component_iou` takes them
     widths = np.zeros(len(length), np.int64)
     key = stream * (int(length.max(initial=0)) + 1) + frame
     begins = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][: len(key)])
@@ -101,7 +102,8 @@ def _best(table, boxes, scores, length, options: PathOptions) -> np.ndarray:
     for t in range(frames - 2, -1, -1):
         n = int(np.searchsorted(-length, -(t + 1), side="left"))  # streams with a frame t + 1
         now, after = padded[:n, t, :, None], padded[:n, t + 1, None, :]
-        edge = grid_iou(boxes[table[:n, t]], boxes[table[:n, t + 1]], options.plus_one) + now + after
+        edge = component_iou(boxes[:, table[:n, t], None], boxes[:, table[:n, t + 1]][:, :, None], options.plus_one)
+        edge += now + after
         if options.product:
             finite = np.isfinite(now) & np.isfinite(after)
             edge += options.product * np.where(finite, now, 0) * np.where(finite, after, 0)

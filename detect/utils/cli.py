@@ -4,8 +4,9 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from detect.utils.errors import end_progress_bars, explain_errors
 from detect.utils.malloc import tune_malloc
@@ -70,6 +71,30 @@ def leaving_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def finishing_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """In the block the first Ctrl-C, SIGTERM or SIGHUP calls `stop`, so that what has begun is finished; a second one
+    ends the program as ever.
+    """
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        while before:
+            signal.signal(*before.popitem())
+
+    def finish(signum, frame) -> None:
+        restore()
+        stop()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before[number] = signal.signal(number, finish)
+    try:
+        yield
+    finally:
+        restore()
 
 
 def process_count(text: str) -> int:

@@ -18,7 +18,7 @@ FLOORS = (
     {"detect.evaluation", "detect.modeling", "detect.classification", "detect.visualization", "detect.engine"},
     {"detect.tracking"},
     {"detect.api"},
-    {"detect.analysis", "detect.benchmarks"},
+    {"detect.analysis", "detect.benchmarks", "detect.report"},
     {"detect.tasks"},
     {"tools"},
 )

@@ -11,6 +11,7 @@ from detect.visualization.tags import Tag, draw_tagged
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 GROUND_TRUTH = (255, 255, 255)
+BACKGROUND = 28  # grey of sheets and captions
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
@@ -64,6 +65,16 @@ def draw_actors(
     return draw_tagged(image, np.asarray(boxes) * scale, tags)
 
 
+def outline(
+    image: np.ndarray, box: Sequence[float], colour: tuple[int, int, int], thickness: int, scale: float = 1.0
+) -> tuple[int, int]:
+    """Draw a box, in pixels times `scale`, with a dark edge, in place; returns its upper left corner there."""
+    x0, y0, x1, y1 = (int(round(v * scale)) for v in box)
+    cv2.rectangle(image, (x0, y0), (x1, y1), (0, 0, 0), thickness + 2)
+    cv2.rectangle(image, (x0, y0), (x1, y1), colour, thickness)
+    return x0, y0
+
+
 def draw_instances(image: np.ndarray, found, class_names: Sequence[str], scale: float = 1.0) -> np.ndarray:
     """`draw_boxes` of an Instances on the CPU with pred_boxes, pred_classes and scores, in place."""
     boxes, labels, scores = found.pred_boxes.tensor.numpy(), found.pred_classes.tolist(), found.scores.tolist()
@@ -80,7 +91,7 @@ def draw_ground_truth(
 
 def caption(image: np.ndarray, text: str) -> np.ndarray:
     """`image` under a dark strip with a line of text."""
-    strip = np.full((26, image.shape[1], 3), 28, np.uint8)
+    strip = np.full((26, image.shape[1], 3), BACKGROUND, np.uint8)
     cv2.putText(strip, text, (8, 18), FONT, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
     return np.vstack([strip, image])
 
@@ -89,7 +100,7 @@ def grid(pictures: Sequence[np.ndarray], columns: int, gap: int = 6) -> np.ndarr
     """Pictures of one size in rows of `columns`, dark gaps between; empty cells stay dark."""
     h, w = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
-    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 28, np.uint8)
+    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), BACKGROUND, np.uint8)
     for i, picture in enumerate(pictures):
         y, x = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
         sheet[y : y + h, x : x + w] = picture
@@ -100,5 +111,9 @@ def save_image(path: str | Path, image: np.ndarray) -> None:
     """Write an RGB picture; the format follows the file name. UnusableFileError where it cannot be written."""
     path = Path(path)
     make_folder(path.parent)
-    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise UnusableFileError(f"cannot write the picture {path}")
+    try:
+        written = cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    except cv2.error:  # of a file name without a format that it knows
+        written = False
+    if not written:
+        raise UnusableFileError(f"cannot write the picture {path}; the folder must be writable, the name end in .png")

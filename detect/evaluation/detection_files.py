@@ -61,14 +61,9 @@ def read_detection_file(
     value, for what cannot be used.
     """
     path = Path(path)
-    if not os.path.exists(path):
-        raise TableError(f"{path}: there is no such file or folder")
-    chosen = format or recognise_detections(path)
-    if chosen not in DETECTION_FORMATS:
-        raise UserError(f"the format is {chosen!r}; legal values are {', '.join(DETECTION_FORMATS)}")
+    chosen, legal = known_options(path, format)
     read = DETECTION_FORMATS[chosen].read
     given = {name: value for name, value in options.items() if value is not None}
-    legal = list(inspect.signature(read).parameters)[3:]
     if unknown := [name for name in given if name not in legal]:
         raise UserError(
             f"{path}: the format {chosen} has no option {unknown[0]!r}; it has {', '.join(legal) or 'none'}"
@@ -81,6 +76,16 @@ def read_detection_file(
         raise error if named else AnnotationError(f"{path}: {error}") from None
     table, names = as_table(path, rows, dataset, notes)
     return table, names, notes.lines()
+
+
+def known_options(path: str | Path, format: str | None = None) -> tuple[str, list[str]]:
+    """The format of a file, the one that is named or that its content shows, and the options that it knows."""
+    if not os.path.exists(path):
+        raise TableError(f"{path}: there is no such file or folder")
+    chosen = format or recognise_detections(path)
+    if chosen not in DETECTION_FORMATS:
+        raise UserError(f"the format is {chosen!r}; legal values are {', '.join(DETECTION_FORMATS)}")
+    return chosen, list(inspect.signature(DETECTION_FORMATS[chosen].read).parameters)[3:]
 
 
 def recognise_detections(path: str | Path) -> str:

@@ -128,7 +128,7 @@ class DetectionTask(Task):
         result = every_frame.evaluate()
         drawers = [evaluator for evaluator in every_frame.evaluators if isinstance(evaluator, PictureDrawer)]
         written = {kind: path for drawer in drawers for kind, path in drawer.written.items()}
-        if cfg.TEST.get("REPORT") and is_main_process():
+        if cfg.TEST.REPORT and is_main_process():
             written["report"] = str(report_of_run(Path(cfg.OUTPUT_DIR), dataset.dataset, protocol(cfg)))
         return {**result, "written": written} if written else result
 

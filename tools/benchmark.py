@@ -3,6 +3,7 @@
 
 tools/benchmark.py roi-pool                3D RoI pooling against torchvision's roi_align
 tools/benchmark.py frame-ap --scale 1      frame-mAP of 17 million detections
+tools/benchmark.py evaluation --scale 1    files, frame-mAP, errors, linking and video-mAP of 17 million detections
 tools/benchmark.py networks                the networks against torchvision's s3d
 tools/benchmark.py data                    clips per second and worker, from a video file and from a folder of frames
 tools/benchmark.py video                   frames a second of the whole detector, for every --speed
@@ -30,6 +31,9 @@ def build_parser():
     frame_ap.add_argument("--preset", choices=PRESETS, default="voc")
     frame_ap.add_argument("--repeat", type=int, default=3)
     frame_ap.add_argument("--same-class", type=float, default=0.0, metavar="SHARE", help="of the video's class (0)")
+    evaluation = commands.add_parser("evaluation", help="everything that an evaluation does, step by step")
+    evaluation.add_argument("--scale", type=float, default=0.05, help="1 is 17 million detections (default 0.05)")
+    evaluation.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
     video = commands.add_parser("video", help="the detector on a video: frames/s, ms of each part, frame-mAP")
     video.add_argument("--weights", default="", metavar="FILE", help="checkpoint (random weights without one)")
     video.add_argument("--evaluate", action="store_true", help="also frame-mAP on DATASETS.TEST, with --weights")
@@ -63,6 +67,10 @@ def run(args) -> None:
         from detect.tasks.benchmark_video import benchmark_video
 
         benchmark_video(**{key: value for key, value in vars(args).items() if key != "command"})
+    elif args.command == "evaluation":
+        from detect.benchmarks.evaluation import benchmark_evaluation
+
+        benchmark_evaluation(args.scale, json_file=args.json_file)
     elif args.command == "data" and args.metrics:
         from detect.benchmarks.data import waiting_share
 

@@ -126,8 +126,8 @@ def _tracks(source: Source, classes: Sequence[str]) -> tuple[VideoRecord, ...]:
         make_rows(names, list(zip(*columns, strict=True)) or [(), (), (), ()], boxes),
         classes,
         KnownFacts("no <original_size> in it and no video was found", {task.name: task.facts for task in tasks}),
-        {task.name: (task.path, flow_folder(source.root, task.name)) for task in tasks},
         notes,
+        places={task.name: (task.path, flow_folder(source.root, task.name)) for task in tasks},
         labelled=[np.empty(0, np.int64) if i in sparse else task.frames for i, task in enumerate(tasks)],
     )
 

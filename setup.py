@@ -27,6 +27,7 @@ setup(
         "PyYAML>=6.0",
         "tensorboard>=2.12",
         "tqdm>=4.60",
+        "pillow>=10.1",  # text on pictures, with a font of its own
     ],
     extras_require={
         "plots": PLOTS,

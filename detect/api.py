@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,13 @@ from detect.config import ActionCfgNode
 from detect.d2 import Instances
 from detect.data.keyframe_mapper import KeyframeMapper
 from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint
+from detect.evaluation.actors import TrackOptions
 from detect.modeling import build_model, fold_for_inference
 from detect.modeling.context_weights import read_network
 from detect.modeling.sharing import span_plan
 from detect.modeling.stream import detect_stream
 from detect.speed import speed_lines
+from detect.tracking import FrameDetections, Tracking
 from detect.utils.checkpoint_files import CheckpointError, first_line, read_checkpoint
 from detect.utils.errors import UserError
 from detect.video.readers import FrameReadError, container_facts, iter_frames
@@ -30,26 +31,6 @@ from detect.video.video_flow import flow_as_frames_arrive
 from detect.video.windows import clip_indices
 
 Video = str | os.PathLike | Iterable[np.ndarray]  # a file, a folder of frames, or the frames (h, w, 3) uint8 RGB
-
-
-@dataclass(frozen=True, eq=False)
-class FrameDetections:
-    """What was found in one frame, the surest first.
-
-    frame: its number, from 0.  time: in seconds, None where the frame rate is not known.  boxes: (n, 4) float32
-    x0 y0 x1 y1 in pixels of the frame.  labels: (n,) int64 indices into the detector's classes.  names: those classes.
-    scores: (n,) float32 in 0..1.
-    """
-
-    frame: int
-    time: float | None
-    boxes: np.ndarray
-    labels: np.ndarray
-    names: tuple[str, ...]
-    scores: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.scores)
 
 
 class ActionDetector:
@@ -129,7 +110,7 @@ class ActionDetector:
         flow: str = "dis",
     ) -> Iterator[tuple[np.ndarray, FrameDetections]]:
         """As `detect`, each result with its frame (h, w, 3) uint8 RGB, for drawing."""
-        every = self.cfg.TEST.KEYFRAME_STRIDE if every is None else every
+        every = self.every(every)
         if every < 1 or batch_size < 1:
             raise UserError(f"every is {every}, batch_size {batch_size}; both must be at least 1")
         if isinstance(video, (str, os.PathLike)):
@@ -141,6 +122,30 @@ class ActionDetector:
             yield frame, self._result(k, None if fps is None else k / fps, found, threshold)
         if frames.error:
             raise frames.error
+
+    def track(
+        self,
+        video: Video,
+        *,
+        every: int | None = None,
+        batch_size: int = 1,
+        threshold: float = 0.4,
+        fps: float | None = None,
+        flow: str = "dis",
+    ) -> Tracking:
+        """As `detect`, with detections made actors: each has one number (`tubes`) and one label over its frames.
+
+        threshold: the mean score along its tube from which an actor is shown; the other arguments are those of
+        `detect`. The results come some frames later, see `detect.evaluation.actors`; `tubes` of what is returned are
+        the whole tubes, when they have ended.
+        """
+        options = TrackOptions.for_stream(threshold, self.every(every))
+        results = self.detect_with_frames(video, every=every, batch_size=batch_size, fps=fps, flow=flow)
+        return Tracking(results, self.classes, options)
+
+    def every(self, every: int | None) -> int:
+        """On every how manyth frame the detector runs: `every`, or as its config says."""
+        return self.cfg.TEST.KEYFRAME_STRIDE if every is None else every
 
     def detect_clip(
         self, frames: Sequence[np.ndarray] | np.ndarray, *, threshold: float = 0.0, flow: str = "dis"

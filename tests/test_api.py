@@ -17,7 +17,7 @@ from detect.classification.clips import EvalPlan
 from detect.data.keyframe_mapper import KeyframeMapper
 from detect.utils.checkpoint_files import CheckpointError, read_checkpoint
 from detect.utils.errors import UserError
-from detect.video.readers import read_frames
+from detect.video.readers import FrameReadError, read_frames
 from detect.video.windows import clip_indices
 from detect.video.writer import save_video
 from tests.tiny import save_detector, tiny_cfg
@@ -98,6 +98,29 @@ def test_every_nth_frame_and_the_threshold(detector, folder):
     np.testing.assert_array_equal(strong.scores, whole[0].scores[whole[0].scores >= best])
     with pytest.raises(UserError, match="every is 0"):
         next(detector.detect(folder / "video.avi", every=0))
+
+
+def test_tracking_gives_every_frame_and_whole_tubes(detector, folder):
+    tracking = detector.track(folder / "video.avi", threshold=0.05)
+    results = list(tracking)
+    assert [found.frame for found in results] == list(range(LENGTH)) and results[3].time == pytest.approx(0.3)
+    shown = [row for found in results for row in zip([found.frame] * len(found), found.tubes, found.names, strict=True)]
+    listed = [(k, tube.id, tube.name) for tube in tracking.tubes for k in range(tube.start, tube.end)]
+    assert shown and sorted(shown) == sorted(listed)
+    with pytest.raises(UserError, match="the threshold is 1.5"):
+        detector.track(folder / "video.avi", threshold=1.5)
+
+
+def test_tracking_a_video_that_is_cut_off_gives_what_there_is_first(detector):
+    def frames():
+        yield from np.zeros((9, 60, 80, 3), np.uint8)
+        raise FrameReadError("film.avi: frame 9 does not decode")
+
+    seen = []
+    with pytest.raises(FrameReadError, match="frame 9"):
+        for found in detector.track(frames()):
+            seen.append(found.frame)  # noqa: PERF401
+    assert seen == list(range(9))
 
 
 def test_a_clip_is_its_middle_frame(detector, folder):

@@ -16,8 +16,9 @@ FLOORS = (
     {"detect.video"},
     {"detect.data"},
     {"detect.evaluation", "detect.modeling", "detect.classification", "detect.visualization", "detect.engine"},
+    {"detect.tracking"},
     {"detect.api"},
-    {"detect.analysis", "detect.benchmarks"},
+    {"detect.analysis", "detect.benchmarks", "detect.report"},
     {"detect.tasks"},
     {"tools"},
 )

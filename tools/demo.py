@@ -1,13 +1,23 @@
 #!/usr/bin/env python
-"""Find and draw the actions in any video file.
+"""Find, follow and draw the actions in any video, or before a camera.
 
-Reads a video file (or a folder of frames) and a checkpoint of tools/train_net.py, which holds its config and the class
-names. Writes the video with boxes, labels and scores drawn (--output, .mp4 or .avi) and, with --json, every detection:
-{"video", "fps", "classes", "frames": [{"frame", "time", "detections": [{"box": [x0, y0, x1, y1], "label", "score"}]}]},
-frames counted from 0, time in seconds, boxes in pixels. Each frame is decoded once and memory does not grow with the
-length of the video. Flow, for a detector that sees it, is computed as frames arrive and not stored.
+Reads a video file, a folder of frames, a camera (--input 0) or an address (rtsp://...), and a checkpoint of
+tools/train_net.py, which holds its config and the class names. Each actor has one number, one colour and one label from
+frame to frame. It leaves at least one of:
+
+  --output  the video, drawn: .mp4 (H.264, which browsers play, where PyAV or OpenCV can write it) or .avi
+  --json    what was drawn: {"video", "fps", "classes", "threshold", "frames": [{"frame", "time", "detections":
+            [{"box": [x0, y0, x1, y1], "label", "score", "tube"}]}], "tubes": [{"video", "id", "label", "score",
+            "start", "end", "boxes"}]}; frames count from 0, `end` is the one after the last, times are seconds, boxes
+            pixels
+  --csv     every detection of every frame, as tools/evaluate.py reads them
+  --show    a window
+
+Each frame is decoded once and memory does not grow with the length of the video. Frames of a camera are left out rather
+than late; Ctrl-C ends it with all that there is. Flow, for a detector that sees it, is computed as frames arrive.
 
   tools/demo.py --weights output/quickstart/model_final.pth --input video.mp4 --output out.mp4 --speed fast
+  tools/demo.py --weights model_final.pth --input 0 --show --speed fast
 """
 
 from detect.speed import SPEEDS
@@ -18,11 +28,18 @@ def build_parser():
     parser = tool_parser(__doc__)
     parser.add_argument("--weights", required=True, metavar="FILE", help=WEIGHTS)
     parser.add_argument(
-        "--input", dest="video", required=True, metavar="VIDEO", help="video file or folder of numbered frames"
-    )
+        "--input", dest="video", required=True, metavar="VIDEO",
+        help="video file, folder of numbered frames, camera (0, /dev/video0) or address (rtsp://, http://)",
+    )  # fmt: skip
     parser.add_argument("--output", metavar="VIDEO", help="drawn video to write, .mp4 or .avi")
-    parser.add_argument("--json", dest="json_file", metavar="FILE", help="detections to write")
-    parser.add_argument("--threshold", type=float, default=0.4, help="lowest score that is drawn or listed (0.4)")
+    parser.add_argument("--json", dest="json_file", metavar="FILE", help="what was drawn, frames and tubes")
+    parser.add_argument("--csv", dest="csv_file", metavar="FILE", help="all detections, .csv or .csv.gz")
+    parser.add_argument("--show", action="store_true", help="show it in a window; q closes it")
+    parser.add_argument("--trail", action="store_true", help="draw the way that each actor took")
+    parser.add_argument(
+        "--threshold", type=float, metavar="SCORE",
+        help="lowest mean score of an actor who is drawn (the best of the evaluation beside the weights, else 0.4)",
+    )  # fmt: skip
     parser.add_argument("--speed", choices=SPEEDS, default="exact", help="how much of the paper's way to keep (exact)")
     parser.add_argument("--every", type=int, help="detect on every n-th frame; boxes move between them")
     parser.add_argument("--flow", choices=("dis", "tvl1"), default="dis", help="how flow is computed (dis)")

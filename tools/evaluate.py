@@ -35,6 +35,9 @@ def build_parser():
     truth.add_argument("--ground-truth", metavar="FILE", help="table, tubes or annotation of the true boxes")
     parser.add_argument("--format", metavar="NAME", help="of DETECTIONS, where it cannot be told from the content")
     parser.add_argument("--truth-format", metavar="NAME", help="of --ground-truth, likewise")
+    for name, what in (("--option", "DETECTIONS"), ("--truth-option", "--ground-truth")):
+        dest, text = f"{name[2:].replace('-', '_')}s", f"of the format of {what}, repeatable; a wrong one lists them"
+        parser.add_argument(name, dest=dest, action="append", default=[], metavar="KEY=VALUE", help=text)
     parser.add_argument("--classes", dest="classes_file", metavar="TXT", help="names of the classes, one a line")
     frames = parser.add_argument_group("boxes")
     frames.add_argument("--preset", dest="preset_name", choices=PRESETS, default="voc", help="protocol (voc)")

@@ -74,7 +74,7 @@ class KeyframeMapper:
 
     def __call__(self, sample: dict[str, Any], rng: np.random.Generator | None = None) -> dict[str, Any]:
         """A copy of `sample` without `annotations`, with `clip` (T, H, W, 3) uint8 RGB, `flow` (T, H, W, 2) uint8
-        where it is asked for and, in training, `instances`.
+        where it is asked for and, in training, `instances`, `mirrored`, and `view`, the `Window` of the frame in it.
 
         `instances` holds gt_boxes in pixels of the clip and gt_classes (n,) int64. `height` and `width` stay
         those of the original frame. Where a video ends earlier than annotated, its last frame is repeated and
@@ -95,7 +95,8 @@ class KeyframeMapper:
         instances = [self._instances(known[k], place, mirror) for k in span.keyframes]
         pairs = [Pair(clip[row], None if flow is None else flow[row]) for row in rows]
         item = self.pack([{**sample, "frame_index": k} for k in span.keyframes], pairs, span)
-        return {**item, "instances": instances if self.plan.shares else instances[0], **extra}
+        item["instances"] = instances if self.plan.shares else instances[0]
+        return {**item, "mirrored": mirror, "view": place, **extra}
 
     def prepare(self, sample: dict[str, Any], frame: np.ndarray, flow: np.ndarray | None = None) -> Pair:
         """One frame, and its flow, at the input size, without augmentation."""

@@ -94,6 +94,13 @@ class ActionDataset:
 
         Sorted by video, then frame, then tube.
         """
+        return {name: column for name, column in self._boxes().items() if name != "tube"}
+
+    def tube_of_boxes(self) -> np.ndarray:
+        """(n,) int64, for each row of `ground_truth_table` its tube, counted over all videos."""
+        return self._boxes()["tube"]
+
+    def _boxes(self) -> dict[str, np.ndarray]:
         tubes = [(index, tube) for index, video in enumerate(self.videos) for tube in video.tubes]
         lengths = [len(tube.frames) for _, tube in tubes]
 
@@ -104,8 +111,9 @@ class ActionDataset:
         frame = np.concatenate([np.empty(0, np.int64), *(tube.frames for _, tube in tubes)])
         boxes = np.concatenate([np.empty((0, 4)), *(tube.boxes for _, tube in tubes)])
         order = np.lexsort((frame, video))
-        label = column([tube.label for _, tube in tubes])
-        return {"video": video[order], "frame": frame[order], "label": label[order], "boxes": boxes[order]}
+        columns = {"video": video, "frame": frame, "label": column([tube.label for _, tube in tubes])}
+        columns |= {"tube": column(range(len(tubes))), "boxes": boxes}
+        return {name: values[order] for name, values in columns.items()}
 
 
 class KeyframeDataset(Sequence):

@@ -9,7 +9,8 @@ import io
 import math
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -190,19 +191,30 @@ def _fault(name: str, text: str) -> str:
 
 def write_csv_table(path: str | Path, table: GroundTruth | Detections, video_names: Sequence[str]) -> None:
     """Write CSV, gzipped if `path` ends in .gz, atomically, with the nine digits that float32 needs."""
-    names = DETECTION_COLUMNS if isinstance(table, Detections) else GROUND_TRUTH_COLUMNS
-    with atomic_file(path) as raw:
+    with csv_table(path, type(table)) as add:
+        add(table, video_names)
+
+
+@contextmanager
+def csv_table(
+    path: str | Path, kind: type
+) -> Iterator[Callable[[GroundTruth | Detections, Sequence[str]], None]]:
+    """As `write_csv_table`, in parts: gives `add(table, video_names)`. The file appears when the block ends.
+
+    kind: GroundTruth or Detections.
+    """
+    with atomic_file(path) as raw, ExitStack() as stack:
+        binary = raw
         if Path(path).suffix == ".gz":  # no name and no time in the header: equal tables, equal bytes
-            with gzip.GzipFile("", "wb", 1, raw, mtime=0) as packed:
-                _write_rows(packed, table, names, video_names)
-        else:
-            _write_rows(raw, table, names, video_names)
+            binary = stack.enter_context(gzip.GzipFile("", "wb", 1, raw, mtime=0))
+        stream = io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", newline="")
+        stack.callback(stream.detach)
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(DETECTION_COLUMNS if kind is Detections else GROUND_TRUTH_COLUMNS)
+        yield lambda table, video_names: _write_rows(writer, table, video_names)
 
 
-def _write_rows(binary, table: GroundTruth | Detections, names: Sequence[str], video_names: Sequence[str]) -> None:
-    stream = io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names)
+def _write_rows(writer, table: GroundTruth | Detections, video_names: Sequence[str]) -> None:
     for start in range(0, len(table), _CHUNK):
         part = slice(start, start + _CHUNK)
         columns = [
@@ -214,5 +226,3 @@ def _write_rows(binary, table: GroundTruth | Detections, names: Sequence[str], v
             columns.append([f"{value:.9g}" for value in table.score[part].tolist()])
         columns += [[f"{value:.9g}" for value in side] for side in table.boxes[part].T.tolist()]
         writer.writerows(zip(*columns, strict=True))
-    stream.flush()
-    stream.detach()

@@ -73,7 +73,7 @@ def break_down(
 ) -> ErrorBreakdown:
     """The kind of every detection and truth under a protocol, and what each kind costs.
 
-    A counted detection of class c is the first of these that holds, with t the protocol's IoU threshold:
+    Of a counted detection of class c the kind is the first of these that holds, with t the protocol's IoU threshold:
     1. correct: it takes a truth of c (the protocol's true positive).
     2. duplicate: IoU >= t with a truth of c; a better ranked one has that truth.
     3. localisation: IoU >= `background_threshold` with a truth of c.
@@ -81,20 +81,16 @@ def break_down(
     5. time: its frame has no truth of c, another frame of its video has.
     6. background: the rest.
 
-    Args:
-        proposals: boxes of the proposal stage, of any label and score, to tell truths that the proposals miss from
-            those that the head loses. Without them, counted detections of every class stand in.
-        min_score: detections below it are as if they were not in the table, also for `mean` and the gains.
-    Raises:
-        UserError: a label >= num_classes, a threshold that is not a number in [0, 1).
+    `proposals`: boxes of the proposal stage, of any label and score, to tell truths that these miss from those that the
+    head loses; without them, counted detections of every class stand in. `min_score`: detections below it are as if
+    they were not there, for mAP and gains too. UserError for a label >= num_classes, a threshold outside [0, 1).
     """
     if not 0 <= background_threshold < 1:
         raise UserError(f"background_threshold is {background_threshold}; expected 0 <= background_threshold < 1")
     case = compare(gt, det, num_classes, options, min_score)
     kinds = detection_kinds(case, background_threshold)
     truth_kind = truth_kinds(case, kinds, proposals)
-    ap = oracle_ap(case, kinds, truth_kind)
-    base = ap.pop("")
+    base, ap = oracle_ap(case, kinds, truth_kind)
     act = act_decomposition(gt, det, num_classes, options.iou_threshold, min_score)
     return ErrorBreakdown(
         CATEGORIES,

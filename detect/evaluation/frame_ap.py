@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, average_precision, matched_pairs
+from detect.evaluation.operating_point import OperatingPoint, best_f1
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.errors import UserError
 from detect.utils.iou import pairwise_iou
@@ -84,7 +85,8 @@ def preset(name: str, **changes) -> FrameAPOptions:
 @dataclass(frozen=True)
 class FrameAPResult:
     """ap (C,) float64 in [0, 1], nan for a class left out of the mean; mean (nan without any class);
-    num_gt, num_det, num_tp (C,) int counted after dropping; what was dropped; the options."""
+    num_gt, num_det, num_tp (C,) int counted after dropping; what was dropped; the options; the threshold of the best
+    F1 over all classes, None without a hit."""
 
     ap: np.ndarray
     mean: float
@@ -94,6 +96,7 @@ class FrameAPResult:
     dropped_unannotated: int
     dropped_degenerate: int
     options: FrameAPOptions
+    best_f1: OperatingPoint | None = None
 
     def protocol(self) -> dict:
         """The options as plain values."""
@@ -137,6 +140,7 @@ def evaluate_frame_ap(
         dropped_unannotated,
         dropped_degenerate,
         options,
+        best_f1(det.score[rows], det.score[true_positive], len(gt)),
     )
 
 

@@ -22,8 +22,10 @@ class LinkOptions:
     nms: a box whose IoU with a better one is above it is not used.  keep: so many of the best are used (0: all).
     iou: a box overlaps a tube from this IoU with its last box.  gap: a tube ends in the frame number `gap` after its
     last box, if it finds none there either.  order: tubes choose by the mean of all their scores ("mean"), or of the
-    gap + 1 highest, where those that began one frame ago choose last ("top").  plus_one, nms_plus_one: of `iou` and
-    of `nms`, as in FrameAPOptions.
+    gap + 1 highest, where those that began one frame ago choose last ("top").  take: of the boxes that overlap it a
+    tube takes the best ("score") or the closest ("overlap").  moving: a tube is looked for where its motion leads, not
+    where its last box is; with `take` "overlap" actors who cross keep their tubes.  plus_one, nms_plus_one: of `iou`
+    and of `nms`, as in FrameAPOptions.
     """
 
     min_score: float = 0.0
@@ -33,6 +35,8 @@ class LinkOptions:
     iou: float = 0.2
     gap: int = 5
     order: str = "mean"
+    take: str = "score"
+    moving: bool = False
     plus_one: bool = True
     nms_plus_one: bool = True
 
@@ -43,6 +47,8 @@ class LinkOptions:
             raise UserError(f"linking: gap {self.gap} must be 1 or more, keep {self.keep} and before_nms 0 or more")
         if self.order not in ("mean", "top"):
             raise UserError(f"linking: order is {self.order!r}; choose mean or top")
+        if self.take not in ("score", "overlap"):
+            raise UserError(f"linking: take is {self.take!r}; choose score or overlap")
 
 
 class Linker:
@@ -58,6 +64,7 @@ class Linker:
         self._id = np.full((sequences, 1), -1, np.int64)  # (sequences, slots); a slot may be used again
         self._last = np.full((sequences, 1), -(1 << 40), np.int64)  # frame of the tube's last box
         self._box = np.zeros((4, sequences, 1))
+        self._motion = np.zeros((4, sequences, 1))  # of each side, a frame
         self._sum, self._count = np.zeros((sequences, 1)), np.zeros((sequences, 1))
         self._top = np.full((sequences, 1, self._highest), -np.inf)  # the highest scores, unsorted
 
@@ -109,14 +116,22 @@ class Linker:
         free = score.copy()  # of the boxes that no tube has taken
         for rank in range(order.shape[1]):
             active = np.flatnonzero(counts > rank)
-            last = self._box[:, streams[active], order[active, rank]]
-            iou = component_iou(last[..., None], found[:, active], self.options.plus_one)
-            near = np.where(iou >= self.options.iou, free[active], -np.inf)
+            expected = self._expected(streams[active], order[active, rank])
+            iou = component_iou(expected[..., None], found[:, active], self.options.plus_one)
+            value = free[active] if self.options.take == "score" else np.where(np.isfinite(free[active]), iou, -np.inf)
+            near = np.where(iou >= self.options.iou, value, -np.inf)
             choice = near.argmax(1)
             takes = np.isfinite(near[np.arange(len(active)), choice])
             row, column = active[takes], choice[takes]
             slot[row, column], free[row, column] = order[row, rank], -np.inf
         return slot
+
+    def _expected(self, stream: np.ndarray, slot: np.ndarray) -> np.ndarray:
+        """(4, n) where the boxes of tubes are expected in this frame."""
+        boxes = self._box[:, stream, slot]
+        if not self.options.moving:
+            return boxes
+        return boxes + self._motion[:, stream, slot] * (self.frame - self._last[stream, slot])
 
     def _priority(self, streams: np.ndarray) -> np.ndarray:
         count = self._count[streams]
@@ -144,6 +159,7 @@ class Linker:
         self._id[cells] = self._next_id + np.arange(len(row))
         self._next_id += len(row)
         self._sum[cells] = self._count[cells] = 0
+        self._motion[:, cells[0], cells[1]] = 0
         self._top[cells] = -np.inf
 
     def _grow(self, slots: int) -> None:
@@ -152,13 +168,17 @@ class Linker:
             return np.concatenate([array, extra], 1)
 
         self._id, self._last = widened(self._id, -1), widened(self._last, -(1 << 40))
-        self._box = np.concatenate([self._box, np.zeros((4, self._box.shape[1], slots))], 2)
+        self._box, self._motion = (
+            np.concatenate([array, np.zeros((4, array.shape[1], slots))], 2) for array in (self._box, self._motion)
+        )
         self._sum = widened(self._sum, 0)
         self._count, self._top = widened(self._count, 0), widened(self._top, -np.inf)
 
     def _record(self, streams: np.ndarray, slot: np.ndarray, found: np.ndarray, score: np.ndarray) -> None:
         row, column = np.nonzero(np.isfinite(score))
         cells = streams[row], slot[row, column]
+        if self.options.moving:
+            self._move(cells, found[:, row, column])
         self._box[:, cells[0], cells[1]], self._last[cells] = found[:, row, column], self.frame
         self._sum[cells] += score[row, column]
         self._count[cells] += 1
@@ -167,6 +187,17 @@ class Linker:
             lowest = top.argmin(1)
             top[np.arange(len(top)), lowest] = np.maximum(top.min(1), score[row, column])
             self._top[cells] = top
+
+    def _move(self, cells: tuple[np.ndarray, np.ndarray], boxes: np.ndarray) -> None:
+        """Half of the motion is that of the last step, since boxes tremble; a tube's first step is all of it."""
+        row, column = cells
+        count = self._count[cells]
+        shift = boxes - self._box[:, row, column]
+        step = (shift[:2] + shift[2:]) / 2 / np.maximum(self.frame - self._last[cells], 1)
+        step = np.concatenate([step, step])
+        share = np.where(count > 1, 0.5, 1.0)
+        moved = (1 - share) * self._motion[:, row, column] + share * step
+        self._motion[:, row, column] = np.where(count > 0, moved, 0.0)
 
 
 def component_iou(a: np.ndarray, b: np.ndarray, plus_one: bool = False) -> np.ndarray:

@@ -37,15 +37,15 @@ ORACLES = ("boxes", "labels", "timing", "duplicates", "background", "proposals",
 _COPY = len(CATEGORIES)  # the kind of an entry that is a classification error under its truth's label
 
 
-def oracle_ap(case: Comparison, kinds: Kinds, truth_kind: np.ndarray) -> dict[str, np.ndarray]:
-    """(C,) AP with nothing mended, "", and under each of `ORACLES`; nan for a class that is not in the mean."""
+def oracle_ap(case: Comparison, kinds: Kinds, truth_kind: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """(C,) AP as it is, and under each of `ORACLES`; nan for a class that is not in the mean."""
     takers = _matched_anew(case, kinds)
     entries = _Entries(case, kinds, takers)
     correct, every = np.flatnonzero(kinds.kind == CORRECT), set(range(len(CATEGORIES)))
     count = {name: _count(case, truth_kind == kind) for name, kind in (("proposals", MISSED), ("head", LOST))}
     npos = _count(case, np.ones(len(case.gt), dtype=bool))
     selections = {  # kinds that stay, the true ones, which stay too, and the number of truths
-        "": (every, correct, npos),
+        "as it is": (every, correct, npos),
         "boxes": (every - {CORRECT, LOCALISATION}, takers["boxes"][0], npos),
         "labels": (every - {CORRECT, CLASSIFICATION}, takers["labels"][0], npos),
         "timing": (every - {TIME}, correct, npos),
@@ -56,7 +56,8 @@ def oracle_ap(case: Comparison, kinds: Kinds, truth_kind: np.ndarray) -> dict[st
         "all": (set(), takers["all"][0], _count(case, takers["all"][1])),
     }
     without = 0.0 if case.options.classes_without_gt == "zero" else np.nan
-    return {name: np.where(npos > 0, entries.ap(*chosen), without) for name, chosen in selections.items()}
+    ap = {name: np.where(npos > 0, entries.ap(*chosen), without) for name, chosen in selections.items()}
+    return ap.pop("as it is"), ap
 
 
 def _count(case: Comparison, truths: np.ndarray) -> np.ndarray:

@@ -46,6 +46,7 @@ def result_dict(result: FrameAPResult, class_names: Sequence[str]) -> dict:
     columns = (class_names, result.ap, result.num_gt, result.num_det, result.num_tp)
     return {
         "mAP": result.mean,
+        "best_f1": result.best_f1 and result.best_f1._asdict(),
         "protocol": result.protocol(),
         "dropped_detections": {
             "on_unannotated_frames": result.dropped_unannotated,

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.annotation_files import read_annotations
+from detect.data.annotation_files import read_annotations, recognise
 from detect.data.catalog import load_action_dataset
 from detect.data.records import ActionDataset, Tube, VideoRecord
+from detect.evaluation.detection_files import known_options, read_detection_file
 from detect.evaluation.formats import is_table, read_columns
 from detect.evaluation.tables import Detections, GroundTruth, TableError
 from detect.evaluation.tube_files import TubeList, is_tube_list, read_tubes
@@ -79,8 +80,15 @@ class Case:
         return ActionDataset(name, tuple(self.classes), tuple(records), str(self.facts["ground_truth"].get("sha256")))
 
 
-def read_truth(dataset: str | None = None, path: str | None = None, format: str | None = None) -> Truth:
-    """The ground truth of a registered set (or json:FILE), or in a file of any known format."""
+def read_truth(
+    dataset: str | None = None,
+    path: str | None = None,
+    format: str | None = None,
+    options: dict[str, Any] | None = None,
+) -> Truth:
+    """The ground truth of a registered set (or json:FILE), or in a file of any known format. format, options: of the
+    file, see `read_annotations`.
+    """
     if dataset:
         try:
             known = load_action_dataset(dataset)
@@ -94,7 +102,8 @@ def read_truth(dataset: str | None = None, path: str | None = None, format: str 
             return Truth(columns, facts={**facts, "sha256": hash_files(path), "rows": len(columns.columns["label"])})
         if is_tube_list(path):
             return _of_tubes(read_tubes(path, scored=False), {**facts, "sha256": hash_files(path)})
-    return _of_dataset(read_annotations(path, format), facts)
+    chosen = format or recognise(path)
+    return _of_dataset(read_annotations(path, chosen, **(options or {})), {**facts, "format": chosen})
 
 
 def _of_dataset(dataset: ActionDataset, facts: dict[str, Any]) -> Truth:
@@ -121,14 +130,20 @@ def _of_tubes(listed: TubeList, facts: dict[str, Any]) -> Truth:
 
 
 def make_case(
-    truth: Truth, paths: Sequence[str], classes_file: str | None = None, format: str | None = None
+    truth: Truth,
+    paths: Sequence[str],
+    classes_file: str | None = None,
+    format: str | None = None,
+    options: dict[str, Any] | None = None,
 ) -> Case:
-    """The truth and the detections of the files. TableError for a detection that has no place in it."""
+    """The truth and the detections of the files. format, options: of these, see `read_detection_file`. TableError for a
+    detection that has no place in the truth.
+    """
     if not len(truth.columns.columns["label"]):
         raise TableError(f"{source(truth)}: no boxes in it; without ground truth there is no mAP")
     files, facts = [], []
     for path in paths:
-        columns, notes = _read_found(path, truth.dataset, format)
+        columns, notes = _read_found(path, truth, classes_file, format, options or {})
         if truth.dataset:
             _check_places(path, columns, truth.dataset)
         files.append(columns)
@@ -163,12 +178,16 @@ def _hash(path: str) -> str | None:
     return hash_files(path) if Path(path).is_file() else None
 
 
-def _read_found(path: str, dataset: ActionDataset | None, format: str | None) -> tuple[Columns, list[str]]:
+def _read_found(
+    path: str, truth: Truth, classes_file: str | None, format: str | None, options: dict[str, Any]
+) -> tuple[Columns, list[str]]:
     if format is None and (not Path(path).exists() or is_table(path)):
         return read_columns(path, Detections), []
-    from detect.evaluation.detection_files import read_detection_file
-
-    det, videos, notes = read_detection_file(path, dataset, format)
+    _, legal = known_options(path, format)
+    dataset, of_truth = truth.dataset, {"coco": "images", "act": "videos"}.get(truth.facts.get("format", ""))
+    beside = {"classes": classes_file, **({of_truth: truth.facts["file"]} if of_truth else {})}
+    fitting = {name: value for name, value in beside.items() if name in legal}  # what the evaluation knows anyhow
+    det, videos, notes = read_detection_file(path, dataset, format, **{**fitting, **options})
     columns = {name: getattr(det, name) for name in ("video", "frame", "label", "score", "boxes")}
     return Columns(columns, list(videos), None if dataset is None else list(dataset.classes)), list(notes)
 

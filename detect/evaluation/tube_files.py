@@ -1,7 +1,8 @@
 """Files of tubes: JSON, plain or gzipped, a list of {"video", "label", "score", "start", "boxes"}.
 
-`boxes` holds x1 y1 x2 y2 for frame `start` and those after it, `null` where the tube is interrupted; ground truth has
-no `score`. `label` is a class's name or number. Frames may count from any number that both files share.
+What tools/demo.py writes with --json holds such a list as "tubes", and is read as well. `boxes` holds x1 y1 x2 y2 for
+frame `start` and those after it, `null` where the tube is interrupted; ground truth has no `score`. `label` is the name
+or the number of a class. Frames may count from any number that both files share.
 """
 
 import gzip
@@ -82,6 +83,8 @@ def _load(path: Path) -> list:
         raise TableError(f"{path}: cannot be read, or a damaged gzip file ({error})") from error
     except (ValueError, RecursionError) as error:
         raise TableError(f"{path}: not JSON ({error}); {_EXPECTED}") from error
+    if isinstance(entries, dict):  # of tools/demo.py
+        entries = entries.get("tubes", entries)
     if not isinstance(entries, list):
         raise TableError(f"{path}: holds a {type(entries).__name__}; {_EXPECTED}")
     return entries

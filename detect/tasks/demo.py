@@ -1,24 +1,44 @@
-"""What `tools/demo.py` does: a video in, a drawn video and a list of detections out."""
+"""What `tools/demo.py` does: a video or a camera in; a drawn video, lists and tables of what was found out."""
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tqdm import tqdm
-
-from detect.api import ActionDetector, FrameDetections
+from detect.api import ActionDetector
+from detect.evaluation.actors import TrackOptions
+from detect.evaluation.operating_point import evaluated_threshold
+from detect.tasks.demo_input import LIVE_LINES, CameraInput, FileInput, open_input
+from detect.tasks.demo_output import Listing, Painter, codec_note, detections_table, json_listing, listed_on_the_way
+from detect.tracking import Tracking
+from detect.utils.cli import finishing_on_signals
 from detect.utils.errors import UserError
-from detect.utils.files import atomic_file
-from detect.video.readers import FrameReadError, container_facts, iter_frames, printable
+from detect.video.live import is_live
+from detect.video.readers import FrameReadError, printable
 from detect.video.writer import VideoWriter
-from detect.visualization.drawing import draw_boxes
+from detect.visualization.window import Window
 
 # Of the config.
 READ_SECTIONS = ("MODEL.", "INPUT.", "TEST.DETECTIONS_PER_", "TEST.KEYFRAME_STRIDE", "TEST.SPAN_PHASES")
+DEFAULT_THRESHOLD = 0.4
+
+
+@dataclass
+class Outputs:
+    """What the demo is to leave; None: not."""
+
+    output: str | None = None
+    json_file: str | None = None
+    csv_file: str | None = None
+    show: bool = False
+    trail: bool = False
+    window: Window | None = field(default=None, init=False)
+
+    def files(self) -> dict[str, str]:
+        named = {"--output": self.output, "--json": self.json_file, "--csv": self.csv_file}
+        return {option: path for option, path in named.items() if path}
 
 
 def run_demo(
@@ -27,56 +47,109 @@ def run_demo(
     *,
     config_file: str = "",
     opts: Sequence[Any] = (),
-    output: str | None = None,
-    json_file: str | None = None,
-    threshold: float = 0.4,
+    threshold: float | None = None,
     speed: str = "exact",
     every: int | None = None,
     flow: str = "dis",
     batch_size: int = 1,
+    **outputs: Any,
 ) -> None:
-    """See the docstring of tools/demo.py. UserError for bad input."""
-    if not (output or json_file):
-        raise UserError("nothing to write: give --output VIDEO, --json FILE or both")
+    """See the docstring of tools/demo.py; outputs: the fields of `Outputs`. UserError for bad input."""
+    wanted = Outputs(**outputs)
+    if not (wanted.files() or wanted.show):
+        raise UserError("nothing to write: give --output VIDEO, --json FILE, --csv FILE, --show or several")
     if (every is not None and every < 1) or batch_size < 1:
         raise UserError(f"--every {every} --batch-size {batch_size}: both must be at least 1")
-    if not 0 <= threshold <= 1:
+    if threshold is not None and not 0 <= threshold <= 1:
         raise UserError(f"--threshold {threshold}: it must be 0 to 1")
-    refuse_to_overwrite(video, output, json_file)
+    refuse_to_overwrite({"--input": "" if is_live(video) else video, **wanted.files()})
     for key in opts[0::2]:
         if not str(key).startswith(READ_SECTIONS):
             raise UserError(f"{key}: tools/demo.py does not read it; it reads {'*, '.join(READ_SECTIONS)}*")
-    detector = ActionDetector.load(weights, config_file=config_file, overrides=opts, speed=speed)
-    fps, about = container_facts(video)
-    frames = tqdm(iter_frames(video, threads=0), Path(video).name, about, unit="frame")
-    options = {"every": every, "batch_size": batch_size, "threshold": threshold, "flow": flow}
-    results = detector.detect_with_frames(frames, fps=fps, **options)
-    failure, drawn = None, False
     with ExitStack() as stack:
-        film = stack.enter_context(VideoWriter(output, fps)) if output else None
-        listed = (json_file, video, fps, detector.classes)
-        listing = stack.enter_context(json_listing(*listed)) if json_file else None
-        try:
-            for frame, found in results:
-                if listing:
-                    listing(found)
-                if film:
-                    film.write(draw_boxes(frame.copy(), found.boxes, found.labels, detector.classes, found.scores))
-                drawn = True
-        except FrameReadError as error:  # cut off or damaged: what comes before it is kept
-            if not drawn:
-                raise
-            failure = error
-    for path in filter(None, (output, json_file)):
+        if wanted.show:
+            wanted.window = stack.enter_context(Window(video))
+        source = stack.enter_context(open_input(video))
+        opts = [*(LIVE_LINES if source.live and speed != "exact" else ()), *opts]
+        detector = ActionDetector.load(weights, config_file=config_file, overrides=opts, speed=speed)
+        threshold = suited_threshold(weights) if threshold is None else threshold
+        every = source.every(detector, every, flow)
+        options = {"every": every, "batch_size": batch_size, "flow": flow}
+        failure = watch(detector, source, options, TrackOptions.for_stream(threshold, every, source.live), wanted)
+    for path in wanted.files().values():
         print(printable(path))
     if failure:
         print(f"error: {failure}; what comes before was drawn", file=sys.stderr)
         raise SystemExit(1)
 
 
-def refuse_to_overwrite(video: str, output: str | None, json_file: str | None) -> None:
-    """UserError if two of the three are one file."""
-    names = {"--input": video, "--output": output, "--json": json_file}
+def watch(
+    detector: ActionDetector,
+    source: FileInput | CameraInput,
+    options: dict[str, Any],
+    tracked: TrackOptions,
+    wanted: Outputs,
+) -> FrameReadError | None:
+    """Look at the whole input; returns why it ended early. A camera ends at the first signal, with what there is."""
+    facts = {"video": source.video, "name": source.name, "fps": source.fps, "classes": detector.classes}
+    facts["threshold"] = tracked.threshold
+    with ExitStack() as stack:
+        film = stack.enter_context(VideoWriter(wanted.output, source.fps)) if wanted.output else None
+        listing = stack.enter_context(json_listing(wanted.json_file, facts)) if wanted.json_file else None
+        table = stack.enter_context(detections_table(wanted.csv_file, source.name)) if wanted.csv_file else None
+        if source.live:
+            stack.enter_context(finishing_on_signals(source.stop))
+        results = detector.detect_with_frames(source.frames(), fps=source.fps, **options)
+        tracking = Tracking(listed_on_the_way(results, table), detector.classes, tracked)
+        failure = _give_out(tracking, source, wanted, film, listing)
+        for tube in tracking.tubes if listing else ():
+            listing.tube(tube)
+    notes = [source.summary(), codec_note(wanted.output, film.codec) if film else ""]
+    for note in filter(None, notes):
+        print(f"note: {printable(note)}", file=sys.stderr)
+    return failure
+
+
+def _give_out(
+    tracking: Tracking,
+    source: FileInput | CameraInput,
+    wanted: Outputs,
+    film: VideoWriter | None,
+    listing: Listing | None,
+) -> FrameReadError | None:
+    painter, given = Painter(wanted.trail), False
+    try:
+        for frame, found in tracking.with_frames():
+            seconds, note = source.time_of(found.frame)
+            if listing:
+                listing.frame(replace(found, time=seconds))
+                for tube in tracking.tubes:
+                    listing.tube(tube)
+            tracking.tubes.clear()
+            picture = painter(frame, found, note) if film or wanted.window else None
+            if film:
+                film.write(picture, seconds if source.live else None)
+            if wanted.window and not wanted.window.show(picture):
+                source.stop()
+            given = True
+    except FrameReadError as error:  # cut off or damaged: what comes before it is kept
+        if not given:
+            raise
+        return error
+    return None
+
+
+def suited_threshold(weights: str) -> float:
+    """The one that suits the weights, of the evaluation beside them; which one it is is said."""
+    found = evaluated_threshold(weights)
+    threshold, source = found or (DEFAULT_THRESHOLD, None)
+    why = f"the best F1 in {source}" if source else "the default; no evaluation beside the weights tells a better one"
+    print(f"threshold {threshold:.3g}: {printable(why)}", file=sys.stderr)
+    return threshold
+
+
+def refuse_to_overwrite(names: dict[str, str]) -> None:
+    """UserError if two of the options, {option: path}, are one file."""
     seen: dict[str, str] = {}
     for option, path in names.items():
         if path:
@@ -84,28 +157,3 @@ def refuse_to_overwrite(video: str, output: str | None, json_file: str | None) -
             if other := seen.get(real):
                 raise UserError(f"{option} {path} is {other} too; give another file")
             seen[real] = option
-
-
-@contextmanager
-def json_listing(
-    path: str, video: str, fps: float, classes: Sequence[str]
-) -> Iterator[Callable[[FrameDetections], None]]:
-    """Gives `add(found)`, called once a frame in order; the file appears when the block ends."""
-    with atomic_file(path) as file:
-        head = json.dumps({"video": str(video), "fps": fps, "classes": list(classes)})
-        file.write(f'{head[:-1]}, "frames": ['.encode())
-        separator = "\n"
-
-        def add(found: FrameDetections) -> None:
-            nonlocal separator
-            columns = (found.boxes.tolist(), found.names, found.scores.tolist())
-            detections = [
-                {"box": [round(v, 2) for v in box], "label": name, "score": round(score, 4)}
-                for box, name, score in zip(*columns, strict=True)
-            ]
-            item = {"frame": found.frame, "time": round(found.frame / fps, 3), "detections": detections}
-            file.write((separator + json.dumps(item)).encode())
-            separator = ",\n"
-
-        yield add
-        file.write(b"\n]}\n")

@@ -1,6 +1,5 @@
 """The detector as a task: what `tools/train_net.py` and `tools/d2_train_net.py` run."""
 
-import difflib
 import logging
 import time
 from collections.abc import Sequence
@@ -14,20 +13,22 @@ from torch import nn
 
 from detect.classification.evaluation import folder_name
 from detect.config import changed_keys
-from detect.d2 import CfgNode, DatasetCatalog, DatasetEvaluator
+from detect.d2 import CfgNode, DatasetEvaluator
 from detect.data import catalog
 from detect.data.eval_stream import KeyframeLoader, build_keyframe_loader
 from detect.data.keyframe_mapper import KeyframeMapper
 from detect.data.records import KeyframeDataset, WithNeighbours
 from detect.engine.checkpoint import weights_hash
 from detect.engine.fit import training_stream
-from detect.evaluation import FrameAPEvaluator, preset
+from detect.evaluation import FrameAPEvaluator, FrameAPOptions, preset
 from detect.evaluation.report import summary_line
 from detect.modeling import build_model
 from detect.modeling.context import SECTIONS, stream_options
 from detect.modeling.sharing import span_plan
 from detect.tasks.every_frame import EveryFrame, every_nth
+from detect.tasks.report import report_of_run
 from detect.tasks.runner import Task
+from detect.tasks.sets import keyframe_set
 from detect.utils.checkpoint_files import CheckpointError
 from detect.utils.comm import barrier, get_rank, get_world_size, is_main_process
 from detect.utils.errors import UserError
@@ -43,15 +44,11 @@ class DetectionTask(Task):
 
     def load_set(self, name: str, cfg: CfgNode, classes: Sequence[str] | None = None) -> KeyframeDataset:
         """A registered dataset or `json:FILE`; rank 0 first, because the synthetic one is drawn on first use."""
-        catalog.register_on_demand(name)
-        if name not in DatasetCatalog.list():
-            legal = difflib.get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
-            raise UserError(f"the dataset {name!r} of DATASETS is not registered; did you mean {', '.join(legal)}?")
         if is_main_process():
-            dataset = DatasetCatalog.get(name)
+            dataset = keyframe_set(name)
         barrier()
         if not is_main_process():
-            dataset = DatasetCatalog.get(name)
+            dataset = keyframe_set(name)
         found, count = dataset.classes, num_classes(cfg, dataset)
         if len(found) != count:
             hint = OWN_CLASSES if catalog.is_own(name) else ""
@@ -129,11 +126,14 @@ class DetectionTask(Task):
         every_frame = build_evaluators(cfg, dataset, model, seed)
         run_inference(model, evaluation_batches(cfg, dataset), every_frame)
         result = every_frame.evaluate()
-        pictures = [e.written for e in every_frame.evaluators if isinstance(e, PictureDrawer) and e.written]
-        return {**result, "pictures": pictures[0]} if pictures else result
+        drawers = [evaluator for evaluator in every_frame.evaluators if isinstance(evaluator, PictureDrawer)]
+        written = {kind: path for drawer in drawers for kind, path in drawer.written.items()}
+        if cfg.TEST.REPORT and is_main_process():
+            written["report"] = str(report_of_run(Path(cfg.OUTPUT_DIR), dataset.dataset, protocol(cfg)))
+        return {**result, "written": written} if written else result
 
     def summary(self, cfg: CfgNode, name: str, result: dict[str, Any]) -> str:
-        heading = f"{name}: {result['pictures']}" if "pictures" in result else name
+        heading = f"{name}: {result['written']}" if "written" in result else name
         return f"{heading}\n{summary_line(result['frame_ap']['mAP'], cfg.TEST.IOU_THRESHOLD)}"
 
 
@@ -175,16 +175,21 @@ def evaluation_batches(cfg: CfgNode, dataset: KeyframeDataset) -> KeyframeLoader
     )
 
 
+def protocol(cfg: CfgNode) -> FrameAPOptions:
+    """TEST.PRESET with TEST.IOU_THRESHOLD and, where it is given, TEST.FRAMES."""
+    frames = {"frames": cfg.TEST.FRAMES} if cfg.TEST.FRAMES else {}
+    return preset(cfg.TEST.PRESET, iou_threshold=cfg.TEST.IOU_THRESHOLD, **frames)
+
+
 def build_evaluators(
     cfg: CfgNode, dataset: KeyframeDataset, model: nn.Module | None = None, seed: int | None = None
 ) -> EveryFrame:
     """Scores under the protocol TEST.PRESET, to OUTPUT_DIR/evaluation/<set>; pictures, to OUTPUT_DIR/pictures/<set>."""
     provenance = {"seed": seed, "weights_hash": weights_hash(model) if model is not None else None}
-    frames = {"frames": cfg.TEST.FRAMES} if cfg.TEST.FRAMES else {}
     output = Path(cfg.OUTPUT_DIR)
     evaluator = FrameAPEvaluator(
         dataset.dataset,
-        preset(cfg.TEST.PRESET, iou_threshold=cfg.TEST.IOU_THRESHOLD, **frames),
+        protocol(cfg),
         output / "evaluation" / folder_name(dataset.name),
         coco=cfg.TEST.COCO,
         provenance=provenance,

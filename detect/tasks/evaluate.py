@@ -25,7 +25,9 @@ def evaluate(
     dataset: str | None = None,
     ground_truth: str | None = None,
     truth_format: str | None = None,
+    truth_options: Sequence[str] = (),
     format: str | None = None,
+    options: Sequence[str] = (),
     preset_name: str = "voc",
     protocol: str | None = None,
     frames: str | None = None,
@@ -42,24 +44,24 @@ def evaluate(
     **tube_options: Any,
 ) -> dict[str, Any]:
     """See the docstring of tools/evaluate.py. Gives what goes to the JSON file; UserError for bad input."""
-    _check_request(detections, tubes, link, compared)
-    truth = read_truth(dataset, ground_truth, truth_format)
+    _check_request(detections, tubes, link, compared, report_folder)
+    truth = read_truth(dataset, ground_truth, truth_format, _parsed(truth_options))
     paths = [*detections, *([proposals] if proposals else [])]
     output: dict[str, Any] = {}
     case, closing = None, []
     if detections:
-        case = make_case(truth, paths, classes_file, format)
+        case = make_case(truth, paths, classes_file, format, _parsed(options))
         found = case.found[len(detections) :]
         changes = {"frames": frames} if frames else {}
-        options = [preset(preset_name, iou_threshold=value, **changes) for value in iou_thresholds]
-        boxes = _only(found)
-        output |= _compare(case, options[0]) if compared else _score(case, options, coco, protocol, errors, boxes)
+        rules = [preset(preset_name, iou_threshold=value, **changes) for value in iou_thresholds]
+        boxes = found[0] if found else None
+        output |= _compare(case, rules[0]) if compared else _score(case, rules, coco, protocol, errors, boxes)
         closing += [report.summary_line(mean, float(value)) for value, mean in output["mAP"].items()]
     if tubes or link:
         output |= evaluate_tubes(truth, case, tubes, link, preset_name, classes_file, **tube_options)
         closing += [f"{name} = {value:.6f}" for name, value in output["video"]["scores"].items()]
     if report_folder:
-        output["report"] = str(_write_report(report_folder, case, options[0], boxes, output))
+        output["report"] = str(_write_report(report_folder, case, rules[0], boxes, output))
         print(f"report: {output['report']}")
     if json_file:
         facts = (_facts(case) if case else {"ground_truth": truth.facts}) | output.pop("sources", {})
@@ -70,21 +72,29 @@ def evaluate(
     return output
 
 
-def _check_request(detections: Sequence[str], tubes: str | None, link: str | None, compared: bool) -> None:
+def _check_request(
+    detections: Sequence[str], tubes: str | None, link: str | None, compared: bool, report_folder: str | None
+) -> None:
     if not (detections or tubes):
         raise UserError("nothing to evaluate: give a file of detections, or --tubes FILE")
     if compared and len(detections) != 2:
         raise UserError(f"--compare takes two files of detections, not {len(detections)}")
     if len(detections) > 1 and not compared:
         raise UserError(f"{len(detections)} files of detections: one is evaluated; --compare puts two side by side")
+    if report_folder and not detections:
+        raise UserError("--report explains detections; name their file")
     if link and tubes:
         raise UserError("--link makes tubes of detections, --tubes reads them; give one of them")
     if link and (not detections or compared):
         raise UserError("--link makes tubes of one file of detections; name it")
 
 
-def _only(tables: Sequence[Detections]) -> Detections | None:
-    return tables[0] if tables else None
+def _parsed(options: Sequence[str]) -> dict[str, Any]:
+    """{"key": value} of KEY=VALUE; digits are a number."""
+    pairs = [option.partition("=") for option in options]
+    if wrong := [option for option, (key, mark, _) in zip(options, pairs, strict=True) if not (key and mark)]:
+        raise UserError(f"the option {wrong[0]!r} of a file format is not KEY=VALUE")
+    return {key: int(value) if value.isascii() and value.isdigit() else value for key, _, value in pairs}
 
 
 def _facts(case: Case) -> dict[str, Any]:

@@ -3,16 +3,11 @@ with at any time."""
 
 import fcntl
 import json
-import multiprocessing
-import os
 import shutil
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import cv2
@@ -20,6 +15,7 @@ from tqdm import tqdm
 
 from detect.utils.errors import UserError
 from detect.utils.files import UnusableFileError, make_folder, report_bad_inputs
+from detect.utils.processes import WorkerKilledError, in_processes
 from detect.video.flow import META, temporary_folder
 from detect.video.flow_extraction import FlowSettings, extract_video, flow_algorithm
 from detect.video.inputs import find_videos
@@ -86,40 +82,17 @@ def _extract_in_processes(
     bad: dict[str, str] = {}
     if not todo:
         return bad
-    # spawned, because a forked process inherits OpenCV's thread pool without its threads
-    context = multiprocessing.get_context("spawn")
+    jobs = ((source, output / name, settings) for name, source in todo.items())
     bar = tqdm(total=len(todo), unit="video", desc=f"flow ({settings.method})")
-    with bar, ProcessPoolExecutor(min(workers, len(todo)), context, _start_worker) as pool:
+    with bar, closing(in_processes(_extract_or_explain, jobs, min(workers, len(todo)))) as results:
         try:
-            for source, message in _results(pool, todo, output, settings, 2 * workers):
+            for source, message in results:
                 bar.update()
                 if message:
                     bad[str(source)] = message
-        except BaseException as error:
-            for process in multiprocessing.active_children():
-                process.kill()
-            if isinstance(error, BrokenProcessPool):
-                raise ChildProcessError(
-                    "a worker process was killed (out of memory?); run again, with fewer --workers: what is finished "
-                    "is kept"
-                ) from None
-            raise
+        except WorkerKilledError as error:
+            raise WorkerKilledError(f"{error}; run again, with fewer --workers: what is finished is kept") from None
     return bad
-
-
-def _results(
-    pool: ProcessPoolExecutor, todo: Mapping[str, Path], output: Path, settings: FlowSettings, in_flight: int
-) -> Iterator[tuple[Path, str | None]]:
-    """(source, reason why it is bad or None) as they finish; few are handed out ahead, as there can be 240,000."""
-    pending: set[Future] = set()
-    for name, source in todo.items():
-        pending.add(pool.submit(_extract_or_explain, source, output / name, settings))
-        if len(pending) >= in_flight:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    while pending:
-        done, pending = wait(pending, return_when=FIRST_COMPLETED)
-        yield from (future.result() for future in done)
 
 
 def _extract_or_explain(source: Path, destination: Path, settings: FlowSettings) -> tuple[Path, str | None]:
@@ -131,17 +104,6 @@ def _extract_or_explain(source: Path, destination: Path, settings: FlowSettings)
     except (FrameReadError, ValueError, cv2.error) as error:
         return source, printable(str(error))
     return source, None
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
-    cv2.setNumThreads(1)
-
-    def end_with_parent() -> None:  # also after kill -9
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _finished(destination: Path, settings: FlowSettings) -> bool:

@@ -4,8 +4,9 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from detect.utils.errors import end_progress_bars, explain_errors
 from detect.utils.malloc import tune_malloc
@@ -19,10 +20,12 @@ def tool_parser(description: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
-def add_config(parser: argparse.ArgumentParser, config_help: str, **options) -> None:
-    """--config-file FILE and KEY VALUE ... at the end."""
+def add_config(parser: argparse.ArgumentParser, config_help: str, *, nargs=argparse.REMAINDER, **options) -> None:
+    """--config-file FILE and KEY VALUE ... at the end. nargs: "*" for a tool with an argument before its options, which
+    takes its words with `parse_intermixed_args`.
+    """
     parser.add_argument("--config-file", metavar="FILE", help=config_help, **options)
-    parser.add_argument("opts", nargs=argparse.REMAINDER, default=[], help=OVERRIDES)
+    parser.add_argument("opts", nargs=nargs, default=[], help=OVERRIDES)
 
 
 def training_parser(description: str | None) -> argparse.ArgumentParser:
@@ -32,9 +35,7 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--weights", default="", metavar="FILE", help=f"MODEL.WEIGHTS, a {WEIGHTS}")
     parser.add_argument("--resume", action="store_true", help="continue from OUTPUT_DIR/last_checkpoint, if any")
     parser.add_argument("--eval-only", action="store_true", help="evaluate the weights and stop")
-    parser.add_argument(
-        "--num-gpus", type=process_count, default=1, help="processes here (CPU if there is no GPU)"
-    )
+    parser.add_argument("--num-gpus", type=process_count, default=1, help="processes here (CPU if there is no GPU)")
     parser.add_argument("--num-machines", type=int, default=1, help="machines in all")
     parser.add_argument("--machine-rank", type=int, default=0, help="number of this machine, from 0")
     parser.add_argument("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0; auto on one machine")
@@ -70,6 +71,30 @@ def leaving_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def finishing_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """In the block the first Ctrl-C, SIGTERM or SIGHUP calls `stop`, so that what has begun is finished; a second one
+    ends the program as ever.
+    """
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        while before:
+            signal.signal(*before.popitem())
+
+    def finish(signum, frame) -> None:
+        restore()
+        stop()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before[number] = signal.signal(number, finish)
+    try:
+        yield
+    finally:
+        restore()
 
 
 def process_count(text: str) -> int:

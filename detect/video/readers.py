@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from detect.utils.errors import UserError
+from detect.video.opencv import quiet_opencv
 from detect.video.truncation import shortfall
 
 IMAGE_NAME = re.compile(r"(?P<prefix>|[^.\d]|[^.].*\D)(?P<number>\d+)\.(jpe?g|png)", re.IGNORECASE)
@@ -202,14 +203,8 @@ def _said_length(path: str | Path) -> int:
 
 def _open(path: str | Path, threads: int = 1) -> cv2.VideoCapture:
     # FFmpeg is named so that OpenCV does not take 00001.png for a sequence of images, nor try cameras
-    log = getattr(cv2.utils, "logging", cv2)  # the functions moved in OpenCV 5
-    level = log.getLogLevel()
-    log.setLogLevel(0)  # silent
-    try:
-        with _name_for_opencv(path) as name:
-            capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
-    finally:
-        log.setLogLevel(level)
+    with quiet_opencv(), _name_for_opencv(path) as name:
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
     if not capture.isOpened():
         raise FrameReadError(f"{path}: does not open as a video; it is empty, cut off or of an unknown format")
     return capture

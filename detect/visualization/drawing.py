@@ -7,13 +7,15 @@ import cv2
 import numpy as np
 
 from detect.utils.files import UnusableFileError, make_folder
+from detect.visualization.tags import Tag, draw_tagged
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 GROUND_TRUTH = (255, 255, 255)
+BACKGROUND = 28  # grey of sheets and captions
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
-    """A bright colour for a class index; hues a golden ratio apart, so that neighbours differ."""
+    """A bright colour for a class index or an actor's number; hues a golden ratio apart, so that neighbours differ."""
     hue = int(180 * ((0.08 + label * 0.618034) % 1.0))
     rgb = cv2.cvtColor(np.array([[[hue, 190, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0]
     return int(rgb[0]), int(rgb[1]), int(rgb[2])
@@ -22,9 +24,14 @@ def class_colour(label: int) -> tuple[int, int, int]:
 def readable(image: np.ndarray, height: int = 360) -> tuple[np.ndarray, float]:
     """`image` enlarged by a whole factor until it is about `height` rows high, and that factor."""
     factor = max(1, round(height / image.shape[0]))
+    return enlarged(image, factor), float(factor)
+
+
+def enlarged(image: np.ndarray, factor: int) -> np.ndarray:
+    """A copy of `image`, `factor` times as large."""
     if factor == 1:
-        return image.copy(), 1.0
-    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), float(factor)
+        return image.copy()
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
 
 
 def draw_boxes(
@@ -36,16 +43,36 @@ def draw_boxes(
     scale: float = 1.0,
 ) -> np.ndarray:
     """Draw detections in class colours with their names and scores, in place; boxes (n, 4) in pixels times `scale`."""
-    size = max(image.shape[0] / 720, 0.42)
-    thickness = max(1, round(image.shape[0] / 180))
-    for i in range(len(boxes) - 1, -1, -1):  # the best last, on top
-        colour = class_colour(int(labels[i]))
-        x0, y0, x1, y1 = (int(round(v * scale)) for v in boxes[i])
-        cv2.rectangle(image, (x0, y0), (x1, y1), (0, 0, 0), thickness + 2)
-        cv2.rectangle(image, (x0, y0), (x1, y1), colour, thickness)
-        text = class_names[int(labels[i])] + ("" if scores is None else f" {scores[i]:.2f}")
-        _draw_tag(image, text, x0, y0, colour, size)
-    return image
+    shown = ["" if scores is None else f"  {score:.2f}" for score in (labels if scores is None else scores)]
+    tags = [
+        Tag(class_names[int(label)] + score, "", class_colour(int(label)))
+        for label, score in zip(labels, shown, strict=True)
+    ]
+    return draw_tagged(image, np.asarray(boxes) * scale, tags)
+
+
+def draw_actors(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    names: Sequence[str],
+    scores: Sequence[float],
+    numbers: Sequence[int],
+    scale: float = 1.0,
+) -> np.ndarray:
+    """As `draw_boxes`, each actor in the colour of their number, which the tag says too."""
+    columns = zip(names, scores, numbers, strict=True)
+    tags = [Tag(f"{name}  {score:.2f}", f"#{number}", class_colour(int(number))) for name, score, number in columns]
+    return draw_tagged(image, np.asarray(boxes) * scale, tags)
+
+
+def outline(
+    image: np.ndarray, box: Sequence[float], colour: tuple[int, int, int], thickness: int, scale: float = 1.0
+) -> tuple[int, int]:
+    """Draw a box, in pixels times `scale`, with a dark edge, in place; returns its upper left corner there."""
+    x0, y0, x1, y1 = (int(round(v * scale)) for v in box)
+    cv2.rectangle(image, (x0, y0), (x1, y1), (0, 0, 0), thickness + 2)
+    cv2.rectangle(image, (x0, y0), (x1, y1), colour, thickness)
+    return x0, y0
 
 
 def draw_instances(image: np.ndarray, found, class_names: Sequence[str], scale: float = 1.0) -> np.ndarray:
@@ -58,26 +85,13 @@ def draw_ground_truth(
     image: np.ndarray, boxes: np.ndarray, labels: Sequence[int], class_names: Sequence[str], scale: float = 1.0
 ) -> np.ndarray:
     """Draw annotated boxes in white, in place."""
-    size = max(image.shape[0] / 720, 0.42)
-    for box, label in zip(boxes, labels, strict=True):
-        x0, y0, x1, y1 = (int(round(v * scale)) for v in box)
-        cv2.rectangle(image, (x0, y0), (x1, y1), GROUND_TRUTH, max(1, round(image.shape[0] / 240)))
-        _draw_tag(image, class_names[int(label)], x0, y0, GROUND_TRUTH, size)
-    return image
-
-
-def _draw_tag(image: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int], size: float) -> None:
-    """Black text on a filled tag above (x, y), moved inside the picture."""
-    (w, h), base = cv2.getTextSize(text, FONT, size, 1)
-    x = min(max(x, 0), max(image.shape[1] - w - 6, 0))
-    y = max(y, h + base + 4)
-    cv2.rectangle(image, (x, y - h - base - 4), (x + w + 6, y), colour, -1)
-    cv2.putText(image, text, (x + 3, y - base - 1), FONT, size, (0, 0, 0), 1, cv2.LINE_AA)
+    tags = [Tag(class_names[int(label)], "", GROUND_TRUTH) for label in labels]
+    return draw_tagged(image, np.asarray(boxes) * scale, tags)
 
 
 def caption(image: np.ndarray, text: str) -> np.ndarray:
     """`image` under a dark strip with a line of text."""
-    strip = np.full((26, image.shape[1], 3), 28, np.uint8)
+    strip = np.full((26, image.shape[1], 3), BACKGROUND, np.uint8)
     cv2.putText(strip, text, (8, 18), FONT, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
     return np.vstack([strip, image])
 
@@ -86,7 +100,7 @@ def grid(pictures: Sequence[np.ndarray], columns: int, gap: int = 6) -> np.ndarr
     """Pictures of one size in rows of `columns`, dark gaps between; empty cells stay dark."""
     h, w = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
-    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 28, np.uint8)
+    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), BACKGROUND, np.uint8)
     for i, picture in enumerate(pictures):
         y, x = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
         sheet[y : y + h, x : x + w] = picture
@@ -97,5 +111,9 @@ def save_image(path: str | Path, image: np.ndarray) -> None:
     """Write an RGB picture; the format follows the file name. UnusableFileError where it cannot be written."""
     path = Path(path)
     make_folder(path.parent)
-    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise UnusableFileError(f"cannot write the picture {path}")
+    try:
+        written = cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    except cv2.error:  # of a file name without a format that it knows
+        written = False
+    if not written:
+        raise UnusableFileError(f"cannot write the picture {path}; the folder must be writable, the name end in .png")

@@ -12,12 +12,19 @@ from detect.data.records import KeyframeDataset, VideoRecord
 from detect.utils.comm import gather_object
 from detect.video.readers import FrameReadError, iter_frames
 from detect.video.writer import save_video
-from detect.visualization.drawing import caption, draw_ground_truth, draw_instances, grid, readable, save_image
+from detect.visualization.drawing import (
+    BACKGROUND,
+    caption,
+    draw_ground_truth,
+    draw_instances,
+    grid,
+    readable,
+    save_image,
+)
 
 logger = logging.getLogger(__name__)
 SCORE_THRESHOLD = 0.4  # detections below it are not drawn
 FILMED, FILM_FRAMES = 2, 150  # videos in the film, and frames of each
-BACKGROUND = 28
 
 
 def side_by_side(

@@ -42,6 +42,8 @@ def test_ground_truth_table_is_sorted_by_video_and_frame(dataset):
     rows = zip(table["video"].tolist(), table["frame"].tolist(), table["label"].tolist(), strict=True)
     assert list(rows) == [(0, 1, 1), (0, 2, 1), (0, 2, 0), (0, 3, 0), (0, 4, 1), (2, 0, 1), (2, 1, 1)]
     assert table["boxes"][2].tolist() == [2, 0, 12, 10] and table["boxes"].dtype == np.float64
+    tubes = [tube for video in dataset.videos for tube in video.tubes]
+    assert [tubes[i].label for i in dataset.tube_of_boxes()] == table["label"].tolist()
 
 
 def test_nothing_annotated():

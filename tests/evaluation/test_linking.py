@@ -1,5 +1,7 @@
 """The online linker against a plain, slow writing of its rule, and its edges by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,9 +71,9 @@ def test_many_streams_at_once_equal_each_by_itself(options):
     assert len(everything) == len(set(everything))
 
 
-def link_one(*frames):
+def link_one(*frames, options=None):
     """Ids of one stream; a frame is a list of (x, score) of boxes 10 wide."""
-    linker = Linker(1)
+    linker = Linker(1, options or LinkOptions())
     result = []
     for frame in frames:
         boxes = np.array([[x, 0, x + 10, 10] for x, _ in frame], float).reshape(-1, 4)
@@ -152,3 +154,22 @@ def test_options_are_checked():
     for wrong in ({"nms": 0}, {"iou": 1.5}, {"gap": 0}, {"order": "first"}):
         with pytest.raises(UserError):
             LinkOptions(**wrong)
+
+
+def test_take_the_closest_box_and_look_where_the_motion_leads():
+    """A tube at 0 and 4 goes on to 8. Boxes at 5 (score .9) and 8 (.5), 11 wide with the added pixel: its last one
+    overlaps that at 5 by 10/12, that at 8 by 7/15; the one expected at 8 overlaps them by 8/14 and wholly. With a frame
+    between it is expected at 12.
+    """
+    frames = [[(0, 0.5)], [(4, 0.5)], [(8, 0.5), (5, 0.9)]]
+    assert link_one(*frames, options=LinkOptions(nms=1.0))[2] == [1, 0]  # the best one
+    closest = LinkOptions(nms=1.0, take="overlap")
+    assert link_one(*frames, options=closest)[2] == [1, 0]
+    moving = replace(closest, moving=True)
+    assert link_one(*frames, options=moving)[2] == [0, 1]
+    assert link_one([(0, 0.5)], [(4, 0.5)], [], [(4, 0.9), (12, 0.5)], options=moving)[3] == [1, 0]
+    less = [[(0, 0.5)], [(4, 0.5)], [(9, 0.9), (5, 0.5)]]  # without motion the closest is not the best
+    assert link_one(*less, options=LinkOptions(nms=1.0))[2] == [0, 1]
+    assert link_one(*less, options=closest)[2] == [1, 0]
+    with pytest.raises(UserError, match="take is 'nearest'; choose score or overlap"):
+        LinkOptions(take="nearest")

@@ -1,12 +1,19 @@
 """The demo tool: a checkpoint and a video are enough."""
 
 import json
+import os
+import signal
+import time
 
 import cv2
 import numpy as np
 import pytest
 
-from detect.video.readers import read_frames
+from detect import ActionDetector
+from detect.evaluation.formats import read_detections
+from detect.evaluation.tube_files import read_tubes
+from detect.tasks import demo, demo_input
+from detect.video.readers import container_facts, count_frames, read_frames
 from detect.video.writer import save_video
 from tests.running import ROOT, run_tool
 from tests.tiny import save_detector
@@ -29,11 +36,136 @@ def test_demo_draws_and_lists_every_frame(detector, tmp_path):
     assert [item["time"] for item in listing["frames"]] == [round(k / 10, 3) for k in range(13)]
     first = listing["frames"][0]["detections"][0]
     assert first["label"] in "abc" and 0 <= first["box"][0] <= first["box"][2] <= 80
-    capture, count = cv2.VideoCapture(str(tmp_path / "out.mp4")), 0
-    while capture.grab():
-        count += 1
-    assert count == 13
+    assert read_frames(tmp_path / "out.mp4", range(13)).shape == (13, 240, 320, 3)  # enlarged, so that tags can be read
+    assert count_frames(tmp_path / "out.mp4") == 13
+    assert_tubes_are_what_the_frames_show(listing, tmp_path / "out.json")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.avi", "out.json", "out.mp4"]
+
+
+def assert_tubes_are_what_the_frames_show(listing, path):
+    """Each box of a frame is the one of its tube there, and the tubes have no other."""
+    tubes, shown = listing["tubes"], 0
+    for item in listing["frames"]:
+        for found in item["detections"]:
+            (tube,) = (t for t in tubes if t["id"] == found["tube"] and t["start"] <= item["frame"] < t["end"])
+            assert tube["label"] == found["label"]
+            np.testing.assert_allclose(tube["boxes"][item["frame"] - tube["start"]], found["box"], atol=0.011)
+            shown += 1
+    assert shown and shown == sum(len(tube["boxes"]) for tube in tubes)
+    assert all(len(tube["boxes"]) == tube["end"] - tube["start"] and tube["video"] == "in" for tube in tubes)
+    assert len(read_tubes(path).tubes) == len(tubes)  # what tools/evaluate.py --tubes reads
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_the_table_has_every_detection(detector, tmp_path, suffix):
+    frames = np.random.default_rng(0).integers(0, 256, (5, 60, 80, 3), dtype=np.uint8)
+    save_video(tmp_path / "in.avi", frames, fps=10)
+    done = run_tool("demo", "--weights", detector, "--input", tmp_path / "in.avi", "--csv", tmp_path / f"out{suffix}")
+    assert done.returncode == 0 and "threshold 0.4: the default" in done.stderr
+    (table,), names = read_detections([tmp_path / f"out{suffix}"])
+    found = list(ActionDetector.load(detector).detect(tmp_path / "in.avi"))
+    assert names == ["in"] and len(table) == sum(map(len, found)) > 0 and not table.video.any()
+    np.testing.assert_array_equal(table.frame, np.repeat(range(5), list(map(len, found))))
+    for name, column in (("label", "labels"), ("score", "scores"), ("boxes", "boxes")):
+        expected = np.concatenate([getattr(one, column) for one in found])
+        np.testing.assert_array_equal(getattr(table, name).astype(expected.dtype), expected)
+
+
+def test_the_threshold_of_the_evaluation_beside_the_weights(tmp_path, capsys):
+    assert demo.suited_threshold(str(tmp_path / "m.pth")) == demo.DEFAULT_THRESHOLD
+    (tmp_path / "evaluation" / "set").mkdir(parents=True)
+    file = tmp_path / "evaluation" / "set" / "results.json"
+    file.write_text(json.dumps({"protocols": [{"best_f1": {"threshold": 0.07}}]}))
+    assert demo.suited_threshold(str(tmp_path / "m.pth")) == 0.07
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("threshold 0.4: the default") and said[1] == f"threshold 0.07: the best F1 in {file}"
+
+
+class Camera:
+    """Gives `length` frames at 50 a second and then ends, or goes on after having sent a signal to this process."""
+
+    fps, endless = 50.0, True
+
+    def __init__(self, length, interrupt=None):
+        self.count, self.length, self.interrupt, self.released = 0, length, interrupt, False
+
+    def read(self):
+        if self.count == self.length:
+            if self.interrupt is None:
+                return None
+            os.kill(os.getpid(), self.interrupt)
+        time.sleep(1 / self.fps)
+        self.count += 1
+        return np.full((60, 80, 3), self.count % 256, np.uint8)
+
+    def release(self):
+        self.released = True
+
+
+@pytest.mark.parametrize("interrupt", [None, signal.SIGINT, signal.SIGTERM])
+def test_a_camera_to_its_end_or_to_a_signal(detector, tmp_path, monkeypatch, interrupt):
+    camera = Camera(40, interrupt)
+    monkeypatch.setattr(demo_input, "OpenCVCapture", lambda source: camera)
+    files = ("--output", tmp_path / "out.mp4", "--json", tmp_path / "out.json")
+    done = run_tool("demo", "--weights", detector, "--input", "0", *files, "--threshold", 0, "--every", 4)
+    assert done.returncode == 0 and camera.released, done.stderr
+    assert "0: " in done.stderr and "frames came" in done.stderr and "latency" in done.stderr
+    listing = json.loads((tmp_path / "out.json").read_text())
+    times = [item["time"] for item in listing["frames"]]
+    assert listing["video"] == "0" and times[0] == 0 and (np.diff(times) > 0).all() and len(times) > 5
+    assert container_facts(tmp_path / "out.mp4")[0] == 50
+    assert abs(count_frames(tmp_path / "out.mp4") - (times[-1] * 50 + 1)) <= 1  # as long as it was
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.json", "out.mp4"]
+
+
+def test_a_camera_is_looked_at_as_often_as_the_detector_can(detector, monkeypatch):
+    loaded = ActionDetector.load(detector)
+    monkeypatch.setattr(demo_input, "OpenCVCapture", lambda source: Camera(1))
+    source = demo_input.open_input("0")
+    seconds = iter([0, 9, 9, 9.1])  # two clips, the first of which takes longer
+    monkeypatch.setattr(demo_input.time, "perf_counter", lambda: next(seconds))
+    assert source.every(loaded, None, "dis") == 6  # 1.1 x 0.1 s x 50 frames a second = 5.5
+    assert source.every(loaded, 3, "dis") == 3
+    seconds = iter([0, 9, 9, 19])
+    assert source.every(loaded, None, "dis") == demo_input.MOST_EVERY
+
+
+class Screen:
+    """A window that is closed at its third picture."""
+
+    shown = 0
+
+    def __init__(self, title):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def show(self, picture):
+        Screen.shown += 1
+        return Screen.shown < 3
+
+
+def test_closing_the_window_ends_it_with_what_there_is(detector, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "Window", Screen)
+    save_video(tmp_path / "in.avi", np.zeros((60, 60, 80, 3), np.uint8), fps=10)
+    files = ("--input", tmp_path / "in.avi", "--output", tmp_path / "out.avi")
+    assert run_tool("demo", "--weights", detector, *files, "--show", "--every", 4).returncode == 0
+    assert Screen.shown == count_frames(tmp_path / "out.avi") < 60
+
+
+def test_a_window_without_a_screen_is_said_before_the_model_is_loaded(monkeypatch):
+    build = "  GUI:                           {}\n"
+    monkeypatch.setattr("cv2.getBuildInformation", lambda: build.format("NONE"))
+    done = run_tool("demo", "--weights", "absent.pth", "--input", "a.mp4", "--show")
+    assert done.returncode == 2 and "then pip install opencv-contrib-python" in done.stderr
+    monkeypatch.setattr("cv2.getBuildInformation", lambda: build.format("QT5"))
+    monkeypatch.setattr("sys.platform", "linux")
+    done = run_tool("demo", "--weights", "absent.pth", "--input", "a.mp4", "--show", DISPLAY="", WAYLAND_DISPLAY="")
+    assert done.returncode == 2 and "there is no screen here (DISPLAY is not set)" in done.stderr
 
 
 def test_a_video_that_is_cut_off_is_drawn_as_far_as_it_goes(detector, tmp_path):
@@ -55,20 +187,23 @@ def test_a_folder_of_frames_of_several_odd_sizes(detector, tmp_path):
         cv2.imwrite(str(tmp_path / "frames" / f"{number:05d}.png"), np.zeros((*size, 3), np.uint8))
     files = ("--input", tmp_path / "frames", "--output", tmp_path / "out.mp4")
     assert run_tool("demo", "--weights", detector, *files).returncode == 0
-    assert read_frames(tmp_path / "out.mp4", range(3)).shape == (3, 34, 48, 3)
+    assert read_frames(tmp_path / "out.mp4", range(3)).shape == (3, 232, 330, 3)  # 7 x (33, 47), even
 
 
 @pytest.mark.parametrize("arguments, message", [
     (["--input", "absent.mp4", "--output", "o.mp4"], "absent.mp4: there is no such video"),
     (["--input", "x", "--json", "o.json", "MODEL.CONTEXT.NAMES", "i3d"], "closest legal keys: MODEL.CONTEXT.NAME"),
     (["--input", "x", "--json", "o.json", "SOLVER.BASE_LR", "1"], "SOLVER.BASE_LR: tools/demo.py does not read it"),
-    (["--input", "setup.py"], "--output VIDEO, --json FILE"),
+    (["--input", "setup.py"], "--output VIDEO, --json FILE, --csv FILE, --show"),
+    (["--input", "997", "--json", "o.json"], "camera 997: does not open"),
+    (["--input", "tests", "--csv", "o.parquet"], "--csv o.parquet: the table is written as it comes"),
     (["--input", "setup.py", "--json", "o.json"], "setup.py: does not open as a video"),
     (["--input", "configs", "--output", "o.gif"], "o.gif: the suffix must be one of .mp4, .avi"),
     (["--input", "tests", "--output", "o.gif", "--every", "0"], "--every 0"),
     (["--input", "setup.py", "--json", "o.json", "--threshold", "nan"], "--threshold nan: it must be 0 to 1"),
     (["--input", "a.mp4", "--output", "./a.mp4"], "--output ./a.mp4 is --input too"),
     (["--input", "a.mp4", "--output", "b.mp4", "--json", "b.mp4"], "--json b.mp4 is --output too"),
+    (["--input", "a.mp4", "--csv", "b.csv", "--json", "b.csv"], "--csv b.csv is --json too"),
 ])  # fmt: skip
 def test_demo_says_what_is_wrong(detector, arguments, message):
     out = run_tool("demo", "--weights", detector, *arguments)

@@ -51,7 +51,7 @@ def read_coco_json(
     if not isinstance(content, dict) or any(key not in content for key in SECTIONS):
         raise AnnotationError(f"{path}: not COCO's JSON; expected an object with {', '.join(SECTIONS)}")
     frames = frames_of_images(content["images"], content.get("videos", []), known_facts(path, sizes))
-    labels, classes = _categories(content["categories"])
+    labels, classes = category_labels(content["categories"])
     rows = _rows(content["annotations"], frames, labels, notes)
     records = records_of_rows(
         rows, classes, KnownFacts("", frames.facts), notes, labelled=frames.labelled(), join_iou=join_iou
@@ -59,7 +59,7 @@ def read_coco_json(
     return ActionDataset(path.stem, classes, records, hash_files(path), notes.lines())
 
 
-def _categories(entries: Any) -> tuple[dict[Any, int], tuple[str, ...]]:
+def category_labels(entries: Any) -> tuple[dict[Any, int], tuple[str, ...]]:
     """Label of each category id, in the order of the file, and the names."""
     labels: dict[Any, int] = {}
     for label, entry in enumerate(objects(entries, "categories", "id")):

@@ -65,13 +65,18 @@ def is_cvat(glimpse: Glimpse) -> bool:
 
 
 def read_cvat(
-    path: Path, *, attribute: str | None = None, first: int | None = None, media_root: str | Path | None = None
+    path: Path,
+    *,
+    attribute: str | None = None,
+    first: int | None = None,
+    join_iou: float | None = None,
+    media_root: str | Path | None = None,
 ) -> ActionDataset:
     """The dataset in an XML file, or in all of a folder's: CVAT exports one for each task, which is mostly one video.
 
     `attribute`: of the boxes, whose value is the class, in place of the label. `media_root`: the folder of the videos,
-    by default that of each XML file. `first`: of images, see `ImageBoxes`. AnnotationError, naming file, track and
-    value, for what cannot be read.
+    by default that of each XML file. `first`, `join_iou`: of images, see `ImageBoxes`. AnnotationError, naming file,
+    track and value, for what cannot be read.
     """
     path, notes = Path(path), Notes()
     files = sorted(path.rglob("*.xml")) if path.is_dir() else [path]
@@ -83,7 +88,8 @@ def read_cvat(
     for file, tree in trees.items():
         source = Source(tree, file, file.parent if media_root is None else Path(media_root), attribute, notes)
         try:
-            videos += _tracks(source, classes) if tree.find("image") is None else _images(source, classes, first)
+            with_images = tree.find("image") is not None
+            videos += _images(source, classes, first, join_iou) if with_images else _tracks(source, classes)
         except AnnotationError as error:
             raise AnnotationError(f"{file}: {error}" if str(file) not in str(error) else str(error)) from None
     name = path.resolve().name if path.is_dir() else path.stem
@@ -171,11 +177,14 @@ def _stretches(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield part
 
 
-def _images(source: Source, classes: Sequence[str], first: int | None) -> tuple[VideoRecord, ...]:
+def _images(
+    source: Source, classes: Sequence[str], first: int | None, join_iou: float | None
+) -> tuple[VideoRecord, ...]:
     images = list(source.tree.iter("image"))
     if first is None and all(FRAME_OF_A_VIDEO.fullmatch(image.get("name", "")) for image in images):
         first = 0
-    boxes = ImageBoxes(source.root, video_name(source.tree) or source.root.resolve().name, first)
+    default = video_name(source.tree) or source.root.resolve().name
+    boxes = ImageBoxes(source.root, default, first, join_iou)
     for image in images:
         where = f"image {image.get('name', image.get('id'))}"
         size = (_number(image, "height", where), _number(image, "width", where))

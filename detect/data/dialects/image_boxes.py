@@ -34,6 +34,7 @@ class ImageBoxes:
     root: Path
     default: str  # the video of images that name none
     first: int | None = None
+    join_iou: float | None = None  # of boxes without track, see `joining`
     homes: dict[str, tuple[str, str]] = field(default_factory=dict)  # video -> folder, prefix of its images
     images: dict[tuple[str, int], str] = field(default_factory=dict)  # video, number -> image
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # video -> height, width
@@ -104,6 +105,7 @@ class ImageBoxes:
                 v: (str(places[v] or self.root / "/".join(self.homes[v])), flow_folder(self.root, v)) for v in names
             },
             labelled=[np.array(listed[video], np.int64) for video in names],
+            join_iou=self.join_iou,
         )
 
     def _first(self, video: str, place: Path | None) -> int:

@@ -35,6 +35,7 @@ def read_labelme(
     *,
     classes: str | Path | None = None,
     first: int | None = None,
+    join_iou: float | None = None,
     media_root: str | Path | None = None,
 ) -> ActionDataset:
     """The dataset in a folder, or in one file of it. The images of JSON files of other names than theirs are not looked
@@ -43,7 +44,8 @@ def read_labelme(
     path, notes = Path(path), Notes()
     home = path if path.is_dir() else path.parent
     files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-    boxes = ImageBoxes(home if media_root is None else Path(media_root), home.resolve().name, first)
+    root = home if media_root is None else Path(media_root)
+    boxes = ImageBoxes(root, home.resolve().name, first, join_iou)
     used = [file for file in files if _add_file(boxes, home, file, notes)]
     if not used:
         raise AnnotationError(f"{path}: no LabelMe file in it; expected <frame>.json with {', '.join(KEYS)}")

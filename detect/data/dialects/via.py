@@ -38,11 +38,12 @@ def read_via(
     track: str | None = None,
     classes: str | Path | None = None,
     first: int | None = None,
+    join_iou: float | None = None,
     media_root: str | Path | None = None,
 ) -> ActionDataset:
     """The dataset. `attribute`: of a region, that names the class. `track`: one that tells actors apart, such as 1, 2.
-    `classes`: a file with a class a line; else classes.txt beside the annotation, else those found, sorted. `first`:
-    the number of a video's first frame, see `ImageBoxes`. `media_root`: the folder of the file names, by default the
+    `classes`: a file with a class a line; else classes.txt beside the annotation, else those found, sorted. `first`,
+    `join_iou`: see `ImageBoxes`. `media_root`: the folder of the file names, by default the
     annotation's. AnnotationError, naming file and line, for what cannot be read.
     """
     path, notes = Path(path), Notes()
@@ -51,7 +52,7 @@ def read_via(
     found = sorted({name for _, _, _, attributes in lines for name in attributes})
     chosen = _chosen(path, found, attribute, LABELS)
     track = track or next((name for name in TRACKS if name in found and name != chosen), None)
-    boxes = ImageBoxes(root, root.resolve().name, first)
+    boxes = ImageBoxes(root, root.resolve().name, first, join_iou)
     for where, image, shape, attributes in lines:
         place = boxes.add_image(image, where)
         if not shape:

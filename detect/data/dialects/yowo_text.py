@@ -27,10 +27,10 @@ from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 
 PIXELS = ("jhmdb", "plain")
-MEDIA = tuple(dict.fromkeys((*ucf24.MEDIA, *jhmdb.MEDIA)))
 _TREE = re.compile(r"(?P<video>.+)/(?P<frame>\d{1,12})\.txt")
 _FLAT = re.compile(r"(?:.*/)?(?P<video>[^/]+)_(?P<frame>\d{5,12})\.txt")
-_SHIFT = np.array([1, 1, 2, 2])  # of JHMDB's boxes, up to the image's width and height
+FORM = "class x0 y0 x1 y1"
+SHIFT = np.array([1, 1, 2, 2])  # of JHMDB's boxes, up to the image's width and height
 Line = tuple[str, str, int, str]  # file and line, video as the file's name has it, frame from 0, text
 
 
@@ -61,23 +61,23 @@ def read_yowo_text(
     AnnotationError naming file, line and value.
     """
     path, notes = Path(path), Notes()
-    frames, lines, flat = _lines(path, notes)
-    named = _classes(path, class_names(path, classes), frames, flat)
+    frames, lines, flat = file_lines(path, notes)
+    named = classes_of(path, class_names(path, classes), frames, flat)
     pixels = pixels or ("jhmdb" if named == jhmdb.CLASSES else "plain")
     if pixels not in PIXELS:
         raise UserError(f"pixels is {pixels!r}; legal values are {', '.join(PIXELS)}")
-    names = [_with_folder(video, named) if video in flat else video for video in frames]
+    names = [with_folder(video, named) if video in flat else video for video in frames]
     numbers = {video: number for number, video in enumerate(frames)}
-    labels, boxes = _values(path, lines, named)
+    labels, boxes = line_values(path, lines, named)
     columns = ([numbers[video] for _, video, _, _ in lines], [frame for _, _, frame, _ in lines], labels)
-    rows = make_rows(names, columns, boxes - (_SHIFT if pixels == "jhmdb" else 0))
+    rows = make_rows(names, columns, boxes - (SHIFT if pixels == "jhmdb" else 0))
     labelled = [np.array(sorted(of_video), np.int64) for of_video in frames.values()]
-    size = ucf24.SIZE if named in (jhmdb.CLASSES, ucf24.CLASSES) else None
+    size = {jhmdb.CLASSES: jhmdb.SIZE, ucf24.CLASSES: ucf24.SIZE}.get(named)
     records = records_of_rows(rows, named, known_facts(path, sizes, size), notes, labelled=labelled, join_iou=join_iou)
     return ActionDataset(path.name.split(".")[0], named, records, hash_members(_text_root(path)), notes.lines())
 
 
-def _lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line], set[str]]:
+def file_lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line], set[str]]:
     """The frames, from 0, of each video's files, all lines, and the videos that are named Class_video."""
     frames: dict[str, set[int]] = {}
     lines, flat = [], set()
@@ -104,17 +104,17 @@ def _lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line], s
     return frames, lines, flat
 
 
-def _classes(path: Path, given: tuple[str, ...], videos: Iterable[str], flat: set[str]) -> tuple[str, ...]:
+def classes_of(path: Path, given: tuple[str, ...], videos: Iterable[str], flat: set[str]) -> tuple[str, ...]:
     if given:
         return given
     for table in (jhmdb.CLASSES, ucf24.CLASSES):
-        names = (_with_folder(video, table) if video in flat else video for video in videos)
+        names = (with_folder(video, table) if video in flat else video for video in videos)
         if all(name.split("/")[0] in table for name in names):
             return table
     raise AnnotationError(f"{path}: the classes are neither JHMDB's nor UCF101-24's; give a file of their names")
 
 
-def _with_folder(video: str, classes: Sequence[str]) -> str:
+def with_folder(video: str, classes: Sequence[str]) -> str:
     """Class/video of a name Class_video: a video that begins with a class, the longest one that it does."""
     begun = [name for name in classes if video.startswith(f"{name}_")]
     if not begun:
@@ -123,22 +123,22 @@ def _with_folder(video: str, classes: Sequence[str]) -> str:
     return f"{folder}/{video[len(folder) + 1 :]}"
 
 
-def _values(path: Path, lines: Sequence[Line], classes: Sequence[str]) -> tuple[list[int], np.ndarray]:
-    """Labels from 0 and boxes (n, 4) float64."""
-    labels, boxes = [], []
+def line_values(path: Path, lines: Sequence[Line], classes: Sequence[str], form: str = FORM) -> tuple[list, np.ndarray]:
+    """Labels from 0 and the other numbers of the form (n, k) float64."""
+    labels, numbers = [], []
     for where, _, _, text in lines:
         try:
-            number, *box = text.split()
-            label, values = int(number), [float(value) for value in box]
+            number, *rest = text.split()
+            label, values = int(number), [float(value) for value in rest]
         except ValueError:
             values = []
-        if len(values) != 4 or not all(map(math.isfinite, values)):
-            raise AnnotationError(f"{path}: {where}: expected `class x0 y0 x1 y1`, found {text[:80]!r}")
+        if len(values) != form.count(" ") or not all(map(math.isfinite, values)):
+            raise AnnotationError(f"{path}: {where}: expected `{form}`, found {text[:80]!r}")
         if not 1 <= label <= len(classes):
             raise AnnotationError(f"{path}: {where}: class {label}; classes count from 1, there are {len(classes)}")
         labels.append(label - 1)
-        boxes.append(values)
-    return labels, np.array(boxes, np.float64).reshape(-1, 4)
+        numbers.append(values)
+    return labels, np.array(numbers, np.float64).reshape(-1, form.count(" "))
 
 
 def write_yowo_text(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
@@ -169,4 +169,4 @@ def _files(dataset: ActionDataset) -> Iterator[tuple[str, str]]:
 
 def _shifted(boxes: np.ndarray, video: VideoRecord) -> np.ndarray:
     sides = [video.width, video.height]
-    return np.minimum(boxes + _SHIFT, [np.inf, np.inf, *sides]).astype(np.float32)
+    return np.minimum(boxes + SHIFT, [np.inf, np.inf, *sides]).astype(np.float32)

@@ -1,0 +1,171 @@
+"""Everything that a report says of an evaluation, computed from the truth and the detections."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from detect.data.records import ActionDataset
+from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
+from detect.evaluation.error_breakdown import ErrorBreakdown, break_down, confusion_matrix
+from detect.evaluation.error_kinds import CORRECT, Comparison, compare
+from detect.evaluation.frame_ap import FrameAPOptions, FrameAPResult, evaluate_frame_ap, joined, mean_of_classes
+from detect.evaluation.ranking import Ranking
+from detect.evaluation.tables import Detections, GroundTruth
+from detect.report.curves import Part, Positives, parts, positives
+from detect.report.examples import Example, choose
+from detect.report.training import Training
+
+THRESHOLDS = tuple(i / 100 for i in range(50, 100, 5))  # COCO's
+SCORE_BINS = 20
+CONFUSED_FROM = 0.05  # the least score in the confusion matrix; below lies what no one would use
+AREA_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, np.inf)  # of the frame
+AREA_NAMES = ("below 1 %", "1–3 %", "3–10 %", "10–30 %", "from 30 %")
+LENGTH_EDGES = (0, 16, 31, 61, 121, np.inf)  # frames of a tube
+LENGTH_NAMES = ("1–15", "16–30", "31–60", "61–120", "from 121")
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """See `gather`. Classes are numbered as in `dataset.classes`, videos as in `dataset.videos`."""
+
+    dataset: ActionDataset
+    gt: GroundTruth
+    det: Detections
+    options: FrameAPOptions
+    result: FrameAPResult
+    other_frames: tuple[str, float] | None  # the other rule of frames and the mAP under it, where that can differ
+    by_threshold: dict[float, np.ndarray]  # IoU threshold -> (C,) AP, for `THRESHOLDS`
+    breakdown: ErrorBreakdown
+    ranked: list[Positives]  # of each class
+    first: np.ndarray  # (C, K) kinds of each class's highest-scoring detections, as many as it has truths
+    confusion: np.ndarray
+    areas: list[Part]
+    lengths: list[Part]
+    scores: np.ndarray  # (2, SCORE_BINS) true and false positives by score, equal bins from 0 to `top_score`
+    top_score: float
+    examples: list[Example]
+    mabo: float  # mean average best overlap
+    proposal_recall: dict[int, float]  # proposals a frame -> recall
+    video_results: Mapping[str, Any] = field(default_factory=dict)
+    training: Training | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def gather(
+    dataset: ActionDataset,
+    det: Detections,
+    options: FrameAPOptions,
+    *,
+    proposals: Detections | Mapping[str, float] | None = None,
+    max_strips: int = 24,
+    **others: Any,
+) -> ReportData:
+    """What the page shows. `det.video` and `proposals.video` number `dataset.videos`; `others` are the fields of
+    `ReportData` that are not computed here. Of proposals the table, or what `proposal_recall` made of it.
+    """
+    gt, classes = GroundTruth(**dataset.ground_truth_table()), len(dataset.classes)
+    result = evaluate_frame_ap(gt, det, classes, options)
+    breakdown = break_down(gt, det, classes, options, proposals if isinstance(proposals, Detections) else None)
+    case = compare(gt, det, classes, options)
+    ranking = Ranking(det, case.rows, det.label[case.rows], classes, case.frames, options.tie_order)
+    kind = breakdown.detection_kind[case.rows]
+    correct = np.flatnonzero(kind == CORRECT)
+    ranked = positives(ranking, correct, det.score[case.rows], breakdown.detection_truth[case.rows], result.num_gt)
+    top_score = max(1.0, float(det.score.max(initial=0.0)))
+    return ReportData(
+        dataset,
+        gt,
+        det,
+        options,
+        result,
+        _other_frames(dataset, case, ranking, correct),
+        _by_threshold(case, ranking, result.num_gt),
+        breakdown,
+        ranked,
+        _first_kinds(ranking, kind, breakdown.counts.shape[1], result.num_gt),
+        confusion_matrix(gt, det, classes, options, CONFUSED_FROM),
+        parts(ranked, gt.label, _areas(dataset, gt), AREA_EDGES, AREA_NAMES),
+        _lengths(ranked, gt, dataset.tube_of_boxes()),
+        _histograms(det.score[case.rows], kind == CORRECT, top_score),
+        top_score,
+        choose(gt, det, breakdown, max_strips),
+        mean_best_overlap(gt, det, classes, options.plus_one)[1],
+        _proposal_recall(gt, proposals, options.iou_threshold),
+        **others,
+    )
+
+
+def _areas(dataset: ActionDataset, gt: GroundTruth) -> np.ndarray:
+    """(m,) the share of its frame that a truth covers."""
+    size = np.array([(video.height, video.width) for video in dataset.videos], np.float64).reshape(-1, 2)
+    return (gt.boxes[:, 2:] - gt.boxes[:, :2]).prod(axis=1) / np.maximum(size.prod(axis=1), 1)[gt.video]
+
+
+def _lengths(ranked: list[Positives], gt: GroundTruth, tube: np.ndarray) -> list[Part]:
+    """By length of the tube; nothing where the ground truth has single boxes only."""
+    length = np.bincount(tube)[tube] if len(tube) else tube
+    if length.max(initial=0) <= 1:
+        return []
+    return parts(ranked, gt.label, length, LENGTH_EDGES, LENGTH_NAMES)
+
+
+def _histograms(score: np.ndarray, correct: np.ndarray, top_score: float) -> np.ndarray:
+    both = np.histogram(score, SCORE_BINS, (0, top_score))[0]
+    true = np.histogram(score[correct], SCORE_BINS, (0, top_score))[0]
+    return np.stack([true, both - true])
+
+
+def _by_threshold(case: Comparison, ranking: Ranking, num_gt: np.ndarray) -> dict[float, np.ndarray]:
+    """As `evaluate_frame_ap`, with the boxes compared and the detections ranked once."""
+    pairs = joined(case.pairs(case.rows, THRESHOLDS[0], one_class=True))
+    every, found = np.ones(len(case.rows), bool), {}
+    for threshold in THRESHOLDS:
+        reaches = pairs[2] >= threshold
+        correct, _ = case.taken(tuple(column[reaches] for column in pairs))
+        entries = np.searchsorted(case.rows, correct)
+        found[threshold] = _ap(case, ranking, every, entries, num_gt)
+    return found
+
+
+def _ap(
+    case: Comparison, ranking: Ranking, kept: np.ndarray, entries: np.ndarray, num_gt: np.ndarray
+) -> np.ndarray:
+    """(C,) under the protocol, with the detections at the places `kept`, of which `entries` are true."""
+    without = 0.0 if case.options.classes_without_gt == "zero" else np.nan
+    return np.where(num_gt > 0, ranking.average_precision(kept, entries, num_gt, case.options.ap_rule), without)
+
+
+def means(by_threshold: Mapping[float, np.ndarray]) -> list[float]:
+    """The mAP at each threshold."""
+    return [mean_of_classes(ap) for ap in by_threshold.values()]
+
+
+def _proposal_recall(
+    gt: GroundTruth, proposals: Detections | Mapping[str, float] | None, iou_threshold: float
+) -> dict[int, float]:
+    if isinstance(proposals, Detections):
+        return recall_by_number(gt, proposals, iou_threshold)
+    given = {name.removeprefix("recall@0.5@"): value for name, value in (proposals or {}).items()}
+    return {int(name): value for name, value in given.items() if name.isdigit()}
+
+
+def _other_frames(
+    dataset: ActionDataset, case: Comparison, ranking: Ranking, correct: np.ndarray
+) -> tuple[str, float] | None:
+    if sum(len(video.annotated_frames()) for video in dataset.videos) == dataset.num_labelled:
+        return None
+    if case.options.frames == "all":  # what is annotated is ranked already
+        annotated = case.frames.of_det[case.rows][ranking.order] >= 0
+        num_gt = np.bincount(case.gt.label, minlength=case.num_classes)
+        return "annotated", mean_of_classes(_ap(case, ranking, annotated, correct, num_gt))
+    other = replace(case.options, frames="all")
+    return "all", evaluate_frame_ap(case.gt, case.det, case.num_classes, other).mean
+
+
+def _first_kinds(ranking: Ranking, kind: np.ndarray, kinds: int, num_gt: np.ndarray) -> np.ndarray:
+    """(C, K) how many of each kind are among a class's highest-scoring detections, as many as it has truths."""
+    starts, ends = ranking.bounds[:-1], np.minimum(ranking.bounds[:-1] + num_gt, ranking.bounds[1:])
+    first = [kind[ranking.order[start:end]] for start, end in zip(starts, ends, strict=True)]
+    return np.array([np.bincount(one, minlength=kinds) for one in first]).reshape(-1, kinds)

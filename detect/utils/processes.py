@@ -1,0 +1,59 @@
+"""Work shared out to processes of one thread each, a video at a time."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import cv2
+
+
+class WorkerKilledError(ChildProcessError):
+    """A worker process ended before its job did."""
+
+
+def in_processes(function: Callable, jobs: Iterable[tuple], workers: int) -> Iterator[Any]:
+    """`function(*job)` of each job, as they finish; its errors are raised here. Close it where it is not used to its
+    end: then, and after any error, the workers are killed.
+
+    Few jobs are handed out ahead, as there can be 240,000. WorkerKilledError names those that were under way.
+    """
+    # spawned, because a forked process inherits OpenCV's thread pool without its threads
+    context = multiprocessing.get_context("spawn")
+    pending: dict[Future, tuple] = {}
+    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
+        try:
+            for job in jobs:
+                pending[pool.submit(function, *job)] = job
+                if len(pending) >= 2 * workers:
+                    yield from _finished(pending)
+            while pending:
+                yield from _finished(pending)
+        except BaseException as error:
+            for process in multiprocessing.active_children():
+                process.kill()
+            if isinstance(error, BrokenProcessPool):
+                under_way = ", ".join(str(job[0]) for job in pending.values())
+                raise WorkerKilledError(f"a worker process was killed (out of memory?) at one of {under_way}") from None
+            raise
+
+
+def _finished(pending: dict[Future, tuple]) -> Iterator[Any]:
+    for future in wait(pending, return_when=FIRST_COMPLETED).done:
+        yield future.result()
+        del pending[future]
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
+    cv2.setNumThreads(1)
+
+    def end_with_parent() -> None:  # also after kill -9
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()

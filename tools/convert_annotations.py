@@ -28,6 +28,7 @@ def build_parser():
     parser.add_argument("--subset", choices=("train", "test"), help="only these videos")
     parser.add_argument("--split", type=int, metavar="N", help="of which the subset is, from 1 (1)")
     parser.add_argument("--videos", metavar="FILE", help="only the videos named there, one a line")
+    parser.add_argument("--attribute", metavar="NAME", help="CVAT, VIA: the attribute of the boxes that is the class")
     parser.add_argument("--media-root", metavar="DIR", help="where the videos are, to be named in OUTPUT")
     parser.add_argument(
         "--join-iou", type=float, metavar="T", help="boxes without track ids: IoU to join them by (0.2)"

@@ -78,13 +78,14 @@ def checked_tube(
     keep = finite & inside & solid
     changed = keep & (clamped != boxes).any(1)
     for kind, rows in (
-        (f"boxes dropped, on frames beyond the end of a video of {num_frames} frames", ~inside),
+        ("boxes dropped, on frames that the video does not have", ~inside),
         ("boxes dropped, not finite", inside & ~finite),
         ("boxes dropped, no area inside the image", inside & finite & ~solid),
         ("boxes clamped to the image", changed),
     ):
         for row in np.flatnonzero(rows):
-            notes.add(kind, f"{video} frame {frames[row]} {boxes[row].tolist()} in {width} x {height}")
+            extent = f"{width} x {height}" if inside[row] else f"{num_frames} frames"
+            notes.add(kind, f"{video} frame {frames[row]} {boxes[row].tolist()} in {extent}")
     if not keep.any():
         return None
     return Tube(int(label), frames[keep], clamped[keep].astype(np.float32))

@@ -29,6 +29,7 @@ CLASSES = (
     "push", "run", "shoot_ball", "shoot_bow", "shoot_gun", "sit", "stand", "swing_baseball", "throw",
     "walk", "wave",
 )  # fmt: skip
+SIZE = (240, 320)  # of every video
 MEDIA = ("Rename_Images/{name}", "Frames/{name}", "ReCompress_Videos/{name}.avi")
 HOW_TO_GET = (
     "Set the environment variable DETECT_DATASETS to the folder that holds jhmdb/. Official page: "

@@ -36,9 +36,11 @@ def read_box_table(
     classes: str | Path | None = None,
     sizes: str | Path | None = None,
     join_iou: float | None = None,
+    first: int = 0,
 ) -> ActionDataset:
     """All videos of the table; a column `score` is passed over. `classes`: a file of names, else what the table says,
-    else classes.txt beside it, else the labels. `sizes`: as "320x240" or a file, else videos.csv beside it.
+    else classes.txt beside it, else the labels. `sizes`: as "320x240" or a file, else videos.csv beside it. `first`:
+    the number of a video's first frame, 0 or 1.
 
     Raises TableError for a damaged table, AnnotationError where it contradicts itself.
     """
@@ -53,7 +55,8 @@ def read_box_table(
             f"{path}: row {row}: label {columns['label'][row]}; there are {len(named)} classes, 0 to {len(named) - 1}"
         )
     track = np.full(len(columns["label"]), NO_TRACK)
-    rows = BoxRows(table.videos, *(columns[name] for name in ("video", "frame", "label", "boxes")), track)
+    frame = columns["frame"] - first
+    rows = BoxRows(table.videos, columns["video"], frame, columns["label"], columns["boxes"], track)
     facts = known_facts(path, sizes)
     records = records_of_rows(rows, named, facts, notes, join_iou=join_iou)
     return ActionDataset(path.stem, named, records, hash_files(path), notes.lines())

@@ -150,6 +150,18 @@ def test_text_of_yowo_and_its_shift_of_jhmdb(tmp_path):
     assert [row[3:] for row in table(as_written)] == [(1, 2, 319, 239), (2, 2, 320, 240)]
 
 
+def test_labels_beside_frames_and_videos_that_are_called_so(tmp_path):
+    made = dataset(video("labels/g", tubes=[tube()]), video("wave/a", tubes=[tube()]))
+    for name in ("ucf24", "x.tar"):
+        write_annotations(made, tmp_path / name, "yowo")
+        assert table(read_annotations(tmp_path / name)) == table(made)
+    frames = tmp_path / "ucf24" / "brox-images" / "wave"
+    for number in range(2100):  # more than a glimpse has
+        (frames / str(number)).mkdir(parents=True)
+    assert recognise(tmp_path / "ucf24") == "yowo"
+    assert len(read_annotations(tmp_path / "ucf24").videos) == 2
+
+
 def test_ava_seconds_and_frames(tmp_path):
     made = dataset(video("v", 91, [tube(1, (0, 30, 60), (32, 24, 160, 120))]))
     write_annotations(made, tmp_path / "ava.csv", "ava")

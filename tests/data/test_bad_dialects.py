@@ -184,12 +184,12 @@ def test_yowo_names(tmp_path):
     folder = root / "labels" / WHERE
     folder.mkdir(parents=True)
     (folder / "00000.txt").write_text("")
-    refused(root, "labels/wave/a/00000.txt: frame 0; frames count from 1")
+    refused(root, "text/labels: wave/a/00000.txt: frame 0; frames count from 1")
     (folder / "00000.txt").rename(folder / "1.txt")
     (folder / "00001.txt").write_text("")
-    refused(root, "labels/wave/a/1.txt: the frame is there twice")
+    refused(root, "text/labels: wave/a/1.txt: the frame is there twice")
     (folder / "1.txt").unlink()
-    (root / "readme.txt").write_text("x")
+    (root / "labels" / "readme.txt").write_text("x")
     read = read_annotations(root)
     assert "1 files passed over, no frame's number in the name: readme.txt" in read.notes
     assert table(read) == [] and read.videos[0].labelled_frames().tolist() == [0]

@@ -65,7 +65,7 @@ def test_set_of_ones_own(tmp_path, caplog):
     assert MetadataCatalog.get("toy_train").thing_classes == ["Left", "Right"]
     assert "toy_train: 1 videos without media" in caplog.text
     changed = tmp_path / "changed"
-    catalog.register_ucf24("toy_train", write_ucf(changed, {"Left/v": entry(5)}, classes="Up Down"), "train")
+    catalog.register_ucf24("toy_train", write_ucf(changed, {"Left/v": entry(5)}, classes="Up\nDown"), "train")
     assert len(DatasetCatalog.get("toy_train")) == 0
     assert MetadataCatalog.get("toy_train").thing_classes == ["Up", "Down"]
 

@@ -56,7 +56,7 @@ def test_frames_the_video_does_not_have():
     notes = Notes()
     tube = check([[0, 0, 9, 9]] * 4, frames=[-1, 0, 9, 10], notes=notes)
     assert tube.frames.tolist() == [0, 9]
-    assert "2 boxes dropped, on frames beyond the end of a video of 10 frames" in notes.lines()[0]
+    assert "2 boxes dropped, on frames that the video does not have" in notes.lines()[0]
 
 
 def test_empty_tube_is_none():

@@ -11,7 +11,7 @@ MultiSports in MMAction2's form is `start=1, fps=1, first_class=0`: its timestam
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,7 +121,16 @@ def _excluded(path: Path, fps: float, start: float) -> dict[str, set[int]]:
     return frames
 
 
-def _read(path: Path, fps, start, labels, partial: bool, left_out, notes: Notes) -> _Rows:
+def _read(
+    path: Path,
+    fps: float,
+    start: float,
+    labels: Mapping[int, int],
+    partial: bool,
+    left_out: Mapping[str, set[int]],
+    notes: Notes,
+) -> _Rows:
+    """The rows that are used. labels: of each action, `partial` where the others are left out; left_out: frames."""
     rows = _Rows()
     seen: set[tuple] = set()
     numbers: dict[str, int] = {}
@@ -161,6 +170,8 @@ def _values(where: str, row: Sequence[str]) -> tuple[list[float], int, int]:
     try:
         box = [float(value) for value in row[2:6]]
         action, person = int(row[6]), int(row[7]) if len(row) > 7 and row[7] else NO_TRACK
+        if person > MAX_SAID_FRAMES:
+            raise ValueError
     except ValueError:
         raise AnnotationError(f"{where}: not numbers: {','.join(row[2:])[:80]!r}") from None
     if not all(map(math.isfinite, box)) or max(map(abs, box)) > 2:

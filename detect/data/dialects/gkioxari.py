@@ -19,7 +19,6 @@ from detect.utils.files import hash_files
 from detect.utils.safe_mat import has_words, load_mat
 
 FIELDS = ("action", "video_id", "frame", "bound")
-SIZE = (240, 320)  # of every JHMDB video
 
 
 def is_gkioxari(glimpse: Glimpse) -> bool:
@@ -40,7 +39,7 @@ def read_gkioxari(path: Path, *, sizes: str | Path | None = None) -> ActionDatas
     boxes = bounds - [1, 1, 0, 0]
     boxes[:, 2:] += boxes[:, :2] - 1
     rows = BoxRows(names, video, frames - 1, label, boxes, np.zeros(len(video), np.int64))
-    records = records_of_rows(rows, jhmdb.CLASSES, known_facts(path, sizes, SIZE), notes)
+    records = records_of_rows(rows, jhmdb.CLASSES, known_facts(path, sizes, jhmdb.SIZE), notes)
     return ActionDataset(path.stem, jhmdb.CLASSES, records, hash_files(path), notes.lines())
 
 

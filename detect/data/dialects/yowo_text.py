@@ -27,16 +27,21 @@ from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 
 PIXELS = ("jhmdb", "plain")
-MEDIA = tuple(dict.fromkeys((*ucf24.MEDIA, *jhmdb.MEDIA)))
-_TREE = re.compile(r"(?P<video>.+)/(?P<frame>\d+)\.txt")
-_FLAT = re.compile(r"(?:.*/)?(?P<video>[^/]+)_(?P<frame>\d{5,})\.txt")
+_TREE = re.compile(r"(?P<video>.+)/(?P<frame>\d{1,12})\.txt")
+_FLAT = re.compile(r"(?:.*/)?(?P<video>[^/]+)_(?P<frame>\d{5,12})\.txt")
 FORM = "class x0 y0 x1 y1"
 SHIFT = np.array([1, 1, 2, 2])  # of JHMDB's boxes, up to the image's width and height
 Line = tuple[str, str, int, str]  # file and line, video as the file's name has it, frame from 0, text
 
 
 def is_yowo_text(glimpse: Glimpse) -> bool:
-    return any(re.search(r"(?:/|_)\d{5}\.txt$", name) for name in glimpse.names)
+    names = Glimpse(_text_root(glimpse.path)).names if glimpse.is_folder else glimpse.names
+    return any(re.search(r"(?:^|/|_)\d{5}\.txt$", name) for name in names)
+
+
+def _text_root(path: Path) -> Path:
+    """labels/ of a dataset's folder, which has frames too; else the folder or archive itself."""
+    return path / "labels" if (path / "labels").is_dir() else path
 
 
 def read_yowo_text(
@@ -67,16 +72,17 @@ def read_yowo_text(
     columns = ([numbers[video] for _, video, _, _ in lines], [frame for _, _, frame, _ in lines], labels)
     rows = make_rows(names, columns, boxes - (SHIFT if pixels == "jhmdb" else 0))
     labelled = [np.array(sorted(of_video), np.int64) for of_video in frames.values()]
-    size = ucf24.SIZE if named in (jhmdb.CLASSES, ucf24.CLASSES) else None
+    size = {jhmdb.CLASSES: jhmdb.SIZE, ucf24.CLASSES: ucf24.SIZE}.get(named)
     records = records_of_rows(rows, named, known_facts(path, sizes, size), notes, labelled=labelled, join_iou=join_iou)
-    return ActionDataset(path.name.split(".")[0], named, records, hash_members(path), notes.lines())
+    return ActionDataset(path.name.split(".")[0], named, records, hash_members(_text_root(path)), notes.lines())
 
 
 def file_lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line], set[str]]:
     """The frames, from 0, of each video's files, all lines, and the videos that are named Class_video."""
     frames: dict[str, set[int]] = {}
     lines, flat = [], set()
-    for name, content in text_members(path):
+    root = _text_root(path)
+    for name, content in text_members(root):
         match = _TREE.fullmatch(name) or _FLAT.fullmatch(name)
         if match is None:
             notes.add("files passed over, no frame's number in the name", name)
@@ -84,12 +90,12 @@ def file_lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line
         video, frame = match["video"], int(match["frame"]) - 1
         if match.re is _FLAT:
             flat.add(video)
-        elif "labels" in video.split("/"):
+        elif root == path and "labels" in video.split("/"):
             video = "/".join(video.split("/")[video.split("/").index("labels") + 1 :])
         if frame < 0:
-            raise AnnotationError(f"{path}: {name}: frame 0; frames count from 1 in these files")
+            raise AnnotationError(f"{root}: {name}: frame 0; frames count from 1 in these files")
         if frame in frames.setdefault(video, set()):
-            raise AnnotationError(f"{path}: {name}: the frame is there twice")
+            raise AnnotationError(f"{root}: {name}: the frame is there twice")
         frames[video].add(frame)
         text = content.decode("utf-8", "backslashreplace").split("\n")
         lines += [(f"{name} line {n}", video, frame, line) for n, line in enumerate(text, 1) if line.strip()]

@@ -53,44 +53,14 @@ def build_parser():
     return parser
 
 
-def run(args) -> None:
-    if args.command == "roi-pool":
-        from detect.benchmarks.roi_pool import benchmark_roi_pool
-
-        benchmark_roi_pool()
-    elif args.command == "networks":
-        from detect.benchmarks.networks import benchmark_as_met, benchmark_networks
-
-        run = benchmark_as_met if args.as_met else benchmark_networks
-        run(tuple(args.size), tuple(args.names), args.train, args.rounds)
-    elif args.command == "video":
-        from detect.tasks.benchmark_video import benchmark_video
-
-        benchmark_video(**{key: value for key, value in vars(args).items() if key != "command"})
-    elif args.command == "evaluation":
-        from detect.benchmarks.evaluation import benchmark_evaluation
-
-        benchmark_evaluation(args.scale, json_file=args.json_file)
-    elif args.command == "data" and args.metrics:
-        from detect.benchmarks.data import waiting_share
-
-        print(f"{args.metrics}: waited for data {waiting_share(args.metrics):.1%} of the time")
-    elif args.command == "data":
-        from detect.benchmarks.data import benchmark_data
-
-        benchmark_data(args.video, args.frames, args.length, tuple(args.size), args.rounds)
-    else:
-        from detect.benchmarks.frame_ap import benchmark_frame_ap
-
-        benchmark_frame_ap(args.scale, args.preset, args.repeat, args.same_class)
-
-
 def main(arguments=None) -> None:
     args = build_parser().parse_args(arguments)
     if not getattr(args, "default_malloc", False):
         tune_malloc()
     with explain_errors():
-        run(args)
+        from detect.tasks.benchmark import benchmark
+
+        benchmark(args)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def _extract_in_processes(
     bar = tqdm(total=len(todo), unit="video", desc=f"flow ({settings.method})")
     with bar, closing(in_processes(_extract_or_explain, jobs, min(workers, len(todo)))) as results:
         try:
-            for source, message in results:
+            for (source, *_), message in results:
                 bar.update()
                 if message:
                     bad[str(source)] = message
@@ -95,15 +95,17 @@ def _extract_in_processes(
     return bad
 
 
-def _extract_or_explain(source: Path, destination: Path, settings: FlowSettings) -> tuple[Path, str | None]:
-    """An OSError is no fault of the video (reading turns those into FrameReadError): the disk is full, for instance."""
+def _extract_or_explain(source: Path, destination: Path, settings: FlowSettings) -> str | None:
+    """Why the video is bad, or None. An OSError is no fault of the video (reading turns those into FrameReadError): the
+    disk is full, for instance.
+    """
     try:
         extract_video(source, destination, settings)
     except UnusableFileError:
         raise
     except (FrameReadError, ValueError, cv2.error) as error:
-        return source, printable(str(error))
-    return source, None
+        return printable(str(error))
+    return None
 
 
 def _finished(destination: Path, settings: FlowSettings) -> bool:

@@ -11,14 +11,16 @@ from typing import Any
 
 import cv2
 
+from detect.utils.errors import UserError
 
-class WorkerKilledError(ChildProcessError):
+
+class WorkerKilledError(UserError, ChildProcessError):
     """A worker process ended before its job did."""
 
 
-def in_processes(function: Callable, jobs: Iterable[tuple], workers: int) -> Iterator[Any]:
-    """`function(*job)` of each job, as they finish; its errors are raised here. Close it where it is not used to its
-    end: then, and after any error, the workers are killed.
+def in_processes(function: Callable, jobs: Iterable[tuple], workers: int) -> Iterator[tuple[tuple, Any]]:
+    """(job, `function(*job)`) of each job, as they finish; its errors are raised here. Close it where it is not used to
+    its end: then, and after any error, the workers are killed.
 
     Few jobs are handed out ahead, as there can be 240,000. WorkerKilledError names those that were under way.
     """
@@ -42,9 +44,9 @@ def in_processes(function: Callable, jobs: Iterable[tuple], workers: int) -> Ite
             raise
 
 
-def _finished(pending: dict[Future, tuple]) -> Iterator[Any]:
+def _finished(pending: dict[Future, tuple]) -> Iterator[tuple[tuple, Any]]:
     for future in wait(pending, return_when=FIRST_COMPLETED).done:
-        yield future.result()
+        yield pending[future], future.result()
         del pending[future]
 
 

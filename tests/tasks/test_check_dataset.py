@@ -129,7 +129,7 @@ def test_annotations_that_are_wrong_or_missing_are_one_line_each(check, tmp_path
     code, out, _ = check("bad_train", "gone_train", "--no-decode")
     assert code == 1 and out[-1] == "4 problems"
     lines = [line for line in out if line.startswith(("bad_train: ", "gone_train: "))]
-    assert lines[0].startswith("bad_train: annotation: 1 boxes dropped, on frames beyond the end")
+    assert lines[0].startswith("bad_train: annotation: 1 boxes dropped, on frames that the video does not have")
     assert lines[1].startswith("bad_train: annotation: 5 boxes clamped to the image")
     assert lines[2].startswith("gone_train: annotation: gone_train: the folder of the dataset not found")
 

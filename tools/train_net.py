@@ -3,11 +3,14 @@
 
 Reads the config and the datasets it names (below DETECT_DATASETS or DATASETS.ROOT). Writes to OUTPUT_DIR: checkpoints,
 last_checkpoint, config.yaml, log.txt, metrics.json, TensorBoard events, evaluation/<set>/ and pictures/<set>/.
-The last line after an evaluation is `frame-mAP@0.5 = ...`.
+The last line after an evaluation is `frame-mAP@0.5 = ...`. --overfit-check trains on 4 clips of the set without
+augmentation until all are found, in a minute or two, and holds boxes and labels against what is seen. Its last line is
+`overfit check passed: ...` or, with exit status 1, `overfit check failed: <reason>; next: <step>`.
 
   train:     tools/train_net.py --config-file configs/quickstart.yaml
   continue:  the same with --resume
   evaluate:  tools/train_net.py --eval-only --weights output/quickstart/model_final.pth
+  check:     tools/train_net.py --config-file configs/quickstart.yaml --overfit-check
 """
 
 from detect.speed import SPEEDS, speed_lines
@@ -17,6 +20,8 @@ from detect.utils.cli import running_tool, training_parser
 def build_parser():
     parser = training_parser(__doc__)
     parser.add_argument("--speed", choices=SPEEDS, default="exact", help="with --eval-only: see tools/demo.py (exact)")
+    parser.add_argument("--overfit-check", action="store_true", help="learn a few clips by heart, or say what is wrong")
+    parser.add_argument("--clips", type=int, default=4, metavar="N", help="of --overfit-check (4)")
     return parser
 
 
@@ -30,6 +35,13 @@ def main(arguments=None) -> None:
 
         if args.speed != "exact" and not args.eval_only:
             raise UserError(f"--speed {args.speed} is for --eval-only; a training has INPUT.SPAN_FRAMES")
+        if args.overfit_check:
+            from detect.tasks.overfit import overfit_check
+
+            if args.eval_only or args.resume or args.num_gpus * args.num_machines > 1:
+                raise UserError("--overfit-check is a training of its own, in one process, never resumed")
+            overfit_check(args.config_file, args.opts, args.weights, args.clips)
+            return
         opts = [*speed_lines(args.speed), *args.opts]
         job = (DETECTION, args.config_file, opts, args.weights, args.resume, args.eval_only)
         launch(run, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, args=job)

@@ -149,16 +149,20 @@ def num_classes(cfg: CfgNode, dataset: KeyframeDataset) -> int:
 
 def warn_of_frozen_random_statistics(cfg: CfgNode) -> None:
     """Frozen batch normalisation needs the statistics of pretrained weights; without them little is learned."""
+    for name, where in frozen_at_random(cfg).items():
+        logger.warning(
+            "%s.WEIGHTS is empty and %s.NORM FrozenBN: give weights, or set BN to train from scratch", name, where
+        )
+
+
+def frozen_at_random(cfg: CfgNode) -> dict[str, str]:
+    """Networks whose batch normalisation is frozen though they start from no weights -> the section of their NORM."""
     if cfg.MODEL.WEIGHTS:
-        return
+        return {}
     streams = {SECTIONS[stream]: stream_options(cfg, stream) for stream in cfg.MODEL.STREAMS}
     norms = {"MODEL.BACKBONE": ("MODEL.RESNETS", cfg.MODEL.BACKBONE.WEIGHTS, cfg.MODEL.RESNETS.NORM)}
     norms |= {name: (name, options.WEIGHTS, options.NORM) for name, options in streams.items()}
-    for name, (where, weights, norm) in norms.items():
-        if norm == "FrozenBN" and not weights:
-            logger.warning(
-                "%s.WEIGHTS is empty and %s.NORM FrozenBN: give weights, or set BN to train from scratch", name, where
-            )
+    return {name: where for name, (where, weights, norm) in norms.items() if norm == "FrozenBN" and not weights}
 
 
 def evaluation_batches(cfg: CfgNode, dataset: KeyframeDataset) -> KeyframeLoader:

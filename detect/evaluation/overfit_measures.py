@@ -1,0 +1,91 @@
+"""How far a detector is on a few keyframes, and which part of it falls short."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from detect.data.records import ActionDataset
+from detect.evaluation.frame_ap import evaluate_frame_ap, pairwise_iou, preset
+from detect.evaluation.proposals import best_overlaps
+from detect.evaluation.tables import Detections, GroundTruth
+
+IOU, LOOSE_IOU = 0.5, 0.1
+BEST = 3  # detections of a truth's label that are looked at for its overlap
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Of the keyframes of a set, each in 0..1.
+
+    frame_map: at IoU 0.5, and loose_map at 0.1.  recall: truths with a proposal of IoU 0.5.  label_right: truths whose
+    best-scored detection of IoU 0.5, of any label, has their label.  overlap: mean IoU of the truths with the nearest
+    of the few best detections of their label.  confused: (label, found label) of truths whose label is not right.
+    """
+
+    frame_map: float
+    loose_map: float
+    recall: float
+    label_right: float
+    overlap: float
+    confused: tuple[tuple[int, int], ...] = ()
+
+    def line(self) -> str:
+        return (
+            f"frame-mAP@{IOU} {self.frame_map:.3f}, @{LOOSE_IOU} {self.loose_map:.3f}; boxes that the RPN proposes "
+            f"{self.recall:.2f}; labels right {self.label_right:.2f}; mean IoU with the best of the right label "
+            f"{self.overlap:.2f}"
+        )
+
+
+def measure(dataset: ActionDataset, items: Sequence[dict], outputs: Sequence[dict], protocol: str) -> Measures:
+    """items: mapped keyframes of all boxes of `dataset`; outputs: the model's. protocol: a preset of frame-AP."""
+    number = {video.name: index for index, video in enumerate(dataset.videos)}
+    places = [(number[item["video"]], int(item["frame_index"])) for item in items]
+    found = [_arrays(output) for output in outputs]
+    table = dataset.ground_truth_table()
+    gt = GroundTruth(table["video"], table["frame"], table["label"], table["boxes"])
+    det = _detections(places, found)
+    maps = [
+        evaluate_frame_ap(gt, det, len(dataset.classes), preset(protocol, iou_threshold=iou, frames="annotated")).mean
+        for iou in (IOU, LOOSE_IOU)
+    ]
+    recalled, right, overlaps, confused = [], [], [], []
+    for (video, frame), (boxes, scores, labels, proposals, objectness) in zip(places, found, strict=True):
+        truths, wanted = dataset.videos[video].boxes_at(frame)
+        recalled += (best_overlaps(truths, proposals, objectness, (len(proposals),))[0] >= IOU).tolist()
+        for truth, label in zip(truths, wanted.tolist(), strict=True):
+            iou = pairwise_iou(np.repeat(truth[None], len(boxes), 0), boxes)
+            overlaps.append(_overlap(iou, scores, labels == label))
+            best = _best_label(iou, scores, labels)
+            right.append(best == label)
+            confused += [(label, best)] if best not in (label, None) else []
+    shares = (float(np.mean(values)) if values else 0.0 for values in (recalled, right, overlaps))
+    return Measures(*maps, *shares, tuple(confused))
+
+
+def _arrays(output: dict) -> tuple[np.ndarray, ...]:
+    """Boxes, scores and labels of the detections; boxes and objectness of the proposals."""
+    found, proposed = output["instances"], output["proposals"]
+    tensors = (
+        found.pred_boxes.tensor, found.scores, found.pred_classes,
+        proposed.proposal_boxes.tensor, proposed.objectness_logits,
+    )  # fmt: skip
+    return tuple(tensor.detach().cpu().numpy() for tensor in tensors)
+
+
+def _detections(places: Sequence[tuple[int, int]], found: Sequence[tuple[np.ndarray, ...]]) -> Detections:
+    counts = [len(scores) for _, scores, *_ in found]
+    video, frame = np.repeat(np.array(places, np.int64).reshape(-1, 2), counts, axis=0).T
+    boxes, scores, labels = (np.concatenate([part[i] for part in found]) for i in range(3))
+    return Detections(video, frame, labels, scores, boxes)
+
+
+def _overlap(iou: np.ndarray, scores: np.ndarray, own: np.ndarray) -> float:
+    best = np.argsort(-scores[own], kind="stable")[:BEST]
+    return float(iou[own][best].max()) if len(best) else 0.0
+
+
+def _best_label(iou: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> int | None:
+    near = iou >= IOU
+    return int(labels[near][np.argmax(scores[near])]) if near.any() else None

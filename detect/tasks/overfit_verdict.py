@@ -1,0 +1,211 @@
+"""From the numbers of a training on a few clips to what is in the way; no reason is given without its numbers."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from detect.evaluation.overfit_measures import IOU, LOOSE_IOU, Measures
+
+REACHED = 0.999  # frame-mAP
+FLAT = 0.8  # of the loss at the start: what stays above it has not fallen
+FALLING = 0.9  # of the loss in the third quarter: what ends below it falls on
+BETTER = 0.7  # of the loss, or of what lacks in score: a change of the config that comes below it is better
+RATES = (0.01, 0.1, 10.0, 100.0)  # times the learning rate
+LOW_RECALL, POOR_ANCHOR, GOOD, NEAR = 0.9, 0.5, 0.9, 0.6
+QUICK = 0.1  # momentum with which running statistics are those of the last few dozen steps
+DIVERGED = 10.0  # times the first loss
+
+
+class Finding(NamedTuple):
+    """A reason, the numbers that it rests on, and what to do."""
+
+    reason: str
+    evidence: str
+    next_step: str
+
+
+@dataclass
+class Learned:
+    """What came of a training on a few clips.
+
+    losses: of each step.  measures: of each look at the score.  not_finite: the message that ended it, or "".
+    refreshed: the last look again, after the running statistics of batch normalisation were taken anew from the clips;
+    None where that was not tried.  momentum: the least with which they follow the batches.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    measures: list[Measures] = field(default_factory=list)
+    not_finite: str = ""
+    refreshed: Measures | None = None
+    momentum: float = 1.0
+
+    @property
+    def reached(self) -> bool:
+        return bool(self.measures) and self.measures[-1].frame_map >= REACHED
+
+    def loss(self, share: float) -> float:
+        """Median loss of a tenth of the steps, which begins at this share of them; inf without any."""
+        count = max(3, len(self.losses) // 10)
+        start = min(int(share * len(self.losses)), max(len(self.losses) - count, 0))
+        return float(np.median(self.losses[start : start + count])) if self.losses else math.inf
+
+    def loss_line(self) -> str:
+        return f"loss {self.loss(0.0):.3g} in the first steps, {self.loss(1.0):.3g} in the last of {len(self.losses)}"
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a verdict needs of the config and the clips.
+
+    rate: SOLVER.BASE_LR.  anchor: median over the boxes of the IoU with the anchor that has the best shape.  sizes:
+    anchors that would fit.  frozen: keys of batch normalisation that is frozen at random weights.  clashes: actors of
+    the clips that have two labels, in words.  see: how to look at the clips.
+    """
+
+    rate: float
+    anchor: float
+    sizes: Sequence[int]
+    frozen: Sequence[str]
+    classes: Sequence[str]
+    clashes: Sequence[str] = ()
+    see: str = "look at the clips"
+
+
+class Case(NamedTuple):
+    """A training that did not get there. `trial`: from changes of the config, KEY VALUE ..., to what comes of a short
+    training with them or, if asked to get there, of a whole one; it takes a while.
+    """
+
+    learned: Learned
+    about: Circumstances
+    trial: Callable[[Sequence, bool], Learned]
+
+
+def reason(case: Case) -> Finding:
+    """Why the clips were not learned: the first of PARTS that says so. Trials are made only where they decide."""
+    if case.learned.not_finite:
+        step = f"lower SOLVER.BASE_LR, {case.about.rate:g}, ten times"
+        return Finding("learning rate: the loss is not finite", case.learned.not_finite, step)
+    rest = Finding("no single reason shows", case.learned.measures[-1].line(), case.about.see)
+    return next((finding for part in PARTS for finding in part(case)), rest)
+
+
+def _anchors(case: Case) -> Iterator[Finding]:
+    about, recall = case.about, case.learned.measures[-1].recall
+    if recall < LOW_RECALL and about.anchor < POOR_ANCHOR:
+        step = f"set MODEL.ANCHOR_GENERATOR.SIZES to [{list(about.sizes)}], in pixels of INPUT.SIZE"
+        yield Finding("the RPN finds little: no anchor fits the boxes", _recall_line(case), step)
+
+
+def _running_statistics(case: Case) -> Iterator[Finding]:
+    learned, again = case.learned, case.learned.refreshed
+    last = learned.measures[-1].frame_map
+    if again is None or not _is_better(again.frame_map, last):
+        return
+    evidence = (
+        f"frame-mAP@{IOU} {last:.3f}, and {again.frame_map:.3f} with statistics taken anew from the clips; they follow "
+        f"{len(learned.losses)} steps with momentum {learned.momentum:g}"
+    )
+    step = "raise SOLVER.MAX_ITER"
+    if learned.momentum < QUICK:
+        step = f"set MODEL.CONTEXT.OVERRIDES.bn_momentum to {QUICK}, or start from weights with FrozenBN"
+    yield Finding("batch normalisation: its running statistics lag behind the weights", evidence, step)
+
+
+def _frozen_statistics(case: Case) -> Iterator[Finding]:
+    if frozen := case.about.frozen:
+        free, last = case.trial([word for key in frozen for word in (key, "BN")], True), case.learned.measures[-1]
+        if free.measures and _is_better(free.measures[-1].frame_map, last.frame_map):
+            evidence = f"frame-mAP@{IOU} {last.frame_map:.3f}, with BN {free.measures[-1].frame_map:.3f}"
+            step = f"give weights, or set {' and '.join(frozen)} to BN"
+            yield Finding("frozen batch normalisation with random statistics", evidence, step)
+
+
+def _rate(case: Case) -> Iterator[Finding]:
+    """The learning rate, by trying others."""
+    rate, fell = case.about.rate, _has_fallen(case.learned)
+    first, typical = case.learned.losses[0], float(np.median(case.learned.losses))
+    if typical > DIVERGED * first:
+        evidence = f"the first loss is {first:.3g}, the median of all {typical:.3g}"
+        yield Finding(f"learning rate: SOLVER.BASE_LR {rate:g} is too high", evidence, "lower it ten times")
+    if fell and not _still_falls(case.learned):
+        return
+    now = _end(case.trial((), False))
+    losses = {factor: _end(case.trial(["SOLVER.BASE_LR", rate * factor], False)) for factor in RATES}
+    best = min(losses, key=losses.get)
+    numbers = ", ".join(f"{loss:.3g} with {rate * factor:.2g}" for factor, loss in losses.items())
+    evidence = f"after as many steps the loss is {now:.3g} with {rate:.2g}, {numbers}"
+    if losses[best] < BETTER * now:
+        level = "low" if best > 1 else "high"
+        step = f"set SOLVER.BASE_LR to {rate * best:.2g}"
+        yield Finding(f"learning rate: SOLVER.BASE_LR {rate:g} is too {level}", evidence, step)
+    if not fell:
+        evidence = f"{case.learned.loss_line()}; {evidence}"
+        yield Finding("the loss does not fall, at any rate", evidence, case.about.see)
+
+
+def _twice_labelled(case: Case) -> Iterator[Finding]:
+    if clashes := case.about.clashes:
+        evidence = f"{len(clashes)} in these clips, such as {clashes[0]}"
+        yield Finding("labels contradict each other: an actor has two at once", evidence, "keep one of them")
+
+
+def _proposals(case: Case) -> Iterator[Finding]:
+    if case.learned.measures[-1].recall < LOW_RECALL and not _still_falls(case.learned):
+        step = "raise MODEL.RPN.POST_NMS_TOPK_TEST, lower MODEL.PROPOSAL_GENERATOR.MIN_SIZE, or see whether boxes fit"
+        yield Finding("the RPN finds little", _recall_line(case), step)
+
+
+def _more_steps(case: Case) -> Iterator[Finding]:
+    if _still_falls(case.learned):
+        why = "learning rate or steps: the loss still falls at the last step"
+        yield Finding(why, case.learned.loss_line(), "raise SOLVER.BASE_LR, or SOLVER.MAX_ITER")
+
+
+def _places(case: Case) -> Iterator[Finding]:
+    last = case.learned.measures[-1]
+    if last.frame_map < GOOD <= last.loose_map and last.overlap < NEAR:
+        scores = f"frame-mAP@{LOOSE_IOU} {last.loose_map:.3f}, @{IOU} {last.frame_map:.3f}"
+        evidence = f"{scores}; mean IoU {last.overlap:.2f}"
+        yield Finding("boxes are off: labels fit and places do not", evidence, case.about.see)
+
+
+def _confusions(case: Case) -> Iterator[Finding]:
+    last = case.learned.measures[-1]
+    if last.confused and last.recall >= GOOD:
+        (label, found), times = Counter(last.confused).most_common(1)[0]
+        names = case.about.classes
+        most = f"{names[label]} is taken for {names[found]} {times} times"
+        evidence = f"{last.recall:.0%} of the boxes are proposed, {last.label_right:.0%} get their label; {most}"
+        yield Finding("labels do not follow from what is seen", evidence, case.about.see)
+
+
+PARTS = (
+    _anchors, _running_statistics, _frozen_statistics, _rate, _twice_labelled, _proposals, _more_steps, _places,
+    _confusions,
+)  # fmt: skip
+
+
+def _recall_line(case: Case) -> str:
+    share = f"{case.learned.measures[-1].recall:.0%} of the boxes are proposed"
+    return f"{share}; IoU with the anchor of the best shape {case.about.anchor:.2f}"
+
+
+def _is_better(score: float, than: float) -> bool:
+    return 1 - score <= BETTER * (1 - than)
+
+
+def _end(learned: Learned) -> float:
+    return math.inf if learned.not_finite else learned.loss(1.0)
+
+
+def _has_fallen(learned: Learned) -> bool:
+    return learned.loss(1.0) < FLAT * learned.loss(0.0)
+
+
+def _still_falls(learned: Learned) -> bool:
+    return learned.loss(1.0) < FALLING * learned.loss(0.65)

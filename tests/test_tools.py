@@ -306,4 +306,4 @@ def test_help_is_there_at_once(tool, datasets):
 
 def test_the_exit_status_of_a_process(datasets):
     result = run_alone(datasets, "evaluate", "--ground-truth", "absent.csv", "--detections", "absent.csv")
-    assert result.returncode == 2 and result.stderr == "error: absent.csv: no such file\n"
+    assert result.returncode == 2 and result.stderr == "error: absent.csv: there is no such file or folder\n"

@@ -12,7 +12,7 @@ from detect.evaluation.overfit_measures import IOU, LOOSE_IOU, Measures
 
 REACHED = 0.999  # frame-mAP
 FLAT = 0.8  # of the loss at the start: what stays above it has not fallen
-FALLING = 0.9  # of the loss in the third quarter: what ends below it falls on
+FALLING, SMALL = 0.9, 0.25  # of the loss in the third quarter, and of that at the start: what ends between falls on
 BETTER = 0.7  # of the loss, or of what lacks in score: a change of the config that comes below it is better
 RATES = (0.01, 0.1, 10.0, 100.0)  # times the learning rate
 LOW_RECALL, POOR_ANCHOR, GOOD, NEAR = 0.9, 0.5, 0.9, 0.6
@@ -208,4 +208,5 @@ def _has_fallen(learned: Learned) -> bool:
 
 
 def _still_falls(learned: Learned) -> bool:
-    return learned.loss(1.0) < FALLING * learned.loss(0.65)
+    """And is not small yet: else what lacks is not in the loss."""
+    return SMALL * learned.loss(0.0) < learned.loss(1.0) < FALLING * learned.loss(0.65)

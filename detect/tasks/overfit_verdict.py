@@ -132,7 +132,7 @@ def _rate(case: Case) -> Iterator[Finding]:
     if typical > DIVERGED * first:
         evidence = f"the first loss is {first:.3g}, the median of all {typical:.3g}"
         yield Finding(f"learning rate: SOLVER.BASE_LR {rate:g} is too high", evidence, "lower it ten times")
-    if fell and not _still_falls(case.learned):
+    if case.learned.loss(1.0) < SMALL * case.learned.loss(0.0):  # what lacks then is not in the loss
         return
     now = _end(case.trial((), False))
     losses = {factor: _end(case.trial(["SOLVER.BASE_LR", rate * factor], False)) for factor in RATES}
@@ -208,5 +208,5 @@ def _has_fallen(learned: Learned) -> bool:
 
 
 def _still_falls(learned: Learned) -> bool:
-    """And is not small yet: else what lacks is not in the loss."""
+    """And is not small yet."""
     return SMALL * learned.loss(0.0) < learned.loss(1.0) < FALLING * learned.loss(0.65)

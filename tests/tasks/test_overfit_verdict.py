@@ -8,7 +8,7 @@ import pytest
 from detect.evaluation.overfit_measures import Measures
 from detect.tasks.overfit_verdict import RATES, Case, Circumstances, Learned, reason
 
-FELL = [3.0] * 10 + [0.5] * 90
+FELL = [3.0] * 10 + [0.5] * 90  # small in the end: no rate is tried
 BAD = Measures(0.3, 0.4, 1.0, 0.5, 0.7)
 ABOUT = Circumstances(0.01, 0.8, (16, 40), (), ("run", "jump"), see="see the clips: ...")
 

@@ -12,6 +12,7 @@ import torch
 
 from detect.d2 import HAS_DETECTRON2
 from detect.data import synthetic
+from detect.evaluation.formats import find_table
 from detect.evaluation.report import summary_line
 from detect.tasks import runner
 from detect.tasks.detection import DETECTION
@@ -165,7 +166,7 @@ def test_an_older_checkpoint_needs_its_config(trained, run, tmp_path):
 def test_evaluate_scores_the_written_tables(trained, run):
     folder, line = trained
     tables = folder / "evaluation" / "synthetic_test"
-    files = ("--ground-truth", tables / "ground_truth.csv.gz", "--detections", tables / "detections.csv.gz")
+    files = (find_table(tables, "detections"), "--ground-truth", find_table(tables, "ground_truth"))
     scored = last_line(run("evaluate", *files, "--preset", "voc", "--frames", "all"))
     assert abs(float(scored.split()[-1]) - float(line.split()[-1])) < 2e-6
 

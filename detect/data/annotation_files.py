@@ -1,22 +1,36 @@
 """Ground truth from any known form of file, and into any: `FORMATS` is the table, a row for each form.
 
 A reader gives an `ActionDataset`, frames from 0, boxes x0 y0 x1 y1 in pixels; a writer takes one. What other counts and
-conventions there are is known to the form's own module.
+conventions there are is known to the form's own module. Tables of boxes are a row that `detect.evaluation` adds.
 """
 
+import hashlib
 import inspect
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from detect.data.checks import AnnotationError
-from detect.data.dialects.act import is_act, read_act
+from detect.data import jhmdb, ucf24
+from detect.data.checks import AnnotationError, Notes, with_annotation
+from detect.data.dialects.act import is_act, read_act, write_act
+from detect.data.dialects.ava_csv import is_ava_csv, read_ava_csv, write_ava_csv
+from detect.data.dialects.coco_json import is_coco_json, read_coco_json, write_coco_json
+from detect.data.dialects.cvat import is_cvat, read_cvat
+from detect.data.dialects.final_annots import is_final_annots, read_final_annots, write_final_annots
+from detect.data.dialects.gkioxari import is_gkioxari, read_gkioxari
 from detect.data.dialects.glimpse import Glimpse
-from detect.data.dialects.pyannot import is_pyannot, read_pyannot
+from detect.data.dialects.jhmdb_folder import is_jhmdb_folder, read_jhmdb_folder
+from detect.data.dialects.labelme import is_labelme, read_labelme
+from detect.data.dialects.pyannot import is_pyannot, read_pyannot, write_pyannot
+from detect.data.dialects.via import is_via, read_via
+from detect.data.dialects.yowo_text import is_yowo_text, read_yowo_text, write_yowo_text
+from detect.data.media import media_and_flow
+from detect.data.own_json import is_own_json, read_own_json, write_own_json
 from detect.data.records import ActionDataset
 from detect.utils.errors import UserError
+from detect.utils.files import hash_files
 
 
 @dataclass(frozen=True)
@@ -26,47 +40,108 @@ class Format:
     `read(path, **options)` gives a dataset; its keyword parameters are the options that the form knows. `write(dataset,
     path)` gives notes of what the form cannot hold, or None; None in its place where the form is only read.
     `recognise(glimpse)` says whether a file looks like it; the first row of `FORMATS` that says so is taken.
+    `suffixes`: ends of names that mean this form where a file is written and no form is named.
     """
 
     read: Callable[..., ActionDataset]
     write: Callable[[ActionDataset, Path], Iterable[str] | None] | None
     what: str
     recognise: Callable[[Glimpse], bool] = lambda glimpse: False
+    suffixes: tuple[str, ...] = ()
 
 
+MEDIA = (
+    *ucf24.MEDIA, *jhmdb.MEDIA, "trainval/{name}.mp4", "frames/{name}", "rawframes/{name}", "images/{name}",
+    "{name}.mkv", "{name}.webm",
+)  # fmt: skip
 FORMATS: dict[str, Format] = {
-    "pyannot": Format(read_pyannot, None, "pyannot.pkl of UCF101-24 (Singh et al.)", is_pyannot),
-    "act": Format(read_act, None, "*-GT.pkl of the ACT detector and its descendants", is_act),
+    "own": Format(read_own_json, write_own_json, "own JSON, see detect/data/own_json.py", is_own_json, (".json",)),
+    "pyannot": Format(read_pyannot, write_pyannot, "pyannot.pkl of UCF101-24 (Singh et al.)", is_pyannot),
+    "final_annots": Format(
+        read_final_annots, write_final_annots, "finalAnnots.mat of UCF101-24 (Singh et al.)", is_final_annots, (".mat",)
+    ),
+    "act": Format(read_act, write_act, "*-GT.pkl of ACT, MOC and MultiSports", is_act, ("-GT.pkl", "_GT.pkl")),
+    "jhmdb": Format(read_jhmdb_folder, None, "JHMDB's folders puppet_mask and splits", is_jhmdb_folder),
+    "gkioxari": Format(read_gkioxari, None, "jhmdb_annot.mat of Gkioxari & Malik", is_gkioxari),
+    "yowo": Format(read_yowo_text, write_yowo_text, "text files of YOWO: a folder, tar or zip", is_yowo_text),
+    "ava": Format(read_ava_csv, write_ava_csv, "CSV of AVA, and of MultiSports in MMAction2", is_ava_csv),
+    "coco": Format(read_coco_json, write_coco_json, "COCO-style JSON of images, COCO-VID", is_coco_json),
+    "cvat": Format(read_cvat, None, "CVAT XML 1.1, for video or for images; a file or a folder of them", is_cvat),
+    "via": Format(read_via, None, "CSV of the VGG Image Annotator 2", is_via),
+    "labelme": Format(read_labelme, None, "LabelMe's JSON files, a folder of them", is_labelme),
 }
 
 
-def read_annotations(path: str | Path, format: str | None = None, **options: Any) -> ActionDataset:
+def read_annotations(
+    path: str | Path, format: str | None = None, videos: str | Path | None = None, **options: Any
+) -> ActionDataset:
     """The ground truth in a file or folder of the named format, or of the one that its content shows.
 
-    `options` go to the reader; those that are None are left out. UserError for an unknown format or option, and the
-    reader's errors.
+    `videos`: a file with the names of those that are wanted, one a line. `options` go to the reader; those that are
+    None are left out. Of a format without them, `subset` and `split` mean the list beside the file, such as
+    testlist01.txt, and `media_root` the folder that has the videos in one of the places of `MEDIA`. UserError for an
+    unknown format or option, and the reader's errors.
     """
+    path = Path(path)
     chosen = format or recognise(path)
     read = known(chosen).read
     given = {name: value for name, value in options.items() if value is not None}
     legal = [name for name in inspect.signature(read).parameters][1:]
+    if "subset" in given and "subset" not in legal and videos is None:
+        videos = _list_beside(path, given.pop("subset"), given.pop("split", 1))
+    media_root = given.pop("media_root", None) if "media_root" not in legal else None
     if unknown := [name for name in given if name not in legal]:
-        raise UserError(
-            f"{path}: the format {chosen} has no option {unknown[0]!r}; it has {', '.join(legal) or 'none'}"
-        )
-    return read(Path(path), **given)
+        options_of_it = ", ".join(dict.fromkeys(("videos", "media_root", *legal)))
+        raise UserError(f"{path}: the format {chosen} has no option {unknown[0]!r}; it has {options_of_it}")
+    if not os.path.exists(path):
+        raise AnnotationError(f"{path}: there is no such file or folder")
+    dataset = read(path, **given)
+    dataset = dataset if videos is None else only(dataset, Path(videos))
+    return dataset if media_root is None else _with_media(dataset, Path(media_root))
+
+
+def _list_beside(path: Path, subset: str, split: int) -> Path:
+    found = (path if path.is_dir() else path.parent) / f"{subset}list{split:02d}.txt"
+    if not found.exists():
+        raise UserError(f"{path}: it names no subsets, and there is no {found}; give a list of the videos")
+    return found
+
+
+def only(dataset: ActionDataset, videos: Path) -> ActionDataset:
+    """The videos that the list names, in its order; those without annotation are noted. The list is in the hash."""
+    notes = Notes()
+    records = {video.name: video for video in dataset.videos}
+    names = with_annotation(ucf24.listed(videos, notes), records, notes)
+    digest = hashlib.sha256((dataset.annotation_hash + hash_files(videos)).encode()).hexdigest()
+    chosen = tuple(records[name] for name in names)
+    return replace(dataset, videos=chosen, annotation_hash=digest, notes=(*dataset.notes, *notes.lines()))
+
+
+def _with_media(dataset: ActionDataset, root: Path) -> ActionDataset:
+    notes = Notes()
+    places = media_and_flow(root, [video.name for video in dataset.videos], MEDIA, notes)
+    videos = (replace(v, path=places[v.name][0], flow=places[v.name][1]) for v in dataset.videos)
+    return replace(dataset, videos=tuple(videos), notes=(*dataset.notes, *notes.lines()))
 
 
 def write_annotations(dataset: ActionDataset, path: str | Path, format: str | None = None) -> tuple[str, ...]:
-    """Write the dataset; returns notes of what the format cannot hold. Without `format`: the one whose file is there
-    already, else own JSON.
-    """
-    chosen = format or (recognise(path) if os.path.exists(path) else "own")
-    write = known(chosen).write
+    """Write the dataset; returns notes of what the format cannot hold. Without `format` the name's end says it."""
+    write = known(format or format_to_write(path)).write
     if write is None:
-        writable = ", ".join(name for name, row in FORMATS.items() if row.write)
-        raise UserError(f"the format {chosen} is only read; formats that can be written: {writable}")
+        raise UserError(f"the format {format} is only read; formats that can be written: {', '.join(_writable())}")
     return tuple(write(dataset, Path(path)) or ())
+
+
+def format_to_write(path: str | Path) -> str:
+    """The format that the end of a name means. UserError where it may mean several."""
+    for name, row in FORMATS.items():
+        if row.write and str(path).endswith(row.suffixes):
+            return name
+    raise UserError(f"{path}: the name does not say the format; name one of {', '.join(_writable())}")
+
+
+def _writable() -> list[str]:
+    return [name for name, row in FORMATS.items() if row.write]
 
 
 def known(format: str) -> Format:

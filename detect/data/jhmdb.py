@@ -14,7 +14,6 @@ box is repeated to the end.
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
 from detect.data.act_pickle import load_act_dataset
 from detect.data.checks import AnnotationError, Notes, checked_tube
@@ -22,6 +21,7 @@ from detect.data.media import media_and_flow, require
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 from detect.utils.files import hash_files, read_text
+from detect.utils.safe_mat import MatError, load_mat
 from detect.video.readers import count_frames
 
 CLASSES = (
@@ -45,13 +45,7 @@ def load_jhmdb(
     `source`: "pickle" reads JHMDB-GT.pkl, "masks" the official folders, "auto" the pickle if it is there.
     Raises MissingDataError for a missing file, AnnotationError for one that contradicts itself.
     """
-    for key, value, legal in (
-        ("split", split, (1, 2, 3)),
-        ("subset", subset, ("train", "test")),
-        ("source", source, ("auto", "pickle", "masks")),
-    ):
-        if value not in legal:
-            raise UserError(f"{key} is {value!r}; legal values are {', '.join(map(str, legal))}")
+    check_split(split, subset, source)
     root, name = Path(root), name or f"jhmdb_split{split}_{subset}"
     require([root], f"{name}: the folder of the dataset", HOW_TO_GET)
     pickle_path = root / "JHMDB-GT.pkl"
@@ -59,10 +53,22 @@ def load_jhmdb(
         require([pickle_path], f"{name}: the annotation", HOW_TO_GET)
     if source != "masks" and pickle_path.exists():
         return load_act_dataset(pickle_path, split - 1, subset, media_root=root, media=MEDIA, name=name)
-    return _load_masks(root, split, subset, name)
+    return load_masks(root, split, subset, root, name)
 
 
-def _load_masks(root: Path, split: int, subset: str, name: str) -> ActionDataset:
+def check_split(split: int, subset: str | None, source: str = "auto") -> None:
+    """UserError for a value that does not exist; `subset` None is both."""
+    for key, value, legal in (
+        ("split", split, (1, 2, 3)),
+        ("subset", subset or "test", ("train", "test")),
+        ("source", source, ("auto", "pickle", "masks")),
+    ):
+        if value not in legal:
+            raise UserError(f"{key} is {value!r}; legal values are {', '.join(map(str, legal))}")
+
+
+def load_masks(root: Path, split: int, subset: str | None, media_root: Path | None, name: str) -> ActionDataset:
+    """A split from the official folders, or all its videos where `subset` is None; see `media_and_flow`."""
     split_files = [
         require([root / "splits" / f"{label}_test_split{split}.txt"], f"{name}: a split file", HOW_TO_GET)
         for label in CLASSES
@@ -76,12 +82,12 @@ def _load_masks(root: Path, split: int, subset: str, name: str) -> ActionDataset
     masks = {video: root / "puppet_mask" / video / "puppet_mask.mat" for video in names}
     for video, path in masks.items():
         require([path], f"{name}: the annotation of {video}", HOW_TO_GET)
-    places = media_and_flow(root, names, MEDIA, notes)
+    places = media_and_flow(media_root, names, MEDIA, notes)
     videos = tuple(_record(video, *places[video], masks[video], notes) for video in names)
     return ActionDataset(name, CLASSES, videos, hash_files(*split_files, *masks.values()), notes.lines())
 
 
-def _videos_in(path: Path, subset: str) -> list[str]:
+def _videos_in(path: Path, subset: str | None) -> list[str]:
     videos = []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
@@ -90,7 +96,7 @@ def _videos_in(path: Path, subset: str) -> list[str]:
         if code not in SUBSET_CODES:
             legal = "'<video>.avi 1' (train) or '<video>.avi 2' (test)"
             raise AnnotationError(f"{path} line {number}: expected {legal}, found {line!r}")
-        if SUBSET_CODES[code] == subset:
+        if subset in (None, SUBSET_CODES[code]):
             videos.append(video.strip().removesuffix(".avi"))
     return videos
 
@@ -100,10 +106,9 @@ def mask_boxes(path: str | Path) -> tuple[np.ndarray, tuple[int, int]]:
     width).
     """
     try:
-        content = scipy.io.loadmat(path, variable_names=["part_mask"])
-        mask = np.atleast_3d(content["part_mask"])  # (H, W, n)
-    except Exception as error:  # scipy raises many kinds for damaged files
-        raise AnnotationError(f"{path}: no readable part_mask ({type(error).__name__})") from error
+        mask = np.atleast_3d(load_mat(path, "part_mask"))  # (H, W, n)
+    except (MatError, OSError) as error:
+        raise AnnotationError(f"{path}: no readable part_mask ({error})") from error
     if mask.ndim != 3 or 0 in mask.shape[:2] or mask.dtype.kind not in "buif":
         raise AnnotationError(
             f"{path}: part_mask is {mask.dtype} of shape {mask.shape}; expected numbers (height, width, frames)"

@@ -162,14 +162,14 @@ def check_likelihood(own: OwnFile, findings: Findings) -> None:
     """What a complete and careful annotation has not: warnings only."""
     used = {tube.label for tube in own.tubes}
     for label, name in enumerate(own.classes):
-        if label not in used:
+        if label not in used and own.complete:
             findings.warn(f"category {name!r}", "no tube has this class; it cannot be learned or scored")
     by_video: dict[int, list[OwnTube]] = defaultdict(list)
     for tube in own.tubes:
         by_video[tube.video].append(tube)
     for index, video in enumerate(own.videos):
         tubes = by_video[index]
-        if not tubes:
+        if not tubes and own.complete:
             findings.warn(video.where, "has no tube; nothing is trained on it, every detection in it is wrong")
         alone = tubes and all(len(tube.frames) == 1 for tube in tubes)
         if alone and video.labelled is None and (video.num_frames or 0) > 1:

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from detect.data.checks import AnnotationError, Notes, checked_tube
+from detect.data.dialects.glimpse import Glimpse
 from detect.data.media import flow_folder
 from detect.data.own_checks import check_likelihood, check_tubes, corners, take_from_media
 from detect.data.own_parse import OwnFile, OwnTube, OwnVideo, parse_own
@@ -37,6 +38,11 @@ from detect.utils.errors import UserError
 from detect.utils.files import hash_files, write_text
 
 MAX_SHOWN = 5  # errors in a message
+
+
+def is_own_json(glimpse: Glimpse) -> bool:
+    own = glimpse.has(b'"categories"', b'"videos"', b'"annotations"') and not glimpse.has(b'"images"')
+    return own and glimpse.is_json
 
 
 def read_own_json(
@@ -156,8 +162,9 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
 
 
 def _video_entry(number: int, video: VideoRecord, path: Path) -> dict[str, Any]:
+    place = video.path if video.path == video.name else _named_from(video.path, path.parent)  # a name: not looked for
     entry: dict[str, Any] = {
-        "id": number, "name": video.name, "file_name": _named_from(video.path, path.parent),
+        "id": number, "name": video.name, "file_name": place,
         "width": int(video.width), "height": int(video.height), "num_frames": int(video.num_frames),
         "fps": float(video.fps),
     }  # fmt: skip

@@ -30,7 +30,7 @@ SIMILAR = 0.8  # of two keys, difflib's ratio: labeled_frames is meant to be lab
 
 @dataclass
 class OwnVideo:
-    """A video as the file gives it; None is what it does not say. `sound`: nothing is wrong with its entry."""
+    """A video as the file gives it; None is what it does not say. `sound`: its boxes can be checked."""
 
     where: str
     name: str
@@ -57,6 +57,7 @@ class OwnFile:
     classes: list[str] = field(default_factory=list)
     videos: list[OwnVideo] = field(default_factory=list)
     tubes: list[OwnTube] = field(default_factory=list)
+    complete: bool = True  # no annotation had to be left out
 
 
 def parse_own(path: Path, root: Path, findings: Findings) -> OwnFile:
@@ -145,7 +146,7 @@ def _parse_categories(own: OwnFile, entries: Sequence[tuple[int, dict]], finding
     labels: dict[Hashable, int] = {}
     for position, entry in entries:
         name = entry.get("name")
-        where = f"category {name!r}" if isinstance(name, str) else f"categories[{position}]"
+        where = f"category {shown(name)}" if isinstance(name, str) else f"categories[{position}]"
         _check_keys(entry, "categories", where, findings)
         found = _unique_id(entry, where, labels, findings)
         if "name" in entry and not (isinstance(name, str) and name.strip()):
@@ -169,7 +170,6 @@ def _parse_videos(
     for (position, entry), name in zip(entries, derived, strict=True):
         file = entry.get("file_name")
         where = f"video {file!r}" if isinstance(file, str) else f"videos[{position}]"
-        before = len(findings.errors)
         _check_keys(entry, "videos", where, findings)
         found = _unique_id(entry, where, places, findings)
         if "file_name" in entry and not (isinstance(file, str) and file.strip()):
@@ -178,13 +178,14 @@ def _parse_videos(
             name = _below(str(file))
         video = OwnVideo(where, _given_name(entry, name, where, findings), str(root / str(file)))
         video.flow = str(root / str(entry["flow"])) if "flow" in entry else flow_folder(root, video.name)
+        before = len(findings.errors)
         for key, low in (("num_frames", 0), ("height", 1), ("width", 1)):
             setattr(video, key, read_whole(entry, key, low, where, findings))
+        video.sound = len(findings.errors) == before and isinstance(file, str)
         video.fps = read_frame_rate(entry, where, findings)
         video.labelled = read_labelled(entry, where, findings)
         if any(other.name == video.name for other in own.videos):
             findings.error(where, f"its name {video.name!r} is there twice; give the videos a 'name' each")
-        video.sound = len(findings.errors) == before
         if found is not None:
             places[found] = len(own.videos)
         own.videos.append(video)
@@ -218,7 +219,7 @@ def _parse_annotations(
 ) -> None:
     seen: set[Hashable] = set()
     for position, entry in entries:
-        where = f"annotation {entry['id']!r}" if "id" in entry else f"annotations[{position}]"
+        where = f"annotation {shown(entry['id'])}" if "id" in entry else f"annotations[{position}]"
         video = _referred(entry, "video_id", places)
         where = f"{own.videos[video].where}, {where}" if video is not None else where
         before = len(findings.errors)
@@ -239,6 +240,7 @@ def _parse_annotations(
             findings.error(where, f"has {len(frames)} frames and {len(boxes)} bboxes; give one box for each frame")
             continue
         own.tubes.append(OwnTube(where, video, label, frames, boxes))
+    own.complete = len(own.tubes) == len(entries)
 
 
 def _referred(entry: dict, key: str, known: dict[Hashable, int]) -> int | None:

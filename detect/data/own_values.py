@@ -64,12 +64,12 @@ def read_labelled(entry: dict, where: str, findings: Findings) -> str | np.ndarr
 def _increasing(value: Any) -> np.ndarray | str:
     """Frame numbers (n,) int64, or what is wrong with them."""
     if not isinstance(value, list):
-        return f"is {shown(value)}"
+        return f"are {shown(value)}"
     for before, frame in zip([-1, *value], value, strict=False):
         if type(frame) is not int or not 0 <= frame <= MAX_SAID_FRAMES:
-            return f"holds {shown(frame)}, no frame number (they count from 0)"
+            return f"hold {shown(frame)}, no frame number (they count from 0)"
         if frame <= before:
-            return f"is not increasing, {frame} comes after {before}"
+            return f"do not rise, {frame} comes after {before}"
     return np.array(value, np.int64)
 
 

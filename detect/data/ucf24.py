@@ -19,6 +19,7 @@ import numpy as np
 
 from detect.data.act_pickle import load_act_dataset, whole
 from detect.data.checks import AnnotationError, Notes, checked_tube, with_annotation
+from detect.data.dialects.companions import read_class_names
 from detect.data.media import media_and_flow, require
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
@@ -76,7 +77,7 @@ def load_ucf24(
 
 def _class_names(folders) -> tuple[str, ...]:
     path = next((folder / "classes.txt" for folder in folders if (folder / "classes.txt").exists()), None)
-    return tuple(read_text(path).split()) if path else CLASSES
+    return read_class_names(path) if path else CLASSES
 
 
 def load_entries(path: Path) -> dict[str, dict]:

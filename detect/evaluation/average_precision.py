@@ -115,7 +115,19 @@ def match(
     priority: tuple[np.ndarray, ...],
     rule: str = "best_of_all",
 ) -> np.ndarray:
-    """Indices of the detections that are true positives, increasing.
+    """Indices of the detections that are true positives, increasing; see `matched_pairs`."""
+    return np.sort(matched_pairs(detection, truth, overlap, group, priority, rule)[0])
+
+
+def matched_pairs(
+    detection: np.ndarray,
+    truth: np.ndarray,
+    overlap: np.ndarray,
+    group: np.ndarray,
+    priority: tuple[np.ndarray, ...],
+    rule: str = "best_of_all",
+) -> tuple[np.ndarray, np.ndarray]:
+    """The true positives and the truth that each took, two (k,) int64 in no particular order.
 
     The input lists the (detection, truth) pairs whose overlap reaches the threshold. Detections of a group
     choose in order of priority. `best_unmatched`: each takes the best truth still free (ACT, Peng, gurkirt).
@@ -131,7 +143,7 @@ def match(
     if rule not in MATCHING_RULES:
         raise ValueError(f"unknown matching rule {rule!r}; choose one of {', '.join(MATCHING_RULES)}")
     if len(detection) == 0:
-        return np.zeros(0, dtype=np.int64)
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     order = np.lexsort((truth, -overlap, *priority[::-1], group))
     detection, truth, group = detection[order], truth[order], group[order]
     new_group = np.r_[True, group[1:] != group[:-1]]
@@ -150,5 +162,6 @@ def match(
         chosen = pairs[first]
         chosen = chosen[~taken[truth[chosen]]]
         taken[truth[chosen]] = True
-        hits.append(detection[chosen])
-    return np.sort(np.concatenate(hits))
+        hits.append(chosen)
+    hit = np.concatenate(hits)
+    return detection[hit], truth[hit]

@@ -12,7 +12,7 @@ import numpy as np
 from detect.d2 import DatasetEvaluator
 from detect.evaluation import report
 from detect.evaluation.coco import coco_scores
-from detect.evaluation.formats import write_table
+from detect.evaluation.formats import write_beside
 from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, evaluate_frame_ap
 from detect.evaluation.proposals import LIMITS, best_overlaps, proposal_recall
 from detect.evaluation.tables import Detections, GroundTruth
@@ -32,7 +32,7 @@ class FrameAPEvaluator(DatasetEvaluator):
     Args:
         dataset: classes, videos with names, sizes and tubes, annotation hash.
         options: the protocol, see `FrameAPOptions` and `PRESETS`.
-        output_dir: where `detections.csv.gz`, `ground_truth.csv.gz` (what tools/evaluate.py reads) and
+        output_dir: where `detections`, `ground_truth` (tables that tools/evaluate.py reads, .parquet or .npz) and
             `results.json` go; None writes nothing.
         coco: also COCO-style AP50, AP50:95 and AR (slow).
         provenance: further facts for `results.json`, such as seed, weights hash, iteration.
@@ -196,8 +196,9 @@ class FrameAPEvaluator(DatasetEvaluator):
         if self._output_dir is None:
             return
         names = [video.name for video in self._videos]
-        write_table(self._output_dir / "detections.csv.gz", det, names)
-        write_table(self._output_dir / "ground_truth.csv.gz", self._gt, names)
+        facts = {"dataset": self._dataset.name, "annotation_hash": self._dataset.annotation_hash, **self._provenance}
+        for name, table in (("detections", det), ("ground_truth", self._gt)):
+            write_beside(self._output_dir, name, table, names, self._dataset.classes, facts)
         write_json(
             self._output_dir / "results.json",
             {

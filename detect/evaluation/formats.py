@@ -1,31 +1,16 @@
-"""Box tables as CSV, plain or gzipped. Columns, by name, in any order, others ignored:
-ground truth  video,frame,label,x1,y1,x2,y2
-detections    video,frame,label,score,x1,y1,x2,y2
-"""
+"""Files of box tables: typed columns, see `typed_tables`, or CSV, see `csv_tables`."""
 
-import csv
-import gzip
-import io
-import math
-import warnings
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 import numpy as np
 
-from detect.evaluation.tables import Detections, GroundTruth, TableError
-from detect.utils.files import atomic_file
+from detect.evaluation.csv_tables import read_csv, write_csv_table
+from detect.evaluation.tables import LARGEST, Detections, GroundTruth, TableError
+from detect.evaluation.typed_tables import Columns, read_typed, typed_kind, typed_suffix, write_typed
 
-GROUND_TRUTH_COLUMNS = ("video", "frame", "label", "x1", "y1", "x2", "y2")
-DETECTION_COLUMNS = ("video", "frame", "label", "score", "x1", "y1", "x2", "y2")
-_KINDS = {"video": object, "frame": np.int64, "label": np.int64}  # every other known column is a float
-_LARGEST = 2**31 - 1  # frame or label
-_CHUNK = 100_000  # rows parsed, or written, at a time
-
-
-# --- reading -----------------------------------------------------------------------------------------------
+SUFFIXES = (".parquet", ".npz", ".csv.gz", ".csv")
 
 
 def read_tables(ground_truth: str | Path, detections: str | Path) -> tuple[GroundTruth, Detections, list[str]]:
@@ -35,201 +20,102 @@ def read_tables(ground_truth: str | Path, detections: str | Path) -> tuple[Groun
         TableError: file missing, empty or damaged; column missing; value not a number, not finite or
             negative; ground-truth box with a negative side. A file with a header and no rows is legal.
     """
-    (truth, found), names = _read([(ground_truth, GroundTruth), (detections, Detections)])
+    (truth, found), names, _ = read_table_files([(ground_truth, GroundTruth), (detections, Detections)])
     return truth, found, names
 
 
 def read_detections(paths: Sequence[str | Path]) -> tuple[list[Detections], list[str]]:
     """Several tables of detections and their common video names, as `read_tables`."""
-    return _read([(path, Detections) for path in paths])
-
-
-def _read(files: Sequence[tuple[str | Path, type]]) -> tuple[list, list[str]]:
-    codes: dict[str, int] = {}
-    wanted = {GroundTruth: GROUND_TRUTH_COLUMNS, Detections: DETECTION_COLUMNS}
-    found = [(kind, _read_columns(Path(path), wanted[kind], codes)) for path, kind in files]
-    names = sorted(codes)
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[[codes[name] for name in names]] = np.arange(len(names))
-    tables = []
-    for kind, columns in found:
-        boxes = np.stack([columns.pop(name) for name in ("x1", "y1", "x2", "y2")], axis=1)
-        columns["video"] = rank[columns["video"]]
-        tables.append(kind(**columns, boxes=boxes))
+    tables, names, _ = read_table_files([(path, Detections) for path in paths])
     return tables, names
 
 
-class _Codes(dict):
-    """Video name -> number by first appearance, on top of a shared plain dict."""
+def read_table_files(files: Sequence[tuple[str | Path, type]]) -> tuple[list, list[str], list[str] | None]:
+    """Tables, their common video names, and the names of the classes where a file says them; they must be the same."""
+    found = [read_columns(path, kind) for path, kind in files]
+    names = sorted(set().union(*(one.videos for one in found)))
+    number = {name: index for index, name in enumerate(names)}
+    tables, classes = [], None
+    for (path, kind), one in zip(files, found, strict=True):
+        own = np.array([number[name] for name in one.videos] or [0], np.int64)
+        tables.append(kind(**{**one.columns, "video": own[one.columns["video"]]}))
+        if None not in (classes, one.classes) and classes != one.classes:
+            raise TableError(f"{path}: has the classes {one.classes[:5]}, {files[0][0]} has {classes[:5]}")
+        classes = classes or one.classes
+    return tables, names, classes
 
-    def __missing__(self, name: str) -> int:
-        self[name] = code = len(self)
-        return code
 
-
-def _read_columns(path: Path, names: Sequence[str], codes: dict[str, int]) -> dict[str, np.ndarray]:
-    numbering = _Codes(codes)
-    parts: dict[str, list[np.ndarray]] = {name: [np.zeros(0, _dtype(name, stored=True))] for name in names}
+def read_columns(path: str | Path, kind: type) -> Columns:
+    """The columns of one file, GroundTruth or Detections, whichever way it is written."""
+    path = Path(path)
     try:
-        with _open_text(path) as stream:
-            header = _header(path, stream, names)
-            for rows in _parse(stream, header, names):
-                for name in names:
-                    column = rows[name]
-                    if name == "video":
-                        column = np.fromiter(map(numbering.__getitem__, column.tolist()), np.int64, len(column))
-                    parts[name].append(np.ascontiguousarray(column))
-        columns = {name: np.concatenate(chunks) for name, chunks in parts.items()}
-        if not _plausible(columns, numbering):
-            raise ValueError("value out of range")
-    except TableError:
-        raise
+        with open(path, "rb") as stream:
+            typed = typed_kind(stream.read(4))
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise TableError(f"{path}: damaged gzip file ({error})") from error
-    except UnicodeDecodeError as error:
-        raise TableError(f"{path}: not UTF-8 text ({error})") from error
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, OverflowError, csv.Error) as error:
-        try:
-            _explain(path, names)
-        except csv.Error as csv_error:  # a field of more than 131,072 characters
-            raise TableError(f"{path}: not a CSV table ({csv_error})") from error
-        raise TableError(f"{path}: {error}") from error
-    codes.update(numbering)
-    return columns
+    if typed:
+        found = read_typed(path, typed, kind is Detections)
+        _check_values(path, found.columns)
+        return found
+    return read_csv(path, kind is Detections)
 
 
-def _dtype(name: str, stored: bool = False) -> type:
-    kind = _KINDS.get(name, np.float64)
-    return np.int64 if stored and kind is object else kind
+def find_table(folder: str | Path, name: str) -> Path:
+    """The file of the table `name` in a folder of an evaluation, however it is written."""
+    paths = [Path(folder) / f"{name}{suffix}" for suffix in SUFFIXES]
+    return next((path for path in paths if path.exists()), paths[0])
 
 
-def _open_text(path: Path) -> TextIO:
-    with open(path, "rb") as stream:
-        compressed = stream.read(2) == b"\x1f\x8b"
-    opener = gzip.open if compressed else open
-    return opener(path, "rt", encoding="utf-8-sig", newline="")
-
-
-def _header(path: Path, stream: TextIO, names: Sequence[str]) -> list[str]:
-    header = [name.strip() for name in next(csv.reader([stream.readline()]), [])]
-    expected = f"expected the columns {','.join(names)}"
-    if not header:
-        raise TableError(f"{path}: the file is empty; {expected}")
-    missing = [name for name in names if name not in header]
-    if missing:
-        raise TableError(f"{path}: line 1: no column {', '.join(missing)} in {','.join(header)!r}; {expected}")
-    twice = [name for name in names if header.count(name) > 1]
-    if twice:
-        raise TableError(f"{path}: line 1: column {twice[0]!r} occurs {header.count(twice[0])} times")
-    return header
-
-
-def _parse(stream: TextIO, header: list[str], names: Sequence[str]) -> Iterator[np.ndarray]:
-    """Structured arrays of up to _CHUNK rows. numpy's C reader takes 1.2 us a row, the csv module several."""
-    layout = [
-        (name if name in names else f"_{i}", _dtype(name) if name in names else object) for i, name in enumerate(header)
-    ]
-    lines = iter(stream)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # "3.7" as an integer
-        warnings.simplefilter("ignore", UserWarning)  # no rows, or blank lines
-        while True:
-            rows = np.loadtxt(
-                lines, dtype=layout, delimiter=",", quotechar='"', comments=None, ndmin=1, max_rows=_CHUNK
-            )
-            if len(rows):
-                yield rows
-            if len(rows) < _CHUNK:
-                return
-
-
-def _plausible(columns: dict[str, np.ndarray], codes: dict[str, int]) -> bool:
-    if any(not name.strip() for name in codes):
-        return False
+def _check_values(path: Path, columns: dict[str, np.ndarray]) -> None:
+    """TableError for the first value that is not finite, out of range, or, of ground truth, a box's negative side."""
     for name, column in columns.items():
-        if not np.isfinite(column).all():
-            return False
-        if name in _KINDS and column.size and not 0 <= column.min() <= column.max() <= _LARGEST:
-            return False
-    if "score" in columns:
-        return True
-    return not ((columns["x2"] < columns["x1"]) | (columns["y2"] < columns["y1"])).any()
-
-
-def _explain(path: Path, names: Sequence[str]) -> None:
-    """Raise TableError for the first bad row. Slow; called only once something is known to be wrong."""
-    with _open_text(path) as stream:
-        reader = csv.reader(stream)
-        header = [name.strip() for name in next(reader)]
-        for row in reader:
-            if not row:
-                continue
-            where = f"{path}: line {reader.line_num}"
-            if len(row) != len(header):
-                raise TableError(
-                    f"{where}: {len(row)} fields, but the header has {len(header)} "
-                    f"(quote video names that hold a comma): {','.join(row)!r}"
-                )
-            values = dict(zip(header, row, strict=True))
-            for name in names:
-                fault = _fault(name, values[name])
-                if fault:
-                    raise TableError(f"{where}: {name} {values[name][:80]!r} {fault}")
-            x1, y1, x2, y2 = (float(values[name]) for name in ("x1", "y1", "x2", "y2"))
-            if "score" not in names and (x2 < x1 or y2 < y1):
-                raise TableError(
-                    f"{where}: ground-truth box {x1:g},{y1:g},{x2:g},{y2:g} has a negative side; "
-                    "expected x1 <= x2 and y1 <= y2 (corners, not width and height)"
-                )
-
-
-def _fault(name: str, text: str) -> str:
-    """What is wrong with one field, or an empty string."""
-    if name == "video":
-        return "" if text.strip() else "is empty"
-    try:
-        if "_" in text or not text.isascii():  # 1_000 and digits of other scripts are numbers to Python alone
-            raise ValueError
-        if _dtype(name) is np.float64:
-            return "" if math.isfinite(float(text)) else "is not finite"
-        value = int(text)
-    except ValueError:
-        return "is not a number" if _dtype(name) is np.float64 else "is not an integer"
-    return "" if 0 <= value <= _LARGEST else f"is out of range (0 to {_LARGEST})"
-
-
-# --- writing -----------------------------------------------------------------------------------------------
-
-
-def write_table(path: str | Path, table: GroundTruth | Detections, video_names: Sequence[str]) -> None:
-    """Write CSV, gzipped if `path` ends in .gz, atomically, with the nine digits that float32 needs."""
-    names = DETECTION_COLUMNS if isinstance(table, Detections) else GROUND_TRUTH_COLUMNS
-    with atomic_file(path) as raw:
-        if Path(path).suffix == ".gz":  # no name and no time in the header: equal tables, equal bytes
-            with gzip.GzipFile("", "wb", 1, raw, mtime=0) as packed:
-                _write_rows(packed, table, names, video_names)
+        if column.dtype.kind == "f":
+            bad, fault = ~np.isfinite(column), "is not finite"
         else:
-            _write_rows(raw, table, names, video_names)
+            bad, fault = (column < 0) | (column > LARGEST), f"is out of range (0 to {LARGEST})"
+        if bad.any():
+            row = int(np.argmax(bad.reshape(len(column), -1).any(axis=1)))
+            raise TableError(f"{path}: row {row}: {name} {column[row].tolist()} {fault}")
+    if "score" not in columns:
+        bad = (columns["boxes"][:, 2:] < columns["boxes"][:, :2]).any(axis=1)
+        if bad.any():
+            row = int(np.argmax(bad))
+            box = columns["boxes"][row].tolist()
+            raise TableError(f"{path}: row {row}: ground-truth box {box} has a negative side")
 
 
-def _write_rows(binary, table: GroundTruth | Detections, names: Sequence[str], video_names: Sequence[str]) -> None:
-    stream = io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names)
-    for start in range(0, len(table), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        columns = [
-            [video_names[code] for code in table.video[part]],
-            table.frame[part].tolist(),
-            table.label[part].tolist(),
-        ]
-        if isinstance(table, Detections):
-            columns.append([f"{value:.9g}" for value in table.score[part].tolist()])
-        columns += [[f"{value:.9g}" for value in side] for side in table.boxes[part].T.tolist()]
-        writer.writerows(zip(*columns, strict=True))
-    stream.flush()
-    stream.detach()
+def write_beside(
+    folder: str | Path,
+    name: str,
+    table: GroundTruth | Detections,
+    video_names: Sequence[str],
+    classes: Sequence[str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the table `name` in a folder, typed, in place of one that was written another way."""
+    path = Path(folder) / f"{name}{typed_suffix()}"
+    write_table(path, table, video_names, classes, facts)
+    for suffix in SUFFIXES:
+        if (other := path.with_name(f"{name}{suffix}")) != path:
+            other.unlink(missing_ok=True)
+    return path
+
+
+def write_table(
+    path: str | Path,
+    table: GroundTruth | Detections,
+    video_names: Sequence[str],
+    classes: Sequence[str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a table as the path ends, .parquet, .npz, .csv or .csv.gz, atomically; a CSV with the nine digits that
+    float32 needs, and without the names of the classes and the facts.
+    """
+    if Path(path).suffix in (".parquet", ".npz"):
+        write_typed(path, table, video_names, classes, facts)
+        return
+    if not str(path).endswith((".csv", ".csv.gz")):
+        raise TableError(f"{path}: a table's name ends in {', '.join(SUFFIXES)}")
+    write_csv_table(path, table, video_names)

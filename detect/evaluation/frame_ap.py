@@ -5,15 +5,16 @@ published protocol a row of `PRESETS`. A detection is a true positive when its I
 its class and frame reaches the threshold (>=) and no earlier detection took that box.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, average_precision, match
+from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, average_precision, matched_pairs
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.errors import UserError
+from detect.utils.iou import pairwise_iou
 
 FRAME_RULES = ("all", "annotated")
 TIE_ORDERS = ("frame", "input", "reversed_input")
@@ -107,31 +108,29 @@ def evaluate_frame_ap(
     Raises:
         UserError: a label >= num_classes, or frame numbers too large to index.
     """
-    for kind, table in (("ground-truth", gt), ("detection", det)):
-        if len(table) and int(table.label.max()) >= num_classes:
-            raise ValueError(f"{kind} label {table.label.max()}; expected 0 to {num_classes - 1}")
-    frames = _FrameIndex(gt, det)
-    rows, dropped_unannotated, dropped_degenerate = _kept_rows(det, frames, options)
-    true_positive = _true_positives(gt, det, rows, frames, num_classes, options)
+    check_labels(gt, det, num_classes)
+    frames = FrameIndex(gt, det)
+    rows, dropped_unannotated, dropped_degenerate = counted_rows(det, frames, options)
+    pairs = joined(overlapping(gt, det, rows, frames, options.iou_threshold, options.plus_one, num_classes))
+    true_positive = np.sort(taken_pairs(gt, det, pairs, frames, num_classes, options)[0])
 
     num_gt = np.bincount(gt.label, minlength=num_classes)
-    by_class = _by_class(det.label, rows, num_classes)
-    tp_by_class = _by_class(det.label, true_positive, num_classes)
+    by_class = rows_by_class(det.label, rows, num_classes)
+    tp_by_class = rows_by_class(det.label, true_positive, num_classes)
     ap = np.full(num_classes, 0.0 if options.classes_without_gt == "zero" else np.nan)
 
     def ap_of(label: int) -> float:
         members = by_class[label]
         positive = np.searchsorted(members, tp_by_class[label])
-        tie_key = _rank_tie_key(members, frames, options.tie_order)
+        tie_key = rank_tie_key(members, frames, options.tie_order)
         return average_precision(det.score[members], positive, int(num_gt[label]), options.ap_rule, tie_key)
 
     with_gt = np.flatnonzero(num_gt)
     with ThreadPoolExecutor(2) as pool:  # numpy's sorts release the interpreter lock
         ap[with_gt] = list(pool.map(ap_of, with_gt))
-    in_mean = ap[~np.isnan(ap)]
     return FrameAPResult(
         ap,
-        float(in_mean.mean()) if len(in_mean) else float("nan"),
+        mean_of_classes(ap),
         num_gt,
         np.array([len(members) for members in by_class], dtype=np.int64),
         np.array([len(members) for members in tp_by_class], dtype=np.int64),
@@ -141,7 +140,20 @@ def evaluate_frame_ap(
     )
 
 
-class _FrameIndex:
+def check_labels(gt: GroundTruth, det: Detections, num_classes: int) -> None:
+    """UserError for a label that is no class."""
+    for kind, table in (("ground-truth", gt), ("detection", det)):
+        if len(table) and int(table.label.max()) >= num_classes:
+            raise UserError(f"{kind} label {table.label.max()}; expected 0 to {num_classes - 1}")
+
+
+def mean_of_classes(ap: np.ndarray) -> float:
+    """The plain mean without the classes that are left out (nan); nan when no class is left."""
+    in_mean = ap[~np.isnan(ap)]
+    return float(in_mean.mean()) if len(in_mean) else float("nan")
+
+
+class FrameIndex:
     """Numbers the annotated frames 0 .. F-1 and finds the number of every detection's frame.
 
     Detections usually come frame by frame, so runs of equal (video, frame) are looked up, not rows.
@@ -152,22 +164,30 @@ class _FrameIndex:
         videos = 1 + max((int(column.max()) for column in (gt.video, det.video) if len(column)), default=0)
         if span * videos >= 2**62:
             raise ValueError(f"frame number {span - 1} is too large to index with {videos} videos")
-        annotated, self.of_gt = np.unique(_integer(gt.video) * span + _integer(gt.frame), return_inverse=True)
-        self.key = _integer(det.video) * span + _integer(det.frame)  # (n,) orders detections by video and frame
+        annotated, self.of_gt = np.unique(_int64(gt.video) * span + _int64(gt.frame), return_inverse=True)
+        self.key = _int64(det.video) * span + _int64(det.frame)  # (n,) orders detections by video and frame
         start = np.flatnonzero(np.r_[True, self.key[1:] != self.key[:-1]][: len(det)])
         self.run_start = start
-        number = np.full(len(start), -1, dtype=np.int64)
-        if len(annotated):
-            slot = np.minimum(np.searchsorted(annotated, self.key[start]), len(annotated) - 1)
-            number = np.where(annotated[slot] == self.key[start], slot, -1)
-        self.of_det = np.repeat(number, np.diff(np.r_[start, len(det)]))  # (n,) frame number, -1: not annotated
+        self.of_det = self.spread(place_in(annotated, self.key[start]))  # (n,) frame number, -1: not annotated
+
+    def spread(self, of_run: np.ndarray) -> np.ndarray:
+        """(n,) values of the detections from (runs,) values of the runs."""
+        return np.repeat(of_run, np.diff(np.r_[self.run_start, len(self.key)]))
 
 
-def _integer(column: np.ndarray) -> np.ndarray:
+def place_in(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where each value stands in the increasing `known`, int64; -1 where it does not."""
+    if not len(known):
+        return np.full(len(values), -1, dtype=np.int64)
+    slot = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    return np.where(known[slot] == values, slot, -1)
+
+
+def _int64(column: np.ndarray) -> np.ndarray:
     return column.astype(np.int64, copy=False)  # narrow ones would overflow, uint64 would become float
 
 
-def _kept_rows(det: Detections, frames: _FrameIndex, options: FrameAPOptions) -> tuple[np.ndarray, int, int]:
+def counted_rows(det: Detections, frames: FrameIndex, options: FrameAPOptions) -> tuple[np.ndarray, int, int]:
     """Row numbers of the detections that count, and how many were left out by either rule."""
     rows = np.arange(len(det))
     if options.drop_degenerate:
@@ -178,7 +198,7 @@ def _kept_rows(det: Detections, frames: _FrameIndex, options: FrameAPOptions) ->
     return rows, with_area - len(rows), len(det) - with_area
 
 
-def _by_class(label: np.ndarray, rows: np.ndarray, num_classes: int) -> list[np.ndarray]:
+def rows_by_class(label: np.ndarray, rows: np.ndarray, num_classes: int) -> list[np.ndarray]:
     """For each class, its rows in increasing order."""
     label = label if len(rows) == len(label) else label[rows]
     narrow = np.uint16 if num_classes <= 1 << 16 else np.int64  # numpy's stable sort of 16 bits is a radix sort
@@ -191,7 +211,8 @@ def _is_range(rows: np.ndarray) -> bool:
     return len(rows) == 0 or int(rows[-1]) == len(rows) - 1
 
 
-def _rank_tie_key(members: np.ndarray, frames: _FrameIndex, order: str) -> Callable[[np.ndarray], np.ndarray] | None:
+def rank_tie_key(members: np.ndarray, frames: FrameIndex, order: str) -> Callable[[np.ndarray], np.ndarray] | None:
+    """For indices into `members`, which are rows, the keys that order equal scores; None: the input does."""
     if order == "frame":
         return lambda tied: frames.key[members[tied]]
     if order == "reversed_input":
@@ -199,35 +220,45 @@ def _rank_tie_key(members: np.ndarray, frames: _FrameIndex, order: str) -> Calla
     return None
 
 
-def _true_positives(
-    gt: GroundTruth,
-    det: Detections,
-    rows: np.ndarray,
-    frames: _FrameIndex,
-    num_classes: int,
-    options: FrameAPOptions,
-) -> np.ndarray:
-    """Rows of the detections that hit, increasing."""
-    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-    found += _overlapping(gt, det, rows, frames, num_classes, options)
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # (p,) detection rows, ground-truth rows, IoU
+
+
+def joined(portions: Iterable[Pairs]) -> Pairs:
+    """The portions of pairs end to end."""
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)), *portions]
     detection, truth, overlap = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return detection, truth, overlap
+
+
+def taken_pairs(
+    gt: GroundTruth, det: Detections, pairs: Pairs, frames: FrameIndex, num_classes: int, options: FrameAPOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of pairs that reach the threshold, those where the detection takes the truth: (k,) rows of both."""
+    detection, truth, overlap = pairs
     turn = -detection if options.tie_order == "reversed_input" else detection
     group = frames.of_gt[truth] * num_classes + gt.label[truth]
-    return match(detection, truth, overlap, group, (-det.score[detection], turn), options.matching)
+    return matched_pairs(detection, truth, overlap, group, (-det.score[detection], turn), options.matching)
 
 
-def _overlapping(
+def overlapping(
     gt: GroundTruth,
     det: Detections,
     rows: np.ndarray,
-    frames: _FrameIndex,
-    num_classes: int,
-    options: FrameAPOptions,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Pairs (detection row, ground-truth row, IoU) of one frame and class whose IoU reaches the threshold."""
+    frames: FrameIndex,
+    minimum: float,
+    plus_one: bool,
+    num_classes: int | None = None,
+) -> Iterator[Pairs]:
+    """Pairs of one frame whose IoU is at least `minimum`, in portions: by detection in the order of `rows`, and the
+    pairs of a detection, which no portion parts, by truth. `num_classes`: only pairs of one class, of so many.
+    """
     if not len(gt) or not len(rows):
         return
-    gt_group = frames.of_gt * num_classes + gt.label
+
+    def group_of(frame: np.ndarray, label: np.ndarray) -> np.ndarray:
+        return frame if num_classes is None else frame * num_classes + label
+
+    gt_group = group_of(frames.of_gt, gt.label)
     gt_order = np.argsort(gt_group, kind="stable")
     groups, first, count = np.unique(gt_group[gt_order], return_index=True, return_counts=True)
     # A bit table of hashed groups turns most detections away before the binary search.
@@ -236,7 +267,7 @@ def _overlapping(
     present[groups & mask] = True
     for start in range(0, len(rows), _PAIRS_AT_A_TIME):
         part = rows[start : start + _PAIRS_AT_A_TIME]
-        det_group = frames.of_det[part] * num_classes + det.label[part]
+        det_group = group_of(frames.of_det[part], det.label[part])
         maybe = np.flatnonzero(present[det_group & mask])
         part, det_group = part[maybe], det_group[maybe]
         slot = np.minimum(np.searchsorted(groups, det_group), len(groups) - 1)
@@ -251,19 +282,7 @@ def _overlapping(
             detection = np.repeat(part[begin:end], size)
             within = np.arange(len(detection)) - np.repeat(np.cumsum(size) - size, size)
             truth = gt_order[np.repeat(origin, size) + within]
-            overlap = pairwise_iou(det.boxes[detection], gt.boxes[truth], options.plus_one)
-            hit = overlap >= options.iou_threshold
+            overlap = pairwise_iou(det.boxes[detection], gt.boxes[truth], plus_one)
+            hit = overlap >= minimum
             yield detection[hit], truth[hit], overlap[hit]
             begin = end
-
-
-def pairwise_iou(a: np.ndarray, b: np.ndarray, plus_one: bool = False) -> np.ndarray:
-    """IoU of a[i] with b[i], both (n, 4) x1 y1 x2 y2, in float64; 0 where neither has an area."""
-    a, b = a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
-    extra = 1.0 if plus_one else 0.0
-    width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]) + extra
-    height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]) + extra
-    intersection = np.maximum(width, 0.0) * np.maximum(height, 0.0)
-    area_a, area_b = ((c[:, 2] - c[:, 0] + extra) * (c[:, 3] - c[:, 1] + extra) for c in (a, b))
-    union = area_a + area_b - intersection
-    return np.divide(intersection, union, out=np.zeros(len(a)), where=union > 0)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from detect.evaluation.frame_ap import pairwise_iou
 from detect.evaluation.tables import Detections, TableError
+from detect.utils.iou import pairwise_iou
 
 MIN_IOU = 0.55  # of a box with the fused one whose cluster it joins; the paper's
 PIXEL = 0.01  # boxes of one proposal are equal to this

@@ -10,6 +10,8 @@ import numpy as np
 
 from detect.utils.errors import UserError
 
+LARGEST = 2**31 - 1  # frame or label
+
 
 class TableError(UserError):
     """A table that cannot be used; the message names file, line and value."""

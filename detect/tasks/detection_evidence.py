@@ -8,7 +8,7 @@ from detect.config import load_cfg
 from detect.d2 import CfgNode
 from detect.data.catalog import load_action_dataset, set_datasets_root
 from detect.evaluation import evaluate_frame_ap, preset
-from detect.evaluation.formats import read_detections
+from detect.evaluation.formats import find_table, read_detections
 from detect.evaluation.fusion import fuse
 from detect.evaluation.tables import GroundTruth
 from detect.tasks.extract_flow import extract_flow
@@ -65,7 +65,7 @@ def late_fusion(cfg: CfgNode, output: Path, network: str, seed: int) -> float:
     """Frame-mAP of the detections of the RGB and the flow detector, fused as tools/fuse_detections.py does."""
     (name,) = cfg.DATASETS.TEST
     folders = (output / f"{network}_{stream}_seed{seed}" / "evaluation" / name for stream in ("rgb", "flow"))
-    tables, names = read_detections([folder / "detections.csv.gz" for folder in folders])
+    tables, names = read_detections([find_table(folder, "detections") for folder in folders])
     dataset = load_action_dataset(name)
     number = {video: index for index, video in enumerate(names)}
     table = dataset.ground_truth_table()

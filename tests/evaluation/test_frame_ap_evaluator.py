@@ -13,6 +13,7 @@ import torch.multiprocessing as mp
 from detect.d2 import Boxes, DatasetEvaluator, Instances
 from detect.data.records import ActionDataset, Tube, VideoRecord
 from detect.evaluation import FrameAPEvaluator, evaluate_frame_ap, preset, read_tables
+from detect.evaluation.formats import find_table
 
 SIZE = (60, 80)
 BOX = np.array([10, 10, 50, 50], np.float32)
@@ -142,10 +143,8 @@ def test_a_frame_twice_is_refused():
 
 def test_files_reproduce_the_number(tmp_path):
     results = evaluate(output_dir=tmp_path / "out", provenance={"seed": 7, "weights_hash": "abc"})
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "detections.csv.gz", "ground_truth.csv.gz", "results.json",
-    ]  # fmt: skip
-    gt, det, videos = read_tables(tmp_path / "out" / "ground_truth.csv.gz", tmp_path / "out" / "detections.csv.gz")
+    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == ["detections", "ground_truth", "results"]
+    gt, det, videos = read_tables(*(find_table(tmp_path / "out", name) for name in ("ground_truth", "detections")))
     assert (videos, len(gt), len(det)) == (["a", "b"], 4, 4)
     assert evaluate_frame_ap(gt, det, 2).mean == results["frame_ap"]["mAP"]
 
@@ -197,5 +196,5 @@ def test_two_processes_equal_one(tmp_path):
     assert json.loads((tmp_path / "rank0.json").read_text()) == json.loads(json.dumps(evaluate()))
     assert json.loads((tmp_path / "rank1.json").read_text()) == {}
     evaluate(output_dir=tmp_path / "alone")
-    tables = [(folder / "detections.csv.gz").read_bytes() for folder in (tmp_path, tmp_path / "alone")]
+    tables = [find_table(folder, "detections").read_bytes() for folder in (tmp_path, tmp_path / "alone")]
     assert tables[0] == tables[1]

@@ -7,6 +7,7 @@ from detect.data.checks import AnnotationError
 from detect.utils.files import read_text, write_text
 
 CLASSES_FILE = "classes.txt"
+LABEL_MAP = "action_list.pbtxt"
 _ITEM = re.compile(r"\b(?:item|label)\s*\{([^{}]*)\}")
 _NAME = re.compile(r"""\bname\s*:\s*(?:"([^"]*)"|'([^']*)')""")
 _NUMBER = re.compile(r"\b(?:id|label_id)\s*:\s*(\d+)")
@@ -58,3 +59,28 @@ def read_label_map(path: Path) -> dict[int, str]:
     if not found:
         raise AnnotationError(f'{path}: no item in it; expected `item {{ name: "..." id: 1 }}`')
     return found
+
+
+def label_map(path: Path, given: str | Path | None, first: int = 1) -> tuple[dict[int, str], bool] | None:
+    """Number -> name of the classes of the annotation at `path`, in the order of the numbers, and whether some may be
+    left out: in a label map they may, in a file of one name a line, which count from `first`, not. None where there is
+    no file and no action_list.pbtxt beside it.
+    """
+    file = Path(given) if given is not None else path.parent / LABEL_MAP
+    if given is None and not file.exists():
+        return None
+    if "{" in read_text(file):
+        return dict(sorted(read_label_map(file).items())), True
+    return dict(enumerate(read_class_names(file), first)), False
+
+
+def write_label_map(path: Path, classes: tuple[str, ...]) -> None:
+    """action_list.pbtxt beside the annotation at `path`, numbers from 1. AnnotationError where one is there that says
+    something else, or for a name that it cannot hold.
+    """
+    target = path.parent / LABEL_MAP
+    if bad := [name for name in classes if '"' in name or "\n" in name or "{" in name or "}" in name]:
+        raise AnnotationError(f"the class {bad[0]!r} has a character that a label map cannot hold")
+    if target.exists() and tuple(read_label_map(target).values()) != classes:
+        raise AnnotationError(f"{target}: names other classes than the annotation has; write into another folder")
+    write_text(target, "".join(f'item {{\n  name: "{name}"\n  id: {n}\n}}\n' for n, name in enumerate(classes, 1)))

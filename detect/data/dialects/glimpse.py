@@ -1,10 +1,11 @@
-"""What a form of file is recognised by: a file's first bytes, or the names in a folder or tar archive."""
+"""What a form of file is recognised by: a file's first bytes, or the names in a folder or archive."""
 
 import gzip
 import io
 import itertools
 import os
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ MAX_NAMES = 2000
 
 @dataclass(frozen=True)
 class Glimpse:
-    """A file, folder or tar archive as `recognise` functions see it; nothing is read before it is asked for."""
+    """A file, folder or archive as `recognise` functions see it; nothing is read before it is asked for."""
 
     path: Path
 
@@ -44,7 +45,7 @@ class Glimpse:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names below a folder or in a tar archive, the first `MAX_NAMES`, with / between their parts."""
+        """Names below a folder or in a tar or zip archive, the first `MAX_NAMES`, with / between their parts."""
         return tuple(itertools.islice(self._all_names(), MAX_NAMES))
 
     def _all_names(self) -> Iterator[str]:
@@ -53,6 +54,11 @@ class Glimpse:
                 folders.sort()
                 for name in (*folders, *sorted(files)):
                     yield os.path.relpath(os.path.join(folder, name), self.path).replace(os.sep, "/")
+        elif self.head[:4] == b"PK\3\4":
+            try:
+                yield from zipfile.ZipFile(self.path).namelist()
+            except (zipfile.BadZipFile, OSError):
+                return
         elif self.head[257:262] == b"ustar":
             try:
                 with tarfile.open(fileobj=io.BytesIO(self.head)) as archive:

@@ -1,0 +1,64 @@
+"""ACT's decomposition of the frame-AP (Kalogeiton et al., ICCV 2017; `frameAP_error` in its and in MOC's ACT.py)."""
+
+import numpy as np
+
+from detect.evaluation.error_kinds import Comparison, compare
+from detect.evaluation.frame_ap import joined, preset
+from detect.evaluation.ranking import Ranking
+from detect.evaluation.tables import Detections, GroundTruth
+
+ACT_ERRORS = ("localisation", "classification", "time", "other")
+_LOCALISATION, _CLASSIFICATION, _TIME, _OTHER, _CORRECT = range(5)
+
+
+def act_decomposition(
+    gt: GroundTruth, det: Detections, num_classes: int, iou_threshold: float = 0.5, min_score: float = 0.0
+) -> dict[str, np.ndarray]:
+    """AP, localisation, classification, time, other and missed, each (C,) in percent; they add up to 100.
+
+    Under ACT's protocol (`PRESETS["act"]`) whatever protocol else is in use. The kind of a false detection depends on
+    what its frame shows: a truth of its class, however far away or already taken (localisation); else truths of other
+    classes only, one of them at the IoU threshold (classification) or none (other); else nothing, in a video with the
+    class (time) or without (other). The share of each kind among the detections down to a rank takes precision's place
+    in the area under the curve, so areas add up to the recall that is reached; what is left is missed. nan for a class
+    without truths, where ACT divides by zero.
+    """
+    case = compare(gt, det, num_classes, preset("act", iou_threshold=iou_threshold), min_score)
+    hits = joined(case.pairs(case.rows, iou_threshold, one_class=True))
+    kind = _kinds(case, case.taken(hits)[0])
+    label = det.label[case.rows]
+    ranking = Ranking(det, case.rows, label, num_classes, case.frames, case.options.tie_order)
+    npos = np.bincount(gt.label, minlength=num_classes)
+    correct = np.flatnonzero(kind == _CORRECT)
+    every = np.ones(len(kind), dtype=bool)
+    area = {"AP": np.where(npos > 0, ranking.average_precision(every, correct, npos, "act_trapezoid"), np.nan)}
+    kind_at = kind[ranking.order]
+    for number, name in enumerate(ACT_ERRORS):
+        area[name] = _areas(ranking, kind_at == number, correct, npos)
+    area["missed"] = 1 - sum(area.values())
+    return {name: 100 * values for name, values in area.items()}
+
+
+def _kinds(case: Comparison, correct: np.ndarray) -> np.ndarray:
+    """(counted rows,) int8, an index in `ACT_ERRORS` or _CORRECT."""
+    in_frame, in_video = case.has_truth()
+    annotated = case.frames.of_det[case.rows] >= 0
+    kind = np.where(in_frame, _LOCALISATION, np.where(~annotated & in_video, _TIME, _OTHER)).astype(np.int8)
+    beside = case.rows[annotated & ~in_frame]
+    for detection, _, _ in case.pairs(beside, case.options.iou_threshold, one_class=False):
+        kind[np.searchsorted(case.rows, detection)] = _CLASSIFICATION
+    kind[np.searchsorted(case.rows, correct)] = _CORRECT
+    return kind
+
+
+def _areas(ranking: Ranking, wrong: np.ndarray, correct: np.ndarray, npos: np.ndarray) -> np.ndarray:
+    """(C,) areas under the share of the entries at the places `wrong` against recall, by trapezoids from (0, 0)."""
+    count = np.r_[0, np.cumsum(wrong, dtype=np.int64)]
+    area = np.where(npos > 0, 0.0, np.nan)
+    for label, places in enumerate(ranking.by_class(correct)):
+        if len(places):  # recall grows at true ones only, and these add no wrong one
+            ranks = places + 1 - ranking.bounds[label]
+            errors = count[places] - count[ranking.bounds[label]]
+            before = np.divide(errors, ranks - 1, out=np.zeros(len(ranks)), where=ranks > 1)
+            area[label] = 0.5 * (errors / ranks + before).sum() / npos[label]
+    return area

@@ -1,0 +1,173 @@
+"""Why a detector loses points: every detection and every truth in one category, and what each kind of error costs.
+
+docs/error_analysis.md compares the categories with those of ACT's frameAP_error and of TIDE.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tabulate import tabulate
+
+from detect.evaluation.act_errors import act_decomposition
+from detect.evaluation.average_precision import matched_pairs
+from detect.evaluation.error_kinds import CATEGORIES, TRUTH_KINDS, compare, detection_kinds, truth_kinds
+from detect.evaluation.frame_ap import FrameAPOptions, joined, mean_of_classes
+from detect.evaluation.oracle import oracle_ap
+from detect.evaluation.tables import Detections, GroundTruth
+from detect.utils.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorBreakdown:
+    """Where the points of n detections and m truths of C classes go.
+
+    categories: names of the K kinds of detections, see `break_down`.
+    detection_kind: (n,) int8 index in `categories` of each row of the detections; -1 where it does not count (the
+        protocol drops it, or its score is below `min_score`).
+    detection_truth: (n,) int64 row of the truth that the kind speaks of: the one taken (correct), the best of the
+        class (duplicate, localisation), the best of another class (classification); else -1.
+    counts: (C, K) int64 by class of the detection.
+    truth_kinds: names of the three kinds of truths.
+    truth_kind: (m,) int8 index in `truth_kinds`: found (a correct detection took it), missed (no box of `truth_source`
+        reaches the IoU threshold with it), lost (such a box is there, but no correct detection).
+    truth_counts: (C, 3) int64 by class of the truth.
+    truth_source: "proposals" where these were given, else "detections" (the counted ones of every class).
+    gains: for each oracle of `detect.evaluation.oracle` the mAP with that error mended, minus `mean`;
+        gains_per_class: (C,), nan for a class that is not in the mean.
+    ap: (C,) and `mean`: frame-AP of the counted detections, in [0, 1].
+    act: ACT's decomposition in percent, which adds up to 100: AP, localisation, classification, time, other, missed.
+        Under ACT's own rules at this IoU threshold, mean over the classes with truths; act_per_class: (C,).
+    options, min_score, background_threshold: under which a detection counts, and the IoU below which it has nothing to
+        do with a truth.
+    """
+
+    categories: tuple[str, ...]
+    detection_kind: np.ndarray
+    detection_truth: np.ndarray
+    counts: np.ndarray
+    truth_kinds: tuple[str, ...]
+    truth_kind: np.ndarray
+    truth_counts: np.ndarray
+    truth_source: str
+    gains: dict[str, float]
+    gains_per_class: dict[str, np.ndarray]
+    ap: np.ndarray
+    mean: float
+    act: dict[str, float]
+    act_per_class: dict[str, np.ndarray]
+    options: FrameAPOptions
+    min_score: float
+    background_threshold: float
+
+
+def break_down(
+    gt: GroundTruth,
+    det: Detections,
+    num_classes: int,
+    options: FrameAPOptions,
+    proposals: Detections | None = None,
+    min_score: float = 0.0,
+    *,
+    background_threshold: float = 0.1,
+) -> ErrorBreakdown:
+    """The kind of every detection and truth under a protocol, and what each kind costs.
+
+    A counted detection of class c is the first of these that holds, with t the protocol's IoU threshold:
+    1. correct: it takes a truth of c (the protocol's true positive).
+    2. duplicate: IoU >= t with a truth of c; a better ranked one has that truth.
+    3. localisation: IoU >= `background_threshold` with a truth of c.
+    4. classification: IoU >= t with a truth of another class.
+    5. time: its frame has no truth of c, another frame of its video has.
+    6. background: the rest.
+
+    Args:
+        proposals: boxes of the proposal stage, of any label and score, to tell truths that the proposals miss from
+            those that the head loses. Without them, counted detections of every class stand in.
+        min_score: detections below it are as if they were not in the table, also for `mean` and the gains.
+    Raises:
+        UserError: a label >= num_classes, a threshold that is not a number in [0, 1).
+    """
+    if not 0 <= background_threshold < 1:
+        raise UserError(f"background_threshold is {background_threshold}; expected 0 <= background_threshold < 1")
+    case = compare(gt, det, num_classes, options, min_score)
+    kinds = detection_kinds(case, background_threshold)
+    truth_kind = truth_kinds(case, kinds, proposals)
+    ap = oracle_ap(case, kinds, truth_kind)
+    base = ap.pop("")
+    act = act_decomposition(gt, det, num_classes, options.iou_threshold, min_score)
+    return ErrorBreakdown(
+        CATEGORIES,
+        kinds.kind,
+        kinds.truth,
+        _crosstab(det.label[case.rows], kinds.kind[case.rows], (num_classes, len(CATEGORIES))),
+        TRUTH_KINDS,
+        truth_kind,
+        _crosstab(gt.label, truth_kind, (num_classes, len(TRUTH_KINDS))),
+        "detections" if proposals is None else "proposals",
+        {name: mean_of_classes(mended) - mean_of_classes(base) for name, mended in ap.items()},
+        {name: mended - base for name, mended in ap.items()},
+        base,
+        mean_of_classes(base),
+        {name: mean_of_classes(values) for name, values in act.items()},
+        act,
+        options,
+        min_score,
+        background_threshold,
+    )
+
+
+def _crosstab(row: np.ndarray, column: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return np.bincount(row.astype(np.int64) * shape[1] + column, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def confusion_matrix(
+    gt: GroundTruth, det: Detections, num_classes: int, options: FrameAPOptions, min_score: float = 0.0
+) -> np.ndarray:
+    """(C + 1, C + 1) int64: truths by their class (row) and the class of the detection that stands for them (column).
+
+    First, truths and detections are matched as in the protocol: that is the diagonal. Then the detections that overlap
+    no truth of their class take, best score first, the best truth left in their frame whose IoU reaches the threshold.
+    Truths left over are in the last column; detections left over (duplicates among them) in the last row. A row adds up
+    to the truths of the class, a column to its detections of at least `min_score` that count.
+    """
+    case = compare(gt, det, num_classes, options, min_score)
+    hits = joined(case.pairs(case.rows, options.iou_threshold, one_class=True))
+    correct, found = case.taken(hits)
+    beside = np.setdiff1d(case.rows, hits[0])
+    pairs = joined(case.pairs(beside, options.iou_threshold, one_class=False))
+    left = np.ones(len(gt), dtype=bool)
+    left[found] = False
+    detection, truth, overlap = (column[left[pairs[1]]] for column in pairs)
+    order = (-det.score[detection], detection)
+    wrong, lost = matched_pairs(detection, truth, overlap, case.frames.of_gt[truth], order, "best_unmatched")
+
+    matrix = np.zeros((num_classes + 1, num_classes + 1), dtype=np.int64)
+    np.add.at(matrix, (gt.label[np.r_[found, lost]], det.label[np.r_[correct, wrong]]), 1)
+    matrix[:-1, -1] = np.bincount(gt.label, minlength=num_classes) - matrix[:-1].sum(axis=1)
+    matrix[-1, :-1] = np.bincount(det.label[case.rows], minlength=num_classes) - matrix[:, :-1].sum(axis=0)
+    return matrix
+
+
+def breakdown_table(breakdown: ErrorBreakdown, class_names: Sequence[str]) -> str:
+    """Text: counts of every class, then the gain of every oracle and ACT's decomposition."""
+    source = breakdown.truth_source
+    header = ("class", "#det", *breakdown.categories, "#gt", "found", f"missed by {source}", "lost", "AP")
+    counts = np.vstack([breakdown.counts, breakdown.counts.sum(axis=0)])
+    truths = np.vstack([breakdown.truth_counts, breakdown.truth_counts.sum(axis=0)])
+    rows = [
+        (name, det.sum(), *det, gt.sum(), *gt, "-" if np.isnan(ap) else f"{ap:.4f}")
+        for name, det, gt, ap in zip(
+            (*class_names, "all"), counts, truths, (*breakdown.ap, breakdown.mean), strict=True
+        )
+    ]
+    gains = [(name, f"{gain:+.4f}", f"{breakdown.mean + gain:.4f}") for name, gain in breakdown.gains.items()]
+    act = [(name, f"{share:.2f}") for name, share in breakdown.act.items()]
+    return "\n\n".join(
+        tabulate(table, head, tablefmt="pipe", colalign=("left", *["right"] * (len(head) - 1)), disable_numparse=True)
+        for table, head in (
+            (rows, header),
+            (gains, ("mended", "mAP gain", "mAP")),
+            (act, ("ACT's decomposition", "%")),
+        )
+    )

@@ -1,0 +1,229 @@
+"""Boxes of successive frames linked to tubes, frame by frame: the same code for a camera and for an evaluation.
+
+Rules after the ACT detector (Kalogeiton et al., ICCV 2017) with tubelets of one frame, and after Singh et al. (ICCV
+2017): each live tube, the best first, takes the best-scoring box that overlaps its last one; the boxes that are left
+begin tubes; a tube that has found no box for some frames has ended.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detect.utils.errors import UserError
+
+_IN_CACHE = 1 << 16  # pairs of boxes compared at a time, so that the arrays between stay in the cache
+
+
+@dataclass(frozen=True)
+class LinkOptions:
+    """How boxes are linked.
+
+    min_score: boxes below it are not used.  before_nms: so many of the best boxes of a frame are looked at (0: all).
+    nms: a box whose IoU with a better one is above it is not used.  keep: so many of the best are used (0: all).
+    iou: a box overlaps a tube from this IoU with its last box.  gap: a tube ends in the frame number `gap` after its
+    last box, if it finds none there either.  order: tubes choose by the mean of all their scores ("mean") or of the
+    gap + 1 highest ("top").  plus_one, nms_plus_one: of `iou` and of `nms`, as in FrameAPOptions.
+    """
+
+    min_score: float = 0.0
+    before_nms: int = 0
+    nms: float = 0.3
+    keep: int = 10
+    iou: float = 0.2
+    gap: int = 5
+    order: str = "mean"
+    plus_one: bool = True
+    nms_plus_one: bool = True
+
+    def __post_init__(self) -> None:
+        if not (0 < self.nms <= 1 and 0 < self.iou <= 1):
+            raise UserError(f"linking: nms {self.nms}, iou {self.iou}; both must be above 0 and at most 1")
+        if self.gap < 1 or self.keep < 0 or self.before_nms < 0:
+            raise UserError(f"linking: gap {self.gap} must be 1 or more, keep {self.keep} and before_nms 0 or more")
+        if self.order not in ("mean", "top"):
+            raise UserError(f"linking: order is {self.order!r}; choose mean or top")
+
+
+class Linker:
+    """Links the boxes of `sequences` independent streams, such as the classes of a video or of many videos.
+
+    Memory is that of the tubes that have not ended, some `keep * gap` a stream at most, however long the streams are.
+    """
+
+    def __init__(self, sequences: int, options: LinkOptions = LinkOptions()):
+        self.options = options
+        self.frame, self._next_id = -1, 0
+        self._highest = options.gap + 1 if options.order == "top" else 0
+        self._id = np.full((sequences, 1), -1, np.int64)  # (sequences, slots); a slot may be used again
+        self._last = np.full((sequences, 1), -(1 << 40), np.int64)  # frame of the tube's last box
+        self._box = np.zeros((sequences, 1, 4))
+        self._sum, self._count = np.zeros((sequences, 1)), np.zeros((sequences, 1))
+        self._top = np.full((sequences, 1, self._highest), -np.inf)  # the highest scores, unsorted
+
+    def step(self, sequence: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Take the boxes of the next frame of every stream.
+
+        Args:
+            sequence: (n,) int, the stream of each box, 0 <= sequence < sequences, in any order.
+            boxes: (n, 4) x1 y1 x2 y2; scores: (n,).
+        Returns:
+            (n,) int64: the tube of each box, numbers from 0 that never come again; -1 for a box that is not used.
+        """
+        used = suppress(sequence, boxes, scores, self.options)
+        return self.step_suppressed(sequence, boxes, scores, used)
+
+    def step_suppressed(
+        self, sequence: np.ndarray, boxes: np.ndarray, scores: np.ndarray, used: np.ndarray
+    ) -> np.ndarray:
+        """As `step`, where `used` already says which boxes are: rows sorted by sequence, the best of each first."""
+        self.frame += 1
+        ids = np.full(len(sequence), -1, np.int64)
+        if not len(used):
+            return ids
+        streams, first, count = np.unique(np.asarray(sequence)[used], return_index=True, return_counts=True)
+        row = np.repeat(np.arange(len(streams)), count)
+        column = np.arange(len(used)) - np.repeat(first, count)
+        shape = (len(streams), int(count.max()))
+        found, score = np.zeros((*shape, 4)), np.full(shape, -np.inf)
+        found[row, column], score[row, column] = np.asarray(boxes)[used], np.asarray(scores)[used]
+        slot = self._extend(streams, found, score)
+        self._begin(streams, slot, score)
+        self._record(streams, slot, found, score)
+        ids[used] = self._id[streams[row], slot[row, column]]
+        return ids
+
+    def _live(self, streams: np.ndarray) -> np.ndarray:
+        return (self._id[streams] >= 0) & (self.frame - self._last[streams] <= self.options.gap)
+
+    def _extend(self, streams: np.ndarray, found: np.ndarray, score: np.ndarray) -> np.ndarray:
+        """(streams, boxes) the slot of the tube that takes each box, -1 for none."""
+        slot = np.full(score.shape, -1, np.int64)
+        live = self._live(streams)
+        counts = live.sum(1)
+        if not counts.any():
+            return slot
+        priority = np.where(live, self._priority(streams), -np.inf)
+        order = np.argsort(-priority, axis=1, kind="stable")[:, : counts.max()]  # (streams, live tubes), the best first
+        free = score.copy()  # of the boxes that no tube has taken
+        for rank in range(order.shape[1]):
+            active = np.flatnonzero(counts > rank)
+            last = self._box[streams[active], order[active, rank]]
+            iou = grid_iou(last[:, None], found[active], self.options.plus_one)[:, 0]
+            near = np.where(iou >= self.options.iou, free[active], -np.inf)
+            choice = near.argmax(1)
+            takes = np.isfinite(near[np.arange(len(active)), choice])
+            row, column = active[takes], choice[takes]
+            slot[row, column], free[row, column] = order[row, rank], -np.inf
+        return slot
+
+    def _priority(self, streams: np.ndarray) -> np.ndarray:
+        if self._highest:
+            top = self._top[streams]
+            held = np.isfinite(top)
+            return np.where(held, top, 0.0).sum(2) / np.maximum(held.sum(2), 1)
+        return self._sum[streams] / np.maximum(self._count[streams], 1)
+
+    def _begin(self, streams: np.ndarray, slot: np.ndarray, score: np.ndarray) -> None:
+        """Give each box without a tube an unused slot and a new id."""
+        new = (slot < 0) & np.isfinite(score)
+        needed = new.sum(1)
+        usable = ~self._live(streams)
+        lacking = int((needed - usable.sum(1)).max())
+        if lacking > 0:
+            self._grow(lacking)
+            usable = ~self._live(streams)
+        nth = np.argsort(~usable, axis=1, kind="stable")  # unused slots first
+        row, column = np.nonzero(new)
+        slot[row, column] = nth[row, (np.cumsum(new, 1) - 1)[row, column]]
+        cells = streams[row], slot[row, column]
+        self._id[cells] = self._next_id + np.arange(len(row))
+        self._next_id += len(row)
+        self._sum[cells] = self._count[cells] = 0
+        self._top[cells] = -np.inf
+
+    def _grow(self, slots: int) -> None:
+        def widened(array: np.ndarray, value: float) -> np.ndarray:
+            extra = np.full((len(array), slots, *array.shape[2:]), value, array.dtype)
+            return np.concatenate([array, extra], 1)
+
+        self._id, self._last = widened(self._id, -1), widened(self._last, -(1 << 40))
+        self._box, self._sum = widened(self._box, 0), widened(self._sum, 0)
+        self._count, self._top = widened(self._count, 0), widened(self._top, -np.inf)
+
+    def _record(self, streams: np.ndarray, slot: np.ndarray, found: np.ndarray, score: np.ndarray) -> None:
+        row, column = np.nonzero(np.isfinite(score))
+        cells = streams[row], slot[row, column]
+        self._box[cells], self._last[cells] = found[row, column], self.frame
+        self._sum[cells] += score[row, column]
+        self._count[cells] += 1
+        if self._highest:
+            top = self._top[cells]  # the lowest makes room
+            lowest = top.argmin(1)
+            top[np.arange(len(top)), lowest] = np.maximum(top.min(1), score[row, column])
+            self._top[cells] = top
+
+
+def grid_iou(a: np.ndarray, b: np.ndarray, plus_one: bool = False) -> np.ndarray:
+    """(s, m, n) IoU of a (s, m, 4) with b (s, n, 4), x1 y1 x2 y2; 0 where neither has an area."""
+    iou = np.empty((len(a), a.shape[1], b.shape[1]))
+    step = max(1, _IN_CACHE // max(1, a.shape[1] * b.shape[1]))
+    for begin in range(0, len(a), step):
+        part = slice(begin, begin + step)
+        _grid_iou(a[part], b[part], 1.0 if plus_one else 0.0, iou[part])
+    return iou
+
+
+def _grid_iou(a: np.ndarray, b: np.ndarray, extra: float, common: np.ndarray) -> None:
+    """The IoU into `common`, in place: at full scale this is where the time goes."""
+    a, b = np.ascontiguousarray(np.moveaxis(a, 2, 0))[..., None], np.ascontiguousarray(np.moveaxis(b, 2, 0))[:, :, None]
+    areas = [(c[2] - c[0] + extra) * (c[3] - c[1] + extra) for c in (a, b)]
+    height, other = np.empty_like(common), np.empty_like(common)
+    for low, high, side in ((0, 2, common), (1, 3, height)):
+        np.minimum(a[high], b[high], out=side)
+        np.maximum(a[low], b[low], out=other)
+        side -= other
+        side += extra
+        np.maximum(side, 0.0, out=side)
+    common *= height
+    np.add(*areas, out=other)
+    other -= common
+    common /= np.maximum(other, np.finfo(float).tiny, out=other)
+
+
+def suppress(group: np.ndarray, boxes: np.ndarray, scores: np.ndarray, options: LinkOptions) -> np.ndarray:
+    """Rows that non-maximum suppression leaves in each group, sorted by group, the best of each first.
+
+    Equal scores: the earlier row first. Groups of about one size are handled together, as one padded array.
+    """
+    boxes, scores = np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(scores)
+    rows = np.flatnonzero(scores >= options.min_score)
+    order = rows[np.lexsort((-scores[rows], np.asarray(group)[rows]))]
+    of_group = np.asarray(group)[order]
+    start = np.flatnonzero(np.r_[True, of_group[1:] != of_group[:-1]][: len(order)])
+    size = np.diff(np.r_[start, len(order)])
+    if options.before_nms:
+        size = np.minimum(size, options.before_nms)
+    kept = np.zeros(len(order), bool)
+    width = 1
+    while len(size) and width < 2 * size.max():
+        groups = np.flatnonzero((size > width // 2) & (size <= width))
+        for part in np.array_split(groups, max(1, len(groups) * width * width >> 22)):
+            _suppress_padded(boxes, order, start[part], size[part], width, kept, options)
+        width *= 2
+    return order[kept]
+
+
+def _suppress_padded(boxes, order, start, size, width: int, kept: np.ndarray, options: LinkOptions) -> None:
+    """Mark in `kept` (rows of `order`) the survivors of groups of up to `width` boxes each."""
+    if not len(start):
+        return
+    place = start[:, None] + np.arange(width)
+    alive = np.arange(width) < size[:, None]
+    if width > 1:
+        padded = boxes[order[np.where(alive, place, start[:, None])]]
+        covered = grid_iou(padded, padded, options.nms_plus_one) > options.nms
+        for better in range(width - 1):
+            alive[:, better + 1 :] &= ~(covered[:, better, better + 1 :] & alive[:, better, None])
+    if options.keep:
+        alive &= np.cumsum(alive, 1) <= options.keep
+    kept[place[alive]] = True

@@ -1,0 +1,109 @@
+"""What each kind of error costs: the AP of every class with errors of that kind mended, and of no other.
+
+boxes       Every localisation error has the box of its nearest truth, and detections are matched anew.
+labels      Every classification error has the label of the truth that it covers, and detections are matched anew.
+timing      Time errors are left out; duplicates and background: these are left out.
+proposals   Missed truths are not asked for: they leave the number of truths, as TIDE's Missed oracle does it.
+head        Lost truths are not asked for.
+all         All of that. Truths that even then are not found are not asked for, so every AP is 1.
+
+A mended detection whose truth a better ranked one takes is left out, and so is a correct one that a better ranked
+mended detection pushes out: suppression of overlapping boxes would drop them. Hence no oracle lowers an AP. A class all
+of whose truths are no longer asked for has AP 1 where nothing false is left of it, else 0.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from detect.evaluation.error_kinds import (
+    BACKGROUND,
+    CATEGORIES,
+    CLASSIFICATION,
+    CORRECT,
+    DUPLICATE,
+    LOCALISATION,
+    LOST,
+    MISSED,
+    TIME,
+    Comparison,
+    Kinds,
+)
+from detect.evaluation.frame_ap import FrameIndex, Pairs, joined, overlapping
+from detect.evaluation.ranking import Ranking
+from detect.evaluation.tables import Detections
+
+ORACLES = ("boxes", "labels", "timing", "duplicates", "background", "proposals", "head", "all")
+_COPY = len(CATEGORIES)  # the kind of an entry that is a classification error under its truth's label
+
+
+def oracle_ap(case: Comparison, kinds: Kinds, truth_kind: np.ndarray) -> dict[str, np.ndarray]:
+    """(C,) AP with nothing mended, "", and under each of `ORACLES`; nan for a class that is not in the mean."""
+    takers = _matched_anew(case, kinds)
+    entries = _Entries(case, kinds, takers)
+    correct, every = np.flatnonzero(kinds.kind == CORRECT), set(range(len(CATEGORIES)))
+    count = {name: _count(case, truth_kind == kind) for name, kind in (("proposals", MISSED), ("head", LOST))}
+    npos = _count(case, np.ones(len(case.gt), dtype=bool))
+    selections = {  # kinds that stay, the true ones, which stay too, and the number of truths
+        "": (every, correct, npos),
+        "boxes": (every - {CORRECT, LOCALISATION}, takers["boxes"][0], npos),
+        "labels": (every - {CORRECT, CLASSIFICATION}, takers["labels"][0], npos),
+        "timing": (every - {TIME}, correct, npos),
+        "duplicates": (every - {DUPLICATE}, correct, npos),
+        "background": (every - {BACKGROUND}, correct, npos),
+        "proposals": (every, correct, npos - count["proposals"]),
+        "head": (every, correct, npos - count["head"]),
+        "all": (set(), takers["all"][0], _count(case, takers["all"][1])),
+    }
+    without = 0.0 if case.options.classes_without_gt == "zero" else np.nan
+    return {name: np.where(npos > 0, entries.ap(*chosen), without) for name, chosen in selections.items()}
+
+
+def _count(case: Comparison, truths: np.ndarray) -> np.ndarray:
+    return np.bincount(case.gt.label[truths], minlength=case.num_classes)
+
+
+def _matched_anew(case: Comparison, kinds: Kinds) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(rows of detections, rows of the truths that they take) with boxes, labels or both mended."""
+    wrong = {kind: np.flatnonzero(kinds.kind == kind) for kind in (LOCALISATION, CLASSIFICATION)}
+    rows = wrong[LOCALISATION]
+    boxes = _mended(case, rows, case.det.label[rows], case.gt.boxes[kinds.truth[rows]])
+    rows = wrong[CLASSIFICATION]
+    labels = _mended(case, rows, case.gt.label[kinds.truth[rows]], case.det.boxes[rows])
+    mended = {"boxes": [boxes], "labels": [labels], "all": [boxes, labels]}
+    return {name: case.taken(joined([kinds.hits, *pairs])) for name, pairs in mended.items()}
+
+
+def _mended(case: Comparison, rows: np.ndarray, label: np.ndarray, boxes: np.ndarray) -> Pairs:
+    """Pairs that reach the threshold of the detections `rows` with other labels and boxes."""
+    det = Detections(case.det.video[rows], case.det.frame[rows], label, case.det.score[rows], boxes)
+    every, frames, options = np.arange(len(det)), FrameIndex(case.gt, det), case.options
+    found = overlapping(case.gt, det, every, frames, options.iou_threshold, options.plus_one, case.num_classes)
+    detection, truth, overlap = joined(found)
+    return rows[detection], truth, overlap
+
+
+class _Entries:
+    """What is ranked: the counted detections, then a copy of each classification error that takes its truth once it
+    has its label.
+    """
+
+    def __init__(self, case: Comparison, kinds: Kinds, takers: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        self._case, self._kind = case, kinds.kind
+        relabelled = (rows[kinds.kind[rows] == CLASSIFICATION] for rows, _ in takers.values())
+        self._copies = np.unique(np.concatenate(list(relabelled)))
+        row = np.r_[case.rows, self._copies]
+        label = np.r_[case.det.label[case.rows], case.gt.label[kinds.truth[self._copies]]]
+        self._ranking = Ranking(case.det, row, label, case.num_classes, case.frames, case.options.tie_order)
+        kind = np.r_[kinds.kind[case.rows], np.full(len(self._copies), _COPY, dtype=np.int8)]
+        self._kind_at = kind[self._ranking.order]
+
+    def ap(self, kept: Iterable[int], true_rows: np.ndarray, npos: np.ndarray) -> np.ndarray:
+        stays = np.zeros(_COPY + 1, dtype=bool)
+        stays[list(kept)] = True
+        stays = stays[self._kind_at]
+        true_entries = np.searchsorted(self._case.rows, true_rows)
+        copied = self._kind[true_rows] == CLASSIFICATION
+        true_entries[copied] = len(self._case.rows) + np.searchsorted(self._copies, true_rows[copied])
+        stays[self._ranking.place[true_entries]] = True
+        return self._ranking.average_precision(stays, true_entries, npos, self._case.options.ap_rule)

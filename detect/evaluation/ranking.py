@@ -1,0 +1,61 @@
+"""The detections of every class in the order of their scores, so that many selections of them can be scored quickly."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from detect.evaluation.average_precision import AP_RULES
+from detect.evaluation.frame_ap import FrameIndex, rank_tie_key, rows_by_class
+from detect.evaluation.tables import Detections
+
+
+class Ranking:
+    """Entries by class, falling score and the protocol's order of ties.
+
+    An entry is a row of the detections with a label, which need not be the row's own. Entries are numbered as given;
+    `place` (entries,) int64 is where each stands in the order, `order` the other way round, and those of class c stand
+    at `bounds[c]` to `bounds[c + 1]`.
+
+    Args:
+        row: (entries,) rows of `det`; label: (entries,) int below `num_classes`.
+        frames: the index of `det`; tie_order: see FrameAPOptions.
+    """
+
+    def __init__(
+        self, det: Detections, row: np.ndarray, label: np.ndarray, num_classes: int, frames: FrameIndex, tie_order: str
+    ) -> None:
+        def ordered(members: np.ndarray) -> np.ndarray:
+            if (np.diff(row[members]) < 0).any():
+                members = members[np.argsort(row[members], kind="stable")]
+            falling = -det.score[row[members]]
+            key_of = rank_tie_key(row[members], frames, tie_order)
+            key = None if key_of is None else key_of(np.arange(len(members)))
+            if key is None or (np.diff(key) >= 0).all():
+                return members[np.argsort(falling, kind="stable")]
+            return members[np.lexsort((key, falling))]
+
+        by_class = rows_by_class(label, np.arange(len(row)), num_classes)
+        with ThreadPoolExecutor(2) as pool:  # numpy's sorts release the interpreter lock
+            self.order = np.concatenate([np.zeros(0, np.int64), *pool.map(ordered, by_class)])
+        self.bounds = np.cumsum([0, *map(len, by_class)])
+        self.place = np.empty(len(row), dtype=np.int64)
+        self.place[self.order] = np.arange(len(row))
+
+    def by_class(self, entries: np.ndarray) -> list[np.ndarray]:
+        """The places of some entries, increasing, one array a class."""
+        places = np.sort(self.place[entries])
+        return np.split(places, np.searchsorted(places, self.bounds[1:-1]))
+
+    def average_precision(self, kept: np.ndarray, positive: np.ndarray, npos: np.ndarray, rule: str) -> np.ndarray:
+        """(C,) AP of the entries at the places `kept` ((entries,) bool), of which the entries `positive` are true.
+
+        Without truths it is 1 where nothing is kept and 0 where something false is.
+        """
+        count = np.r_[0, np.cumsum(kept, dtype=np.int64)]
+        kept_in = np.diff(count[self.bounds])
+        ap = np.where((npos == 0) & (kept_in == 0), 1.0, 0.0)
+        for label, places in enumerate(self.by_class(positive)):
+            if len(places):
+                ranks = count[places + 1] - count[self.bounds[label]]
+                ap[label] = AP_RULES[rule](ranks, int(npos[label]))
+        return ap

@@ -1,0 +1,88 @@
+"""Tables of boxes as ground-truth files: the row `table` of `detect.data.annotation_files.FORMATS`.
+
+A table says neither the size of the videos nor what belongs together: sizes and lengths are in a `videos.csv` beside it
+(`detect.data.dialects.video_facts`), boxes are joined to tubes. Importing this module adds the row.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from detect.data.annotation_files import FORMATS, Format
+from detect.data.checks import AnnotationError, Notes
+from detect.data.dialects.companions import class_names, write_class_names
+from detect.data.dialects.glimpse import Glimpse
+from detect.data.dialects.rows import NO_TRACK, BoxRows, records_of_rows
+from detect.data.dialects.video_facts import known_facts, write_video_facts
+from detect.data.records import ActionDataset
+from detect.evaluation.formats import SUFFIXES, read_columns, write_table
+from detect.evaluation.tables import GroundTruth
+from detect.utils.files import hash_files
+
+
+def is_box_table(glimpse: Glimpse) -> bool:
+    """Parquet, an .npz with our columns, or CSV with our header."""
+    if glimpse.is_folder or glimpse.head[:4] == b"PAR1":
+        return not glimpse.is_folder
+    header = glimpse.head[:4096].split(b"\n")[0].decode("utf-8", "replace")
+    columns = {name.strip() for name in header.removeprefix("\ufeff").split(",")}
+    return {"video.npy", "boxes.npy"} <= set(glimpse.names) or {"video", "frame", "label", "x1"} <= columns
+
+
+def read_box_table(
+    path: Path,
+    *,
+    classes: str | Path | None = None,
+    sizes: str | Path | None = None,
+    join_iou: float | None = None,
+) -> ActionDataset:
+    """All videos of the table; a column `score` is passed over. `classes`: a file of names, else what the table says,
+    else classes.txt beside it, else the labels. `sizes`: as "320x240" or a file, else videos.csv beside it.
+
+    Raises TableError for a damaged table, AnnotationError where it contradicts itself.
+    """
+    path, notes = Path(path), Notes()
+    table = read_columns(path, GroundTruth)
+    columns = table.columns
+    named = tuple(table.classes or ()) if classes is None else ()
+    named = named or class_names(path, classes) or _numbers(columns["label"])
+    if len(columns["label"]) and columns["label"].max() >= len(named):
+        row = int(np.argmax(columns["label"] >= len(named)))
+        raise AnnotationError(
+            f"{path}: row {row}: label {columns['label'][row]}; there are {len(named)} classes, 0 to {len(named) - 1}"
+        )
+    track = np.full(len(columns["label"]), NO_TRACK)
+    rows = BoxRows(table.videos, *(columns[name] for name in ("video", "frame", "label", "boxes")), track)
+    facts = known_facts(path, sizes)
+    try:
+        records = records_of_rows(rows, named, facts, notes, join_iou=join_iou)
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error}") from None
+    return ActionDataset(path.stem, named, records, hash_files(path), notes.lines())
+
+
+def _numbers(labels: np.ndarray) -> tuple[str, ...]:
+    return tuple(map(str, range(int(labels.max()) + 1 if len(labels) else 1)))
+
+
+def write_box_table(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
+    """As the name ends, .parquet, .npz, .csv or .csv.gz, with videos.csv beside it and, for a CSV, classes.txt. Returns
+    notes of what the form cannot hold.
+    """
+    notes = Notes()
+    for video in dataset.videos:
+        if not video.tubes:
+            notes.add("videos without boxes, not in the table", video.name)
+        if video.labelled is not None and len(np.setdiff1d(video.labelled, video.annotated_frames())):
+            notes.add("videos with frames that were looked at and have no box, not in the table", video.name)
+    kept = replace(dataset, videos=tuple(video for video in dataset.videos if video.tubes))
+    names = [video.name for video in kept.videos]
+    write_table(path, GroundTruth(**kept.ground_truth_table()), names, list(dataset.classes))
+    if ".csv" in path.name:
+        write_class_names(path, dataset.classes)
+    write_video_facts(path, kept)
+    return notes.lines()
+
+
+FORMATS["table"] = Format(read_box_table, write_box_table, "table of boxes: parquet, npz, CSV", is_box_table, SUFFIXES)

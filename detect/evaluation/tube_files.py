@@ -1,0 +1,145 @@
+"""Files of tubes: JSON, plain or gzipped, a list of {"video", "label", "score", "start", "boxes"}.
+
+`boxes` holds x1 y1 x2 y2 for frame `start` and those after it, `null` where the tube is interrupted; ground truth has
+no `score`. `label` is a class's name or number. Frames may count from any number that both files share.
+"""
+
+import gzip
+import json
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detect.evaluation.tables import TableError
+from detect.evaluation.tubes import Tubes, make_tubes
+from detect.utils.files import atomic_file
+
+_EXPECTED = 'expected a list of {"video", "label", "score", "start", "boxes"}'
+
+
+@dataclass(frozen=True, eq=False)
+class TubeList:
+    """Tubes as they stand in a file. videos, labels: a name for each, labels as text.  tubes: their `video` and `label`
+    are positions in these lists.  reversed_boxes: how many boxes have x2 < x1 or y2 < y1, which overlap nothing.
+    """
+
+    videos: list[str]
+    labels: list[str]
+    tubes: Tubes
+    reversed_boxes: int = 0
+
+
+def read_tubes(path: str | Path, *, scored: bool = True) -> TubeList:
+    """The tubes of a file; without `scored`, ground truth. TableError names the file, the tube and the value."""
+    entries = _load(Path(path))
+    videos: dict[str, int] = {}
+    labels: dict[str, int] = {}
+    rows, turned = [], 0
+    for index, entry in enumerate(entries):
+        try:
+            video, label, score, start, boxes = _parsed(entry, scored)
+        except (KeyError, TypeError, ValueError) as error:
+            missing = f"has no {error}" if isinstance(error, KeyError) else str(error)
+            raise TableError(f"{path}: tube {index} {_named(entry)}: {missing}; {_EXPECTED}") from None
+        turned += int(((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])).sum())
+        if turned and not scored:
+            fault = "a box has a negative side; expected x1 <= x2 and y1 <= y2"
+            raise TableError(f"{path}: tube {index} {_named(entry)}: {fault}")
+        row = videos.setdefault(video, len(videos)), labels.setdefault(label, len(labels)), score, start, boxes
+        rows.append(row)
+    return TubeList(list(videos), list(labels), make_tubes(rows), turned)
+
+
+def _load(path: Path) -> list:
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read()
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        entries = json.loads(data)
+    except FileNotFoundError as error:
+        raise TableError(f"{path}: no such file") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise TableError(f"{path}: cannot be read, or a damaged gzip file ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise TableError(f"{path}: not JSON ({error}); {_EXPECTED}") from error
+    if not isinstance(entries, list):
+        raise TableError(f"{path}: holds a {type(entries).__name__}; {_EXPECTED}")
+    return entries
+
+
+def _parsed(entry: Any, scored: bool) -> tuple[str, str, float, int, np.ndarray]:
+    video, label, start, rows = entry["video"], entry["label"], entry["start"], entry["boxes"]
+    if not isinstance(video, str) or not video:
+        raise ValueError(f"video is {video!r}, not a name")
+    if not isinstance(label, (str, int)) or isinstance(label, bool):
+        raise ValueError(f"label is {label!r}, neither a name nor a number")
+    if not isinstance(start, int) or isinstance(start, bool) or abs(start) > 2**31:
+        raise ValueError(f"start is {start!r}, not a frame's number")
+    score = entry["score"] if scored else 1.0
+    if not isinstance(score, (int, float)) or not math.isfinite(score):
+        raise ValueError(f"score is {score!r}, not a finite number")
+    if not isinstance(rows, list) or not rows:
+        raise ValueError("boxes is not a list of one or more boxes")
+    boxes = np.array([[math.nan] * 4 if row is None else row for row in rows], np.float64)
+    there = np.array([row is not None for row in rows])
+    if boxes.shape != (len(rows), 4) or not np.isfinite(boxes[there]).all():
+        wrong = next((row for row in rows if row is not None and not _is_box(row)), rows[0])
+        raise ValueError(f"box {wrong!r} is not four finite numbers")
+    if not (there[0] and there[-1]):
+        raise ValueError("its first or last box is null; begin and end it with a box")
+    return video, str(label), float(score), start, boxes
+
+
+def _is_box(row: Any) -> bool:
+    numbers = isinstance(row, list) and len(row) == 4 and all(isinstance(v, (int, float)) for v in row)
+    return numbers and all(map(math.isfinite, row))
+
+
+def _named(entry: Any) -> str:
+    return f"({entry['video']!r})" if isinstance(entry, dict) and "video" in entry else ""
+
+
+def write_tubes(path: str | Path, tubes: Tubes, videos: Sequence[str], labels: Sequence[str | int]) -> None:
+    """Write tubes with the names of their videos and classes, gzipped if `path` ends in .gz, atomically."""
+    with atomic_file(path) as raw:
+        packed = Path(path).suffix == ".gz"
+        stream = gzip.GzipFile("", "wb", 1, raw, mtime=0) if packed else raw
+        stream.write(b"[")
+        for index in range(len(tubes)):
+            boxes = tubes.boxes_of(index)
+            entry = {
+                "video": videos[tubes.video[index]],
+                "label": labels[tubes.label[index]],
+                "score": float(f"{tubes.score[index]:.9g}"),
+                "start": int(tubes.start[index]),
+                "boxes": [None if math.isnan(box[0]) else [round(v, 3) for v in box] for box in boxes.tolist()],
+            }
+            stream.write((",\n" if index else "\n").encode() + json.dumps(entry).encode())
+        stream.write(b"\n]\n")
+        if packed:
+            stream.close()
+
+
+def same_names(*lists: TubeList) -> tuple[list[Tubes], list[str], list[str]]:
+    """The tubes of several files numbered alike, and the common names of videos and of classes, sorted; numbers by
+    value.
+    """
+    videos = sorted({name for one in lists for name in one.videos})
+    labels = sorted({name for one in lists for name in one.labels}, key=_by_value)
+    renumbered = []
+    for one in lists:
+        video, label = (
+            np.array([names.index(name) for name in own] or [0], np.int64)
+            for names, own in ((videos, one.videos), (labels, one.labels))
+        )
+        renumbered.append(replace(one.tubes, video=video[one.tubes.video], label=label[one.tubes.label]))
+    return renumbered, videos, labels
+
+
+def _by_value(name: str) -> tuple:
+    return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)

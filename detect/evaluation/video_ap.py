@@ -1,0 +1,152 @@
+"""Video-AP: average precision of tubes in videos, under the conventions of the published evaluators.
+
+A tube is a true positive when its overlap in space and time with an annotated tube of its class and video reaches the
+threshold and no earlier tube took that one. Like frame-AP, with tubes for boxes and videos for frames.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, average_precision, match
+from detect.evaluation.frame_ap import CLASS_RULES
+from detect.evaluation.tubes import Tubes, suppress_tubes, tube_overlaps
+from detect.utils.errors import UserError
+
+THRESHOLDS = (0.2, 0.5, 0.75)
+COCO_THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
+
+
+@dataclass(frozen=True)
+class VideoAPOptions:
+    """One protocol. Raises UserError for a value that does not exist.
+
+    ap_rule, plus_one, matching, classes_without_gt: as in FrameAPOptions.  strict: the overlap must be above the
+    threshold, not only reach it.  shift: added to x1, y1, width and height of detections, before which they are x1, y1,
+    x2 - x1, y2 - y1.  min_common: tubes with fewer frames in common do not overlap.  spatial_only: the overlap is the
+    mean IoU in the common frames, for trimmed videos.  tube_nms: of the tubes of one class and video, one that overlaps
+    a better one by more goes; 1 keeps all.
+    """
+
+    ap_rule: str = "voc_all_point"
+    plus_one: bool = False
+    matching: str = "best_of_all"
+    strict: bool = False
+    shift: float = 0.0
+    min_common: int = 1
+    spatial_only: bool = False
+    classes_without_gt: str = "excluded"
+    tube_nms: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name, legal in (
+            ("ap_rule", tuple(AP_RULES)),
+            ("matching", MATCHING_RULES),
+            ("classes_without_gt", CLASS_RULES),
+        ):
+            if getattr(self, name) not in legal:
+                raise UserError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(legal)}")
+        if not 0 < self.tube_nms <= 1:
+            raise UserError(f"tube_nms is {self.tube_nms}; it must be above 0 and at most 1, which keeps all tubes")
+
+
+# As in the public code of ACT / MOC (videoAP), Peng and Schmid's action-faster-rcnn and YOWO (evaluate_videoAP: an
+# overlap of a single frame counts as none), and gurkirt/realtime-action-detection (get_PR_curve.m, the same).
+VIDEO_PRESETS: dict[str, VideoAPOptions] = {
+    "voc": VideoAPOptions(),
+    "act": VideoAPOptions(ap_rule="act_trapezoid", plus_one=True, matching="best_unmatched"),
+    "peng": VideoAPOptions(plus_one=True, matching="best_unmatched", min_common=2),
+    "gurkirt": VideoAPOptions(
+        matching="best_unmatched", strict=True, shift=1.0, min_common=2, classes_without_gt="zero", tube_nms=1.0
+    ),
+}
+
+
+def video_preset(name: str, **changes) -> VideoAPOptions:
+    """The options of a preset, with fields replaced."""
+    if name not in VIDEO_PRESETS:
+        raise UserError(f"no preset {name!r} for tubes; choose one of {', '.join(VIDEO_PRESETS)}")
+    return replace(VIDEO_PRESETS[name], **changes)
+
+
+@dataclass(frozen=True, eq=False)
+class VideoAPResult:
+    """ap: threshold -> (C,) float64 in [0, 1], nan for a class left out of the mean.  mean: threshold -> mean.  num_gt,
+    num_det: (C,) tubes, after suppression; num_tp: threshold -> (C,).  suppressed: tubes that went.
+    """
+
+    ap: dict[float, np.ndarray]
+    mean: dict[float, float]
+    num_gt: np.ndarray
+    num_det: np.ndarray
+    num_tp: dict[float, np.ndarray]
+    suppressed: int
+    options: VideoAPOptions
+
+    @property
+    def average(self) -> float:
+        """The mean over the thresholds 0.5, 0.55, ..., 0.95, all of which must be there."""
+        return float(np.mean([self.mean[threshold] for threshold in COCO_THRESHOLDS]))
+
+    def scores(self) -> dict[str, float]:
+        """{"video-mAP@0.2", ..., "video-mAP@0.5:0.95"} in the order in which they are printed."""
+        single = {f"video-mAP@{threshold:g}": self.mean[threshold] for threshold in THRESHOLDS}
+        return {**single, "video-mAP@0.5:0.95": self.average}
+
+    def protocol(self) -> dict:
+        return asdict(self.options)
+
+
+def evaluate_video_ap(
+    gt: Tubes,
+    det: Tubes,
+    num_classes: int,
+    options: VideoAPOptions = VIDEO_PRESETS["voc"],
+    thresholds: Sequence[float] = (*THRESHOLDS, *COCO_THRESHOLDS),
+) -> VideoAPResult:
+    """Video-AP of each class at each threshold, and their plain means. The tables are not changed."""
+    if options.tube_nms < 1:
+        # detections among themselves: a shift of both is the added pixel
+        plus_one = options.plus_one or options.shift == 1
+        kept = suppress_tubes(det, options.tube_nms, plus_one=plus_one, min_common=options.min_common)
+    else:
+        kept = np.arange(len(det))
+    suppressed, det = len(det) - len(kept), det.take(kept)
+    i, j = _candidates(gt, det, num_classes)
+    overlap = tube_overlaps(
+        det, gt, i, j,
+        plus_one=options.plus_one, shift=options.shift,
+        min_common=options.min_common, spatial_only=options.spatial_only,
+    )  # fmt: skip
+    num_gt = np.bincount(gt.label, minlength=num_classes)
+    members = [np.flatnonzero(det.label == label) for label in range(num_classes)]
+    ap, mean, num_tp = {}, {}, {}
+    for threshold in thresholds:
+        hit = overlap > threshold if options.strict else overlap >= threshold
+        group = gt.video[j[hit]] * num_classes + gt.label[j[hit]]
+        positive = match(i[hit], j[hit], overlap[hit], group, (-det.score[i[hit]], i[hit]), options.matching)
+        ap[threshold] = np.array(
+            [
+                average_precision(det.score[rows], np.isin(rows, positive), int(num_gt[label]), options.ap_rule)
+                for label, rows in enumerate(members)
+            ]
+        )
+        if options.classes_without_gt == "zero":
+            ap[threshold] = np.nan_to_num(ap[threshold])
+        counted = ap[threshold][~np.isnan(ap[threshold])]
+        mean[threshold] = float(counted.mean()) if len(counted) else float("nan")
+        num_tp[threshold] = np.bincount(det.label[positive], minlength=num_classes)
+    num_det = np.array([len(rows) for rows in members])
+    return VideoAPResult(ap, mean, num_gt, num_det, num_tp, suppressed, options)
+
+
+def _candidates(gt: Tubes, det: Tubes, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every pair (detection, truth) of one video and class."""
+    of_gt, of_det = (tubes.video * num_classes + tubes.label for tubes in (gt, det))
+    order = np.argsort(of_gt, kind="stable")
+    low, high = (np.searchsorted(of_gt[order], of_det, side=side) for side in ("left", "right"))
+    count = high - low
+    i = np.repeat(np.arange(len(det)), count)
+    within = np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
+    return i, order[np.repeat(low, count) + within]

@@ -13,6 +13,7 @@ camera does, nothing can be said.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
@@ -94,6 +95,10 @@ class MovingVideo:
         frames = np.unique(frames[np.linspace(0, len(frames) - 1, FRAMES).astype(int)]) if len(frames) else frames
         self.maps = dict(zip(frames.tolist(), motion(video, frames), strict=True)) if len(frames) else {}
 
+    @cached_property
+    def as_read(self) -> float:
+        return self.fit()
+
     def fit(self, right: Sized | None = None, shift: int = 0) -> float:
         """Mean correlation of the motion with the boxes `shift` frames later; nan where there are none."""
         found = []
@@ -162,6 +167,6 @@ def best_shift(videos: Sequence[MovingVideo]) -> Fit:
 
 
 def _compared(videos: Sequence[MovingVideo], other: Callable[[MovingVideo], float], name: str, shift: int = 0) -> Fit:
-    pairs = np.array([(video.fit(), other(video)) for video in videos]).reshape(-1, 2)
+    pairs = np.array([(video.as_read, other(video)) for video in videos]).reshape(-1, 2)
     pairs = pairs[np.isfinite(pairs).all(1)]
     return Fit(pairs[:, 0], pairs[:, 1], name, shift)

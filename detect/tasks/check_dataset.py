@@ -105,6 +105,8 @@ class Checker:
             if name in video_set_names() or name.startswith(LIST):
                 return self._classification(name)
             return self._detection(load_action_dataset(name))
+        except WorkerKilledError:
+            raise
         except UserError as error:
             return Checked(name, Counts(), [Problem(name, "annotation:", " ".join(str(error).split()))], [])
 

@@ -62,7 +62,7 @@ def clash_line(clash: Clash, names: Sequence[str]) -> str:
 
 def motion_line(moving: Sequence[MovingVideo]) -> str:
     """What the motion says of boxes that are not found wrong."""
-    fits = [video.fit() for video in moving]
+    fits = [video.as_read for video in moving]
     mean = float(np.nanmean(fits)) if fits else 0.0
     if len(moving) < MIN_VIDEOS or mean < MIN_FIT:
         return f"boxes and motion: nothing can be said ({len(moving)} videos, correlation {mean:.2f})"

@@ -12,7 +12,7 @@ from detect.evaluation.overfit_measures import IOU, LOOSE_IOU, Measures
 
 REACHED = 0.999  # frame-mAP
 FLAT = 0.8  # of the loss at the start: what stays above it has not fallen
-FALLING = 0.9  # of the loss in the third quarter: what ends below it falls on
+FALLING, SMALL = 0.9, 0.25  # of the loss in the third quarter, and of that at the start: what ends between falls on
 BETTER = 0.7  # of the loss, or of what lacks in score: a change of the config that comes below it is better
 RATES = (0.01, 0.1, 10.0, 100.0)  # times the learning rate
 LOW_RECALL, POOR_ANCHOR, GOOD, NEAR = 0.9, 0.5, 0.9, 0.6
@@ -132,7 +132,7 @@ def _rate(case: Case) -> Iterator[Finding]:
     if typical > DIVERGED * first:
         evidence = f"the first loss is {first:.3g}, the median of all {typical:.3g}"
         yield Finding(f"learning rate: SOLVER.BASE_LR {rate:g} is too high", evidence, "lower it ten times")
-    if fell and not _still_falls(case.learned):
+    if case.learned.loss(1.0) < SMALL * case.learned.loss(0.0):  # what lacks then is not in the loss
         return
     now = _end(case.trial((), False))
     losses = {factor: _end(case.trial(["SOLVER.BASE_LR", rate * factor], False)) for factor in RATES}
@@ -208,4 +208,5 @@ def _has_fallen(learned: Learned) -> bool:
 
 
 def _still_falls(learned: Learned) -> bool:
-    return learned.loss(1.0) < FALLING * learned.loss(0.65)
+    """And is not small yet."""
+    return SMALL * learned.loss(0.0) < learned.loss(1.0) < FALLING * learned.loss(0.65)

@@ -3,15 +3,19 @@
 import difflib
 
 from detect.d2 import DatasetCatalog
-from detect.data.catalog import register_on_demand
+from detect.data.catalog import is_own, register_on_demand
 from detect.data.records import KeyframeDataset
 from detect.utils.errors import UserError
 
 
-def keyframe_set(name: str) -> KeyframeDataset:
-    """The keyframes of a registered set or of `json:FILE`. UserError, with close names, where there is none."""
+def keyframe_set(name: str, train: bool = False) -> KeyframeDataset:
+    """The keyframes of a registered set or of `json:FILE`. UserError, with close names, where there is none.
+
+    train: of one's own set those with a box; a registered one has its rule.
+    """
     register_on_demand(name)
     if name not in DatasetCatalog.list():
         legal = difflib.get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
         raise UserError(f"the dataset {name!r} is not registered; did you mean {', '.join(legal)}?")
-    return DatasetCatalog.get(name)
+    dataset = DatasetCatalog.get(name)
+    return KeyframeDataset(dataset.dataset, "annotated") if train and is_own(name) else dataset

@@ -57,14 +57,14 @@ def visualize_data(
     cfg = load_cfg(config_file, opts)
     cfg = cfg.changed(["MODEL.STREAMS", ("rgb", "flow")]) if flow else cfg
     set_datasets_root(cfg.DATASETS.ROOT)
-    dataset = keyframe_set(name)
+    train = not FOR_TESTS.search(name.lower()) if train is None else train
+    dataset = keyframe_set(name, train)
     chosen = chosen_keyframes(dataset, index, video, frame)
     if Path(output).suffix.lower() in PAGES:
         if chosen:
             raise UserError(f"--output {output} is a page of whole videos; --index and --video are for a picture, .png")
         write_page(dataset, output, count, seed)
         return
-    train = not FOR_TESTS.search(name.lower()) if train is None else train
     items = islice(mapped(cfg, dataset, chosen, count or COUNT, seed, train), len(chosen) or count or COUNT)
     sheets = [clip_sheet(view(dataset, item), dataset.classes) for item in items]
     save_image(output, stacked(sheets))

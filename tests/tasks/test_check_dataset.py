@@ -9,6 +9,7 @@ from detect.data.catalog import register_ucf24
 from detect.tasks import check_dataset
 from detect.tasks.check_dataset import expand
 from detect.utils.errors import UserError
+from detect.utils.processes import WorkerKilledError
 from detect.video.writer import save_video
 from tests.data.tiny_set import draw, entry, tube, write_frames, write_ucf
 from tests.running import run_tool
@@ -199,3 +200,13 @@ def test_the_published_row_is_beside_the_own(check, tmp_path):
     rows = [line.split("|")[1].strip() for line in out if line.startswith("|")]
     assert code == 1 and rows.count("published") == 2
     assert np.sum(["not found" in line for line in out]) == 2
+
+
+def test_a_worker_that_is_killed_is_no_fault_of_the_annotation(copy, check, monkeypatch):
+    def killed(*_):
+        raise WorkerKilledError("a worker process was killed (out of memory?) at one of a.avi")
+        yield
+
+    monkeypatch.setattr(check_dataset, "in_processes", killed)
+    code, _, err = check("copy")
+    assert code == 2 and "at one of a.avi; --workers 1 says at which; what is decoded is kept" in err

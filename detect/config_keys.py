@@ -197,6 +197,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("TEST.MAX_BAD_SHARE", 0.02, SHARE, "[D] exit status 1 when more of the frames, or videos, cannot be read"),
     ("TEST.PICTURES", 0, NOT_NEGATIVE, "[D] videos drawn after an evaluation, to OUTPUT_DIR/pictures; 0 draws none"),
     ("TEST.COCO", False, None, "[D] add COCO-style AP and AR"),
+    ("TEST.SAVE_PROPOSALS", False, None, "[D] write the RPN's boxes too: which actors were missed by it?"),
     ("TEST.REPORT", False, None, "[D] write the page that explains a result, to OUTPUT_DIR/report/<set>/index.html"),
 ))
 # fmt: on

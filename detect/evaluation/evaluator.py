@@ -35,6 +35,7 @@ class FrameAPEvaluator(DatasetEvaluator):
         output_dir: where `detections`, `ground_truth` (tables that tools/evaluate.py reads, .parquet or .npz) and
             `results.json` go; None writes nothing.
         coco: also COCO-style AP50, AP50:95 and AR (slow).
+        save_proposals: also write the table `proposals`, of label 0 and the objectness as score.
         provenance: further facts for `results.json`, such as seed, weights hash, iteration.
     """
 
@@ -45,9 +46,11 @@ class FrameAPEvaluator(DatasetEvaluator):
         output_dir: str | Path | None = None,
         *,
         coco: bool = False,
+        save_proposals: bool = False,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self._dataset, self._options, self._coco = dataset, options, coco
+        self._save_proposals = save_proposals
         self._output_dir = None if output_dir is None else Path(output_dir)
         self._provenance = dict(provenance or {})
         self._logger = logging.getLogger(__name__)
@@ -63,6 +66,7 @@ class FrameAPEvaluator(DatasetEvaluator):
         self._frames: list[tuple[int, int]] = []  # (video number, frame) of every prediction, in order
         self._found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # label, score, boxes of each
         self._overlaps: list[np.ndarray] = []  # (len(LIMITS), boxes) of each frame with proposals
+        self._proposed: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # like _found, if they are to be saved
 
     def process(self, inputs: list[dict], outputs: list[dict]) -> None:
         """Take the predictions of some frames.
@@ -80,7 +84,11 @@ class FrameAPEvaluator(DatasetEvaluator):
             self._frames.append((video, frame))
             self._found.append(self._arrays(output["instances"], item, name))
             if "proposals" in output:
-                self._overlaps.append(self._proposal_overlaps(output["proposals"], item, name))
+                boxes, logits = self._proposals(output["proposals"], item, name)
+                gt_boxes, _ = self._videos[video].boxes_at(frame)
+                self._overlaps.append(best_overlaps(gt_boxes, boxes, logits))
+                if self._save_proposals:
+                    self._proposed.append((np.zeros(len(logits), np.int64), logits, boxes))
 
     def evaluate(self) -> OrderedDict:
         """{"frame_ap": {"mAP", "AP-<class>"}, ...} in [0, 1] on the main process, {} on the others.
@@ -89,7 +97,7 @@ class FrameAPEvaluator(DatasetEvaluator):
         "coverage" (frames expected, predicted and missed), "coco" and "proposals" where asked for.
         Raises ValueError when a frame was predicted twice.
         """
-        parts = gather_object((self._frames, self._found, self._overlaps))
+        parts = gather_object((self._frames, self._found, self._overlaps, self._proposed))
         if not parts:
             return OrderedDict()
         frames = np.array([f for part in parts for f in part[0]], dtype=np.int64).reshape(-1, 2)
@@ -97,6 +105,8 @@ class FrameAPEvaluator(DatasetEvaluator):
         by_frame = np.lexsort(frames.T[::-1])  # the same table however many processes shared the work
         det = _detections(frames[by_frame], [found[i] for i in by_frame])
         overlaps = [overlap for part in parts for overlap in part[2]]
+        proposed = [boxes for part in parts for boxes in part[3]]
+        proposed = _detections(frames[by_frame], [proposed[i] for i in by_frame]) if proposed else None
 
         coverage, missing = self._coverage(frames)
         results = OrderedDict()
@@ -122,7 +132,7 @@ class FrameAPEvaluator(DatasetEvaluator):
             every_truth[:, : paired.shape[1]] = paired
             results["proposals"] = proposal_recall(every_truth)
         results["coverage"] = coverage
-        self._write(det, results, protocols, missing)
+        self._write({"detections": det, "proposals": proposed}, results, protocols, missing)
         return results
 
     def _locate(self, item: dict) -> tuple[int, int]:
@@ -149,11 +159,9 @@ class FrameAPEvaluator(DatasetEvaluator):
             raise ValueError(f"{name}: predicted class {labels.min()} to {labels.max()}; expected 0 to {classes - 1}")
         return labels.astype(np.int64), scores, boxes
 
-    def _proposal_overlaps(self, proposals, item: dict, name: str) -> np.ndarray:
+    def _proposals(self, proposals, item: dict, name: str) -> tuple[np.ndarray, np.ndarray]:
         _check_size(proposals, item, name)
-        gt_boxes, _ = self._videos[self._number[item["video"]]].boxes_at(int(item["frame_index"]))
-        logits = proposals.objectness_logits.detach().float().cpu().numpy()
-        return best_overlaps(gt_boxes, _boxes(proposals.proposal_boxes), logits)
+        return _boxes(proposals.proposal_boxes), proposals.objectness_logits.detach().float().cpu().numpy()
 
     def _protocols(self) -> list[FrameAPOptions]:
         annotated = len(np.unique(np.stack([self._gt.video, self._gt.frame]), axis=1).T)
@@ -192,13 +200,15 @@ class FrameAPEvaluator(DatasetEvaluator):
         }
         return counts, missing
 
-    def _write(self, det: Detections, results: dict, protocols: list[dict], missing: list[str]) -> None:
+    def _write(self, tables: dict, results: dict, protocols: list[dict], missing: list[str]) -> None:
         if self._output_dir is None:
             return
         names = [video.name for video in self._videos]
         facts = {"dataset": self._dataset.name, "annotation_hash": self._dataset.annotation_hash, **self._provenance}
-        for name, table in (("detections", det), ("ground_truth", self._gt)):
-            write_beside(self._output_dir, name, table, names, self._dataset.classes, facts)
+        for name, table in {**tables, "ground_truth": self._gt}.items():
+            classes = ("actor",) if name == "proposals" else self._dataset.classes
+            if table is not None:
+                write_beside(self._output_dir, name, table, names, classes, facts)
         write_json(
             self._output_dir / "results.json",
             {
@@ -211,7 +221,7 @@ class FrameAPEvaluator(DatasetEvaluator):
                     "videos": len(self._videos),
                     "frames": self._dataset.num_frames,
                     "ground_truth_boxes": len(self._gt),
-                    "detections": len(det),
+                    "detections": len(tables["detections"]),
                     "frames_without_prediction": missing[:100],
                     "protocol": asdict(self._options),
                     **code_version(),

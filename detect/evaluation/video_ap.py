@@ -63,8 +63,13 @@ VIDEO_PRESETS: dict[str, VideoAPOptions] = {
 }
 
 
+# YOWO scores tubes as Peng and Schmid do; TF-OD knows none.
+_SAME_AS = {"yowo": "peng", "yowo_11pt": "peng", "tfod": "voc"}
+
+
 def video_preset(name: str, **changes) -> VideoAPOptions:
-    """The options of a preset, with fields replaced."""
+    """The options of a preset, with fields replaced; those of frame presets without rules for tubes are another's."""
+    name = _SAME_AS.get(name, name)
     if name not in VIDEO_PRESETS:
         raise UserError(f"no preset {name!r} for tubes; choose one of {', '.join(VIDEO_PRESETS)}")
     return replace(VIDEO_PRESETS[name], **changes)

@@ -129,7 +129,8 @@ class DetectionTask(Task):
         drawers = [evaluator for evaluator in every_frame.evaluators if isinstance(evaluator, PictureDrawer)]
         written = {kind: path for drawer in drawers for kind, path in drawer.written.items()}
         if cfg.TEST.REPORT and is_main_process():
-            written["report"] = str(report_of_run(Path(cfg.OUTPUT_DIR), dataset.dataset, protocol(cfg)))
+            rules = protocol(cfg), cfg.TEST.PRESET
+            written["report"] = str(report_of_run(Path(cfg.OUTPUT_DIR), dataset.dataset, *rules))
         return {**result, "written": written} if written else result
 
     def summary(self, cfg: CfgNode, name: str, result: dict[str, Any]) -> str:
@@ -196,6 +197,7 @@ def build_evaluators(
         protocol(cfg),
         output / "evaluation" / folder_name(dataset.name),
         coco=cfg.TEST.COCO,
+        save_proposals=cfg.TEST.SAVE_PROPOSALS,
         provenance=provenance,
     )
     drawer = PictureDrawer(dataset, output / "pictures" / folder_name(dataset.name), cfg.TEST.PICTURES)

@@ -8,11 +8,11 @@ import numpy as np
 from detect.evaluation import report
 from detect.evaluation.bootstrap import compare
 from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
+from detect.evaluation.case import Case, make_case
 from detect.evaluation.choices import choice_scores, preset_scores
 from detect.evaluation.error_breakdown import break_down, breakdown_table
 from detect.evaluation.frame_ap import FrameAPOptions, evaluate_frame_ap, preset
-from detect.evaluation.sources import Case, make_case, read_truth
-from detect.evaluation.tables import Detections
+from detect.evaluation.truth import read_truth
 from detect.tasks.evaluate_tubes import evaluate_tubes
 from detect.utils.errors import UserError
 from detect.utils.files import write_json
@@ -46,22 +46,19 @@ def evaluate(
     """See the docstring of tools/evaluate.py. Gives what goes to the JSON file; UserError for bad input."""
     _check_request(detections, tubes, link, compared, report_folder)
     truth = read_truth(dataset, ground_truth, truth_format, _parsed(truth_options))
-    paths = [*detections, *([proposals] if proposals else [])]
     output: dict[str, Any] = {}
     case, closing = None, []
     if detections:
-        case = make_case(truth, paths, classes_file, format, _parsed(options))
-        found = case.found[len(detections) :]
+        case = make_case(truth, detections, classes_file, format, _parsed(options), proposals)
         changes = {"frames": frames} if frames else {}
         rules = [preset(preset_name, iou_threshold=value, **changes) for value in iou_thresholds]
-        boxes = found[0] if found else None
-        output |= _compare(case, rules[0]) if compared else _score(case, rules, coco, protocol, errors, boxes)
+        output |= _compare(case, rules[0]) if compared else _score(case, rules, coco, protocol, errors)
         closing += [report.summary_line(mean, float(value)) for value, mean in output["mAP"].items()]
     if tubes or link:
         output |= evaluate_tubes(truth, case, tubes, link, preset_name, classes_file, **tube_options)
         closing += [f"{name} = {value:.6f}" for name, value in output["video"]["scores"].items()]
     if report_folder:
-        output["report"] = str(_write_report(report_folder, case, rules[0], boxes, output))
+        output["report"] = str(_write_report(report_folder, case, rules[0], output))
         print(f"report: {output['report']}")
     if json_file:
         facts = (_facts(case) if case else {"ground_truth": truth.facts}) | output.pop("sources", {})
@@ -121,19 +118,19 @@ def _score(
     coco: bool,
     protocol: str | None,
     errors: bool,
-    proposals: Detections | None,
 ) -> dict[str, Any]:
     """The results of one file, printed as they come."""
-    gt, det, classes = case.gt, case.found[0], len(case.classes)
+    gt, det, proposals, classes = case.gt, case.found[0], case.proposals, len(case.classes)
     results = [evaluate_frame_ap(gt, det, classes, one) for one in options]
     print(report.class_table(results[0], case.classes))
     _print_sources(case)
     print(report.protocol_line(options[0]))
     _print_left_out(case, results[0])
     of_class, mabo = mean_best_overlap(gt, det, classes, options[0].plus_one)
-    recall = recall_by_number(gt, proposals or det, options[0].iou_threshold)
+    boxes, what = (det, "boxes of any class") if proposals is None else (proposals, "proposals")
+    recall = recall_by_number(gt, boxes, options[0].iou_threshold)
     print(f"frame-mABO {mabo:.4f}: mean over the classes of the mean IoU of a truth with the best box of its frame")
-    print(report.recall_line(recall, options[0].iou_threshold, "proposals" if proposals else "boxes of any class"))
+    print(report.recall_line(recall, options[0].iou_threshold, what))
     output = {
         "mAP": {f"{one.iou_threshold:g}": result.mean for one, result in zip(options, results, strict=True)},
         "results": report.result_dict(results[0], case.classes),
@@ -167,7 +164,7 @@ def _compare(case: Case, options: FrameAPOptions) -> dict[str, Any]:
     _print_sources(case)
     print(report.protocol_line(options))
     print(report.comparison_line(found))
-    names = [source["file"] for source in case.facts["detections"][:2]]
+    names = [source["file"] for source in case.facts["detections"]]
     interval = {"difference": found.mean[1] - found.mean[0], "low": found.low, "high": found.high}
     classes = [
         {"name": name, "A": a, "B": b, "low": low, "high": high}
@@ -207,13 +204,12 @@ def _print_left_out(case: Case, result) -> None:
         )
 
 
-def _write_report(folder: str, case: Case, options: FrameAPOptions, proposals: Detections | None, output: dict):
+def _write_report(folder: str, case: Case, options: FrameAPOptions, output: dict):
     from detect.report.write import numbered_as, write_report
 
     dataset = case.dataset or case.as_dataset()
     det = numbered_as(dataset, case.found[0], case.videos)
-    if proposals is not None:
-        proposals = numbered_as(dataset, proposals, case.videos)
+    proposals = None if case.proposals is None else numbered_as(dataset, case.proposals, case.videos)
     video = output.get("video")
     return write_report(
         folder, dataset, det, options, proposals=proposals, video_results=video and video["scores"],

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from detect.evaluation import report
+from detect.evaluation.case import Case, join_tubes
 from detect.evaluation.link import link_detections
-from detect.evaluation.sources import Case, Truth, join_tubes, source
 from detect.evaluation.tables import TableError
+from detect.evaluation.truth import Truth, source
 from detect.evaluation.tube_files import read_tubes, write_tubes
 from detect.evaluation.video_ap import VideoAPOptions, evaluate_video_ap, video_preset
 from detect.utils.files import hash_files
@@ -60,9 +61,7 @@ def evaluate_tubes(
 
 
 def _options(preset_name: str, tube_nms: float | None, spatial_only: bool) -> VideoAPOptions:
-    # YOWO evaluates tubes as Peng and Schmid do; for TF-OD, which knows no tubes, the general rules hold
-    name = {"yowo": "peng", "yowo_11pt": "peng", "tfod": "voc"}.get(preset_name, preset_name)
-    options = video_preset(name, spatial_only=spatial_only)
+    options = video_preset(preset_name, spatial_only=spatial_only)
     if tube_nms is None:
         return options
     return replace(options, tube_nms=tube_nms if tube_nms > 0 else 1.0)

@@ -12,8 +12,8 @@ import torch.multiprocessing as mp
 
 from detect.d2 import Boxes, DatasetEvaluator, Instances
 from detect.data.records import ActionDataset, Tube, VideoRecord
-from detect.evaluation import FrameAPEvaluator, evaluate_frame_ap, preset, read_tables
-from detect.evaluation.formats import find_table
+from detect.evaluation import Detections, FrameAPEvaluator, evaluate_frame_ap, preset, read_tables
+from detect.evaluation.formats import find_table, read_table_files
 
 SIZE = (60, 80)
 BOX = np.array([10, 10, 50, 50], np.float32)
@@ -198,3 +198,14 @@ def test_two_processes_equal_one(tmp_path):
     evaluate(output_dir=tmp_path / "alone")
     tables = [find_table(folder, "detections").read_bytes() for folder in (tmp_path, tmp_path / "alone")]
     assert tables[0] == tables[1]
+
+
+def test_proposals_are_saved_where_asked_for(tmp_path):
+    first = (frame("a", 1), found(proposals=[BOX, BOX + 5]))
+    rest = [(item, found(proposals=[])) for item, _ in PREDICTIONS if item != first[0]]
+    evaluate([first, *rest], output_dir=tmp_path / "not")
+    assert not find_table(tmp_path / "not", "proposals").exists()
+    evaluate([first, *rest], output_dir=tmp_path, save_proposals=True)
+    ((table,), names, classes) = read_table_files([(find_table(tmp_path, "proposals"), Detections)])
+    assert (names, classes, table.video.tolist(), table.frame.tolist()) == (["a"], ["actor"], [0, 0], [1, 1])
+    assert (table.label.tolist(), table.score.tolist(), table.boxes[1].tolist()) == ([0, 0], [0, 1], (BOX + 5).tolist())

@@ -231,3 +231,20 @@ def test_an_unknown_set(tmp_path, own):
     write_table(tmp_path / "found.npz", table_of(own), ["a", "b"])
     done = run_tool("evaluate", tmp_path / "found.npz", "--dataset", "ucf25_test")
     assert done.returncode == 2 and "'ucf25_test' is not registered" in done.stderr
+
+
+def test_proposals_tell_what_the_head_lost(tmp_path, own):
+    # nothing is detected in video b; proposals cover the half of its truths: these were lost by the head
+    table = table_of(own)
+    rows = {name: getattr(table, name) for name in ("video", "frame", "label", "score", "boxes")}
+    write_table(tmp_path / "found.npz", Detections(*(column[:16] for column in rows.values())), ["a", "b"])
+    some = Detections(*(np.r_[column[:16], column[16:24]] for column in rows.values()))
+    write_table(tmp_path / "boxes.npz", some, ["a", "b"], ["actor", "nobody"])
+    options = ("--errors", "--proposals", tmp_path / "boxes.npz", "--report", tmp_path / "page")
+    code, lines, error = evaluated(tmp_path, *options, "--json", tmp_path / "out.json")
+    assert code == 0, error
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["errors"]["truths"] == {"found": 16, "missed": 8, "lost": 8}
+    assert written["recall"]["1"] == 0.75 and written["provenance"]["proposals"]["rows"] == 24
+    assert any("of the best k proposals of a frame" in line for line in lines)
+    assert (tmp_path / "page" / "index.html").exists()

@@ -1,34 +1,21 @@
-"""What an evaluation compares: ground truth and detections, from files or a registered set, numbered alike."""
+"""Ground truth and detections numbered alike, so that they can be compared."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from detect.data.annotation_files import read_annotations, recognise
-from detect.data.catalog import load_action_dataset
 from detect.data.records import ActionDataset, Tube, VideoRecord
 from detect.evaluation.detection_files import known_options, read_detection_file
 from detect.evaluation.formats import is_table, read_columns
 from detect.evaluation.tables import Detections, GroundTruth, TableError
-from detect.evaluation.tube_files import TubeList, is_tube_list, read_tubes
-from detect.evaluation.tubes import Tubes, truth_tubes
+from detect.evaluation.truth import Truth, source
+from detect.evaluation.tube_files import TubeList
+from detect.evaluation.tubes import Tubes
 from detect.evaluation.typed_tables import Columns
 from detect.utils.files import hash_files, read_text
-
-
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """Ground truth. columns: of its boxes.  dataset, tubes: where the source has them, numbered as the columns are.
-    facts: where it comes from.
-    """
-
-    columns: Columns
-    dataset: ActionDataset | None = None
-    tubes: Tubes | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +23,8 @@ class Case:
     """Ground truth and detections that can be compared: `video` numbers `videos` and `label` `classes`.
 
     every: the detections of each file.  found: without those on frames that no annotator looked at.  tubes: the
-    annotated ones, None where the source has none.  strangers: per file the detections in videos without ground truth,
-    where the source does not say which videos there are.
+    annotated ones, None where the source has none.  proposals: boxes of label 0, of no class.  strangers: per file the
+    detections in videos without ground truth, where the source does not say which videos there are.
     """
 
     gt: GroundTruth
@@ -49,6 +36,7 @@ class Case:
     dataset: ActionDataset | None
     strangers: list[int]
     facts: dict[str, Any]
+    proposals: Detections | None = None
 
     def unlabelled(self, index: int) -> int:
         """Detections of a file that are left out because no annotator looked at their frames."""
@@ -80,64 +68,16 @@ class Case:
         return ActionDataset(name, tuple(self.classes), tuple(records), str(self.facts["ground_truth"].get("sha256")))
 
 
-def read_truth(
-    dataset: str | None = None,
-    path: str | None = None,
-    format: str | None = None,
-    options: dict[str, Any] | None = None,
-) -> Truth:
-    """The ground truth of a registered set (or json:FILE), or in a file of any known format. format, options: of the
-    file, see `read_annotations`.
-    """
-    if dataset:
-        try:
-            known = load_action_dataset(dataset)
-        except KeyError as error:
-            raise TableError(str(error.args[0])) from None
-        return _of_dataset(known, {"dataset": dataset})
-    facts = {"file": path}
-    if format is None and Path(path).is_file():
-        if is_table(path):
-            columns = read_columns(path, GroundTruth)
-            return Truth(columns, facts={**facts, "sha256": hash_files(path), "rows": len(columns.columns["label"])})
-        if is_tube_list(path):
-            return _of_tubes(read_tubes(path, scored=False), {**facts, "sha256": hash_files(path)})
-    chosen = format or recognise(path)
-    return _of_dataset(read_annotations(path, chosen, **(options or {})), {**facts, "format": chosen})
-
-
-def _of_dataset(dataset: ActionDataset, facts: dict[str, Any]) -> Truth:
-    names = [video.name for video in dataset.videos]
-    columns = Columns(dataset.ground_truth_table(), names, list(dataset.classes))
-    tubes = truth_tubes(dataset.videos, {name: index for index, name in enumerate(names)})
-    facts = {**facts, "sha256": dataset.annotation_hash, "rows": len(columns.columns["label"])}
-    return Truth(columns, dataset, tubes, {**facts, "notes": list(dataset.notes)})
-
-
-def _of_tubes(listed: TubeList, facts: dict[str, Any]) -> Truth:
-    """Annotated tubes and their boxes, in order of video and frame."""
-    tubes = listed.tubes
-    if len(tubes) and tubes.start.min() < 0:
-        name = listed.videos[int(tubes.video[tubes.start.argmin()])]
-        raise TableError(f"{facts['file']}: a tube of {name!r} starts before frame 0")
-    of = np.repeat(np.arange(len(tubes)), tubes.length)
-    frame = tubes.start[of] + np.arange(len(of)) - tubes.offset[of]
-    there = np.flatnonzero(~np.isnan(tubes.boxes[:, 0]))
-    there = there[np.lexsort((frame[there], tubes.video[of[there]]))]
-    columns = {"video": tubes.video[of[there]], "frame": frame[there], "label": tubes.label[of[there]]}
-    columns = Columns({**columns, "boxes": tubes.boxes[there]}, listed.videos, listed.labels)
-    return Truth(columns, tubes=tubes, facts={**facts, "rows": len(there)})
-
-
 def make_case(
     truth: Truth,
     paths: Sequence[str],
     classes_file: str | None = None,
     format: str | None = None,
     options: dict[str, Any] | None = None,
+    proposals: str | None = None,
 ) -> Case:
-    """The truth and the detections of the files. format, options: of these, see `read_detection_file`. TableError for a
-    detection that has no place in the truth.
+    """The truth and the detections of the files. format, options: of these, see `read_detection_file`. proposals: a
+    table whose labels do not matter. TableError for a detection that has no place in the truth.
     """
     if not len(truth.columns.columns["label"]):
         raise TableError(f"{source(truth)}: no boxes in it; without ground truth there is no mAP")
@@ -149,7 +89,8 @@ def make_case(
         files.append(columns)
         about = {"file": path, "sha256": _hash(path), "rows": len(columns.columns["label"])}
         facts.append({**about, "notes": notes} if notes else about)
-    videos = sorted(set(truth.columns.videos).union(*(found.videos for found in files)))
+    proposed = _read_proposals(proposals, truth.dataset) if proposals else None
+    videos = sorted(set(truth.columns.videos).union(*(c.videos for c in (*files, *((proposed,) if proposed else ())))))
     names = _class_names(truth, files, classes_file)
     gt = _relabelled(source(truth), _numbered(truth.columns, videos, GroundTruth), truth.columns.classes, names)
     found = [
@@ -166,12 +107,11 @@ def make_case(
     strangers = [0 if truth.dataset else int(np.count_nonzero(~np.isin(det.video, gt.video))) for det in found]
     kept = [_labelled(det, truth.dataset, videos) for det in found]
     about = {"ground_truth": truth.facts, "detections": facts}
-    return Case(gt, found, kept, videos, names, tubes, truth.dataset, strangers, about)
-
-
-def source(truth: Truth) -> str:
-    """The file or the set, for messages."""
-    return str(truth.facts.get("file") or truth.facts.get("dataset"))
+    if proposed:
+        rows = len(proposed.columns["label"])
+        about["proposals"] = {"file": proposals, "sha256": _hash(proposals), "rows": rows}
+        proposed = _labelled(_numbered(proposed, videos, Detections), truth.dataset, videos)
+    return Case(gt, found, kept, videos, names, tubes, truth.dataset, strangers, about, proposed)
 
 
 def _hash(path: str) -> str | None:
@@ -190,6 +130,14 @@ def _read_found(
     det, videos, notes = read_detection_file(path, dataset, format, **{**fitting, **options})
     columns = {name: getattr(det, name) for name in ("video", "frame", "label", "score", "boxes")}
     return Columns(columns, list(videos), None if dataset is None else list(dataset.classes)), list(notes)
+
+
+def _read_proposals(path: str, dataset: ActionDataset | None) -> Columns:
+    columns = read_columns(path, Detections)
+    columns = replace(columns, columns={**columns.columns, "label": np.zeros_like(columns.columns["label"])})
+    if dataset:
+        _check_places(path, columns, dataset)
+    return columns
 
 
 def _check_places(path: str, found: Columns, dataset: ActionDataset) -> None:

@@ -207,5 +207,5 @@ def test_proposals_are_saved_where_asked_for(tmp_path):
     assert not find_table(tmp_path / "not", "proposals").exists()
     evaluate([first, *rest], output_dir=tmp_path, save_proposals=True)
     ((table,), names, classes) = read_table_files([(find_table(tmp_path, "proposals"), Detections)])
-    assert (names, classes, table.video.tolist(), table.frame.tolist()) == (["a"], ["actor"], [0, 0], [1, 1])
+    assert (names, classes, table.video.tolist(), table.frame.tolist()) == (["a", "b"], ["actor"], [0, 0], [1, 1])
     assert (table.label.tolist(), table.score.tolist(), table.boxes[1].tolist()) == ([0, 0], [0, 1], (BOX + 5).tolist())

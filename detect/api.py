@@ -17,7 +17,7 @@ from detect.config import ActionCfgNode
 from detect.d2 import Instances
 from detect.data.keyframe_mapper import KeyframeMapper
 from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint
-from detect.evaluation.actors import TrackOptions
+from detect.evaluation.linking.actors import TrackOptions
 from detect.modeling import build_model, fold_for_inference
 from detect.modeling.context_weights import read_network
 from detect.modeling.sharing import span_plan
@@ -136,8 +136,8 @@ class ActionDetector:
         """As `detect`, with detections made actors: each has one number (`tubes`) and one label over its frames.
 
         threshold: the mean score along its tube from which an actor is shown; the other arguments are those of
-        `detect`. The results come some frames later, see `detect.evaluation.actors`; `tubes` of what is returned are
-        the whole tubes, when they have ended.
+        `detect`. The results come some frames later (see `detect.evaluation.linking.actors`); `tubes` of what is
+        returned are the whole tubes, when they have ended.
         """
         options = TrackOptions.for_stream(threshold, self.every(every))
         results = self.detect_with_frames(video, every=every, batch_size=batch_size, fps=fps, flow=flow)

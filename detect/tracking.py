@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from detect.evaluation.actors import ActorTracker, TrackOptions
+from detect.evaluation.linking.actors import ActorTracker, TrackOptions
 from detect.video.readers import FrameReadError
 
 

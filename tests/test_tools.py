@@ -12,7 +12,7 @@ import torch
 
 from detect.d2 import HAS_DETECTRON2
 from detect.data import synthetic
-from detect.evaluation.formats import find_table
+from detect.evaluation.files.formats import find_table
 from detect.evaluation.report import summary_line
 from detect.tasks import runner
 from detect.tasks.detection import DETECTION

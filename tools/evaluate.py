@@ -22,7 +22,7 @@ an HTML page that explains them (--report).
 import argparse
 
 from detect.evaluation import FRAME_RULES, PRESETS
-from detect.evaluation.link import LINK_RULES
+from detect.evaluation.linking.rules import LINK_RULES
 from detect.utils.cli import running_tool, tool_parser
 
 

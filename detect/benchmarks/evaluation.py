@@ -12,10 +12,10 @@ from tabulate import tabulate
 
 from detect.benchmarks.frame_ap import CLASSES, synthetic_tables
 from detect.evaluation.box_overlap import mean_best_overlap
-from detect.evaluation.error_breakdown import break_down
-from detect.evaluation.formats import read_columns, write_table
+from detect.evaluation.errors.breakdown import break_down
+from detect.evaluation.files.formats import read_columns, write_table
 from detect.evaluation.frame_ap import evaluate_frame_ap, preset
-from detect.evaluation.link import link_detections
+from detect.evaluation.linking.rules import link_detections
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.evaluation.tubes import Tubes, contiguous, make_tubes
 from detect.evaluation.video_ap import evaluate_video_ap

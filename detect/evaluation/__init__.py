@@ -1,6 +1,6 @@
 """Scores of detections: frame-AP under named protocols, COCO-style AP, proposal recall."""
 
-from detect.evaluation.formats import read_tables, write_table
+from detect.evaluation.files.formats import read_tables, write_table
 from detect.evaluation.frame_ap import FRAME_RULES, PRESETS, FrameAPOptions, FrameAPResult, evaluate_frame_ap, preset
 from detect.evaluation.tables import Detections, GroundTruth, TableError
 

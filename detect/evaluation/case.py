@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from detect.data.records import ActionDataset, Tube, VideoRecord
-from detect.evaluation.detection_files import known_options, read_detection_file
-from detect.evaluation.formats import is_table, read_columns
+from detect.evaluation.files.detection_files import known_options, read_detection_file
+from detect.evaluation.files.formats import is_table, read_columns
+from detect.evaluation.files.tube_files import TubeList
+from detect.evaluation.files.typed_tables import Columns
 from detect.evaluation.tables import Detections, GroundTruth, TableError
 from detect.evaluation.truth import Truth, source
-from detect.evaluation.tube_files import TubeList
 from detect.evaluation.tubes import Tubes
-from detect.evaluation.typed_tables import Columns
 from detect.utils.files import hash_files, read_text
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from detect.d2 import DatasetEvaluator
 from detect.evaluation import report
 from detect.evaluation.coco import coco_scores
-from detect.evaluation.formats import write_beside
+from detect.evaluation.files.formats import write_beside
 from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, evaluate_frame_ap
 from detect.evaluation.proposals import LIMITS, best_overlaps, proposal_recall
 from detect.evaluation.tables import Detections, GroundTruth

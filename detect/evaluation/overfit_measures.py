@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from detect.data.records import ActionDataset
-from detect.evaluation.frame_ap import evaluate_frame_ap, pairwise_iou, preset
+from detect.evaluation.frame_ap import evaluate_frame_ap, preset
 from detect.evaluation.proposals import best_overlaps
 from detect.evaluation.tables import Detections, GroundTruth
+from detect.utils.iou import pairwise_iou
 
 IOU, LOOSE_IOU = 0.5, 0.1
 BEST = 3  # detections of a truth's label that are looked at for its overlap

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from detect.utils.iou import component_iou
+
 LIMITS = (10, 100, 300)  # proposals a frame
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # COCO's
 
@@ -21,7 +23,7 @@ def best_overlaps(
         (len(limits), g) in [0, 1].
     """
     order = np.argsort(-scores, kind="stable")[: max(limits)]
-    overlaps = _iou_matrix(gt_boxes, proposals[order])
+    overlaps = component_iou(gt_boxes.T[..., None].astype(np.float64), proposals[order].T[:, None].astype(np.float64))
     result = np.zeros((len(limits), len(gt_boxes)))
     for row, limit in zip(result, limits, strict=True):
         free = overlaps[:, :limit].copy()
@@ -32,15 +34,6 @@ def best_overlaps(
             row[truth] = free[truth, proposal]
             free[truth, :] = free[:, proposal] = 0
     return result
-
-
-def _iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(len(a), len(b)) IoU; 0 where neither box has an area."""
-    a, b = a[:, None].astype(np.float64), b[None].astype(np.float64)
-    side = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0)
-    intersection = side.prod(axis=-1)
-    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - intersection
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
 
 def proposal_recall(overlaps: np.ndarray, limits: Sequence[int] = LIMITS) -> dict[str, float]:

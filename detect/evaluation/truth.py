@@ -9,11 +9,11 @@ import numpy as np
 from detect.data.annotation_files import read_annotations, recognise
 from detect.data.catalog import load_action_dataset
 from detect.data.records import ActionDataset
-from detect.evaluation.formats import is_table, read_columns
+from detect.evaluation.files.formats import is_table, read_columns
+from detect.evaluation.files.tube_files import TubeList, is_tube_list, read_tubes
+from detect.evaluation.files.typed_tables import Columns
 from detect.evaluation.tables import GroundTruth, TableError
-from detect.evaluation.tube_files import TubeList, is_tube_list, read_tubes
 from detect.evaluation.tubes import Tubes, truth_tubes
-from detect.evaluation.typed_tables import Columns
 from detect.utils.files import hash_files
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detect.evaluation.frame_ap import pairwise_iou
 from detect.evaluation.tables import TableError
+from detect.utils.iou import pairwise_iou
 
 _ROWS_AT_A_TIME = 1 << 21  # boxes compared
 

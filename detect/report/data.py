@@ -8,8 +8,8 @@ import numpy as np
 
 from detect.data.records import ActionDataset
 from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
-from detect.evaluation.error_breakdown import ErrorBreakdown, break_down, confusion_matrix
-from detect.evaluation.error_kinds import CORRECT, Comparison, compare
+from detect.evaluation.errors.breakdown import ErrorBreakdown, break_down, confusion_matrix
+from detect.evaluation.errors.kinds import CORRECT, Comparison, compare
 from detect.evaluation.frame_ap import FrameAPOptions, FrameAPResult, evaluate_frame_ap, joined, mean_of_classes
 from detect.evaluation.ranking import Ranking
 from detect.evaluation.tables import Detections, GroundTruth
@@ -129,9 +129,7 @@ def _by_threshold(case: Comparison, ranking: Ranking, num_gt: np.ndarray) -> dic
     return found
 
 
-def _ap(
-    case: Comparison, ranking: Ranking, kept: np.ndarray, entries: np.ndarray, num_gt: np.ndarray
-) -> np.ndarray:
+def _ap(case: Comparison, ranking: Ranking, kept: np.ndarray, entries: np.ndarray, num_gt: np.ndarray) -> np.ndarray:
     """(C,) under the protocol, with the detections at the places `kept`, of which `entries` are true."""
     without = 0.0 if case.options.classes_without_gt == "zero" else np.nan
     return np.where(num_gt > 0, ranking.average_precision(kept, entries, num_gt, case.options.ap_rule), without)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detect.evaluation.error_breakdown import ErrorBreakdown
-from detect.evaluation.frame_ap import pairwise_iou
+from detect.evaluation.errors.breakdown import ErrorBreakdown
 from detect.evaluation.tables import Detections, GroundTruth
+from detect.utils.iou import pairwise_iou
 
 CONSIDERED = 2000  # candidates of a kind, the best ones; enough to find other videos among them
 

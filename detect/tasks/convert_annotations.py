@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import detect.evaluation.table_annotations  # noqa: F401  adds the row of tables
+import detect.evaluation.files.table_annotations  # noqa: F401  adds the row of tables
 from detect.data.annotation_files import FORMATS, format_to_write, read_annotations, recognise, write_annotations
 from detect.data.dialects.members import hash_members
 from detect.data.interpolate import interpolate_tubes

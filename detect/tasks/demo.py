@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from detect.api import ActionDetector
-from detect.evaluation.actors import TrackOptions
+from detect.evaluation.linking.actors import TrackOptions
 from detect.evaluation.operating_point import evaluated_threshold
 from detect.tasks.demo_input import LIVE_LINES, CameraInput, FileInput, open_input
 from detect.tasks.demo_output import Listing, Painter, codec_note, detections_table, json_listing, listed_on_the_way

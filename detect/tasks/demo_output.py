@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from detect.evaluation.actors import ActorTube
-from detect.evaluation.csv_tables import csv_table
+from detect.evaluation.files.csv_tables import csv_table
+from detect.evaluation.linking.actors import ActorTube
 from detect.evaluation.tables import Detections
 from detect.tracking import FrameDetections
 from detect.utils.errors import UserError

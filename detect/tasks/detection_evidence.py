@@ -8,7 +8,7 @@ from detect.config import load_cfg
 from detect.d2 import CfgNode
 from detect.data.catalog import load_action_dataset, set_datasets_root
 from detect.evaluation import evaluate_frame_ap, preset
-from detect.evaluation.formats import find_table, read_detections
+from detect.evaluation.files.formats import find_table, read_detections
 from detect.evaluation.fusion import fuse
 from detect.evaluation.tables import GroundTruth
 from detect.tasks.extract_flow import extract_flow

@@ -10,7 +10,7 @@ from detect.evaluation.bootstrap import compare
 from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
 from detect.evaluation.case import Case, make_case
 from detect.evaluation.choices import choice_scores, preset_scores
-from detect.evaluation.error_breakdown import break_down, breakdown_table
+from detect.evaluation.errors.breakdown import break_down, breakdown_table
 from detect.evaluation.frame_ap import FrameAPOptions, evaluate_frame_ap, preset
 from detect.evaluation.truth import read_truth
 from detect.tasks.evaluate_tubes import evaluate_tubes
@@ -199,9 +199,7 @@ def _print_left_out(case: Case, result) -> None:
         print(f"note: {turned} detections with x2 < x1 or y2 < y1; they overlap nothing and are false positives")
     if case.strangers[0]:
         fate = "false positives" if result.options.frames == "all" else "dropped"
-        print(
-            f"note: {case.strangers[0]} detections in videos without ground truth ({fate}); are the names the same?"
-        )
+        print(f"note: {case.strangers[0]} detections in videos without ground truth ({fate}); are the names the same?")
 
 
 def _write_report(folder: str, case: Case, options: FrameAPOptions, output: dict):

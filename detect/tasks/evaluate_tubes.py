@@ -7,10 +7,10 @@ import numpy as np
 
 from detect.evaluation import report
 from detect.evaluation.case import Case, join_tubes
-from detect.evaluation.link import link_detections
+from detect.evaluation.files.tube_files import read_tubes, write_tubes
+from detect.evaluation.linking.rules import link_detections
 from detect.evaluation.tables import TableError
 from detect.evaluation.truth import Truth, source
-from detect.evaluation.tube_files import read_tubes, write_tubes
 from detect.evaluation.video_ap import VideoAPOptions, evaluate_video_ap, video_preset
 from detect.utils.files import hash_files
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from detect.evaluation.formats import read_detections, write_table
+from detect.evaluation.files.formats import read_detections, write_table
 from detect.evaluation.fusion import MIN_IOU, fuse, same_boxes
 from detect.utils.errors import UserError
 

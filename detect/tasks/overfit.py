@@ -11,11 +11,11 @@ from detect.config import check_read
 from detect.d2 import CfgNode
 from detect.data.catalog import set_datasets_root
 from detect.data.keyframe_mapper import KeyframeMapper
+from detect.data.label_checks import twice_labelled
 from detect.data.records import KeyframeDataset
 from detect.engine.checkpoint import load_cfg_and_checkpoint
 from detect.engine.setup import default_setup
 from detect.engine.solver import scale_learning_rate
-from detect.evaluation.label_checks import twice_labelled
 from detect.evaluation.overfit_measures import IOU
 from detect.tasks.detection import DETECTION, frozen_at_random
 from detect.tasks.overfit_annotation import clash_line, look_at_annotation

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from detect.data.label_checks import Clash, only_class, same_clip
 from detect.data.motion_fit import MIN_FIT, MIN_VIDEOS, MovingVideo, best_reading, best_shift, moving_videos
 from detect.data.records import ActionDataset, VideoRecord
-from detect.evaluation.label_checks import Clash, only_class, same_clip
 from detect.tasks.overfit_verdict import Finding
 
 LOOKED_AT = 24  # videos of the set

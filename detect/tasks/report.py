@@ -6,9 +6,9 @@ from pathlib import Path
 from detect.classification.evaluation import folder_name
 from detect.data.records import ActionDataset
 from detect.evaluation.case import make_case
-from detect.evaluation.formats import find_table
+from detect.evaluation.files.formats import find_table
 from detect.evaluation.frame_ap import FrameAPOptions
-from detect.evaluation.link import link_detections
+from detect.evaluation.linking.rules import link_detections
 from detect.evaluation.truth import truth_of
 from detect.evaluation.video_ap import evaluate_video_ap, video_preset
 from detect.report import numbered_as, write_report

@@ -11,7 +11,7 @@ import scipy.io
 from dialect_set import CLASSES, dataset, datasets, facts, labelled, table, tube, video
 from hypothesis import HealthCheck, given, settings
 
-import detect.evaluation.table_annotations  # noqa: F401
+import detect.evaluation.files.table_annotations  # noqa: F401
 from detect.data.annotation_files import FORMATS, read_annotations, recognise, write_annotations
 from detect.data.checks import AnnotationError
 from detect.data.dialects.yowo_text import read_yowo_text

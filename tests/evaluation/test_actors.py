@@ -1,10 +1,9 @@
 """Actors: detections of all classes grouped, linked, and given one label a tube."""
 
-
 import numpy as np
 import pytest
 
-from detect.evaluation.actors import BETTER, MEMORY, ActorTracker, TrackOptions, group_boxes
+from detect.evaluation.linking.actors import BETTER, MEMORY, ActorTracker, TrackOptions, group_boxes
 from detect.utils.errors import UserError
 
 CLASSES = ("walk", "run", "wave")

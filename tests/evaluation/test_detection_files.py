@@ -13,7 +13,7 @@ from detect.data.annotation_files import read_annotations
 from detect.data.jhmdb import CLASSES as JHMDB
 from detect.data.records import ActionDataset, Tube, VideoRecord
 from detect.evaluation import Detections, GroundTruth, evaluate_frame_ap, preset, read_tables
-from detect.evaluation.detection_files import DETECTION_FORMATS, read_detection_file, recognise_detections
+from detect.evaluation.files.detection_files import DETECTION_FORMATS, read_detection_file, recognise_detections
 
 CLASSES = ("golf", "kick_ball", "wave")
 WIDTH, HEIGHT = 320, 240

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detect.evaluation import PRESETS, Detections, GroundTruth, evaluate_frame_ap, preset, read_tables
-from detect.evaluation.act_errors import act_decomposition
 from detect.evaluation.average_precision import match, matched_pairs
-from detect.evaluation.error_breakdown import break_down, breakdown_table, confusion_matrix
-from detect.evaluation.frame_ap import pairwise_iou
+from detect.evaluation.errors.act import act_decomposition
+from detect.evaluation.errors.breakdown import break_down, breakdown_table, confusion_matrix
+from detect.utils.iou import pairwise_iou
 
 T, U = (0, 0, 100, 100), (200, 0, 300, 100)
 THIRD = (50, 0, 150, 100)  # 50 x 100 of 150 x 100 in common with T: IoU 1/3

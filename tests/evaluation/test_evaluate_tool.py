@@ -244,7 +244,7 @@ def test_names_that_utf8_cannot_hold_are_written_escaped(tmp_path):
 
 
 def test_more_rows_than_a_chunk(tmp_path, monkeypatch):
-    monkeypatch.setattr("detect.evaluation.csv_tables._CHUNK", 4)
+    monkeypatch.setattr("detect.evaluation.files.csv_tables._CHUNK", 4)
     for count in (3, 4, 5, 8, 9):
         (tmp_path / "gt.csv").write_text(GT_HEADER + "".join(f"v{i},{i},0,0,0,9,9\n" for i in range(count)))
         (tmp_path / "det.csv").write_text(DET_HEADER + "\n".join(f"v{i},{i},0,.5,0,0,9,9" for i in range(count)))

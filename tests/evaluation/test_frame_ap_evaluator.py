@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 from detect.d2 import Boxes, DatasetEvaluator, Instances
 from detect.data.records import ActionDataset, Tube, VideoRecord
 from detect.evaluation import Detections, FrameAPEvaluator, evaluate_frame_ap, preset, read_tables
-from detect.evaluation.formats import find_table, read_table_files
+from detect.evaluation.files.formats import find_table, read_table_files
 
 SIZE = (60, 80)
 BOX = np.array([10, 10, 50, 50], np.float32)

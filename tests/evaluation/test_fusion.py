@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detect.evaluation.formats import read_detections, write_table
+from detect.evaluation.files.formats import read_detections, write_table
 from detect.evaluation.fusion import fuse, same_boxes
 from detect.evaluation.tables import Detections
 from detect.utils.errors import UserError

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from detect.data.label_checks import only_class, same_clip, twice_labelled
 from detect.data.records import ActionDataset, Tube, VideoRecord
-from detect.evaluation.label_checks import only_class, same_clip, twice_labelled
 from detect.video.writer import save_video
 
 BOX = (8.0, 8.0, 40.0, 40.0)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detect.evaluation.link import LINK_RULES, LinkRule, link_detections, trim
-from detect.evaluation.linking import LinkOptions
+from detect.evaluation.linking.linker import LinkOptions
+from detect.evaluation.linking.rules import LINK_RULES, LinkRule, link_detections, trim
 from detect.evaluation.tables import Detections
 from detect.evaluation.tubes import make_tubes
 from detect.utils.errors import UserError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detect.evaluation.linking import Linker, LinkOptions, suppress
+from detect.evaluation.linking.linker import Linker, LinkOptions, suppress
 from detect.utils.errors import UserError
 
 

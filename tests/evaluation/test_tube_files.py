@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from detect.evaluation.files.tube_files import is_tube_list, read_tubes, write_tubes
 from detect.evaluation.tables import TableError
-from detect.evaluation.tube_files import is_tube_list, read_tubes, write_tubes
 
 GOOD = {"video": "b", "label": "run", "score": 0.5, "start": 3, "boxes": [[0, 0, 10, 10], None, [1, 1, 11, 11]]}
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detect.evaluation.formats import find_table, read_table_files, read_tables, write_beside, write_table
+from detect.evaluation.files.formats import find_table, read_table_files, read_tables, write_beside, write_table
+from detect.evaluation.files.typed_tables import read_typed, typed_suffix
 from detect.evaluation.tables import Detections, GroundTruth, TableError
-from detect.evaluation.typed_tables import read_typed, typed_suffix
 from detect.utils.errors import MissingExtraError
 
 KINDS = (".parquet", ".npz")
@@ -63,7 +63,7 @@ def test_equal_tables_are_equal_bytes(tmp_path):
 
 
 def test_many_groups_of_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("detect.evaluation.typed_tables._ROWS", 7)
+    monkeypatch.setattr("detect.evaluation.files.typed_tables._ROWS", 7)
     truth, found = random_tables(4, 60)
     write_table(tmp_path / "t.parquet", truth, NAMES)
     write_table(tmp_path / "d.parquet", found, NAMES)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from detect import ActionDetector
-from detect.evaluation.formats import read_detections
-from detect.evaluation.tube_files import read_tubes
+from detect.evaluation.files.formats import read_detections
+from detect.evaluation.files.tube_files import read_tubes
 from detect.tasks import demo, demo_input
 from detect.video.readers import container_facts, count_frames, read_frames
 from detect.video.writer import save_video

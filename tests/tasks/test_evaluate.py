@@ -7,7 +7,7 @@ import pytest
 
 from detect.data import records
 from detect.data.own_json import write_own_json
-from detect.evaluation.formats import write_table
+from detect.evaluation.files.formats import write_table
 from detect.evaluation.tables import Detections
 from tests.running import run_tool
 

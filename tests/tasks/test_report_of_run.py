@@ -4,7 +4,7 @@ import json
 
 from detect.classification.evaluation import folder_name
 from detect.evaluation import FrameAPOptions
-from detect.evaluation.formats import write_beside
+from detect.evaluation.files.formats import write_beside
 from detect.tasks.report import report_of_run
 from tests.report.small_set import KINDS, detections, small_set
 

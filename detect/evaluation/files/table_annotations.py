@@ -16,7 +16,7 @@ from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.rows import NO_TRACK, BoxRows, records_of_rows
 from detect.data.dialects.video_facts import known_facts, write_video_facts
 from detect.data.records import ActionDataset
-from detect.evaluation.formats import SUFFIXES, read_columns, write_table
+from detect.evaluation.files.formats import SUFFIXES, read_columns, write_table
 from detect.evaluation.tables import GroundTruth
 from detect.utils.files import hash_files
 

@@ -16,8 +16,8 @@ from typing import TextIO
 
 import numpy as np
 
+from detect.evaluation.files.typed_tables import SIDES, Columns
 from detect.evaluation.tables import LARGEST, Detections, GroundTruth, TableError
-from detect.evaluation.typed_tables import SIDES, Columns
 from detect.utils.files import atomic_file
 
 GROUND_TRUTH_COLUMNS = ("video", "frame", "label", *SIDES)

@@ -18,7 +18,7 @@ from detect.data.dialects.companions import label_map
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.video_facts import known_facts
 from detect.data.records import ActionDataset
-from detect.evaluation.dialects.found_rows import FoundRows, no_rows
+from detect.evaluation.files.dialects.found_rows import FoundRows, no_rows
 from detect.evaluation.tables import TableError
 from detect.utils.files import read_text
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 from tabulate import tabulate
 
-from detect.evaluation.act_errors import act_decomposition
 from detect.evaluation.average_precision import matched_pairs
-from detect.evaluation.error_kinds import CATEGORIES, TRUTH_KINDS, Comparison, compare, detection_kinds, truth_kinds
+from detect.evaluation.errors.act import act_decomposition
+from detect.evaluation.errors.kinds import CATEGORIES, TRUTH_KINDS, Comparison, compare, detection_kinds, truth_kinds
+from detect.evaluation.errors.oracles import oracle_ap
 from detect.evaluation.frame_ap import FrameAPOptions, FrameIndex, joined, mean_of_classes, overlapping
-from detect.evaluation.oracle import oracle_ap
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.errors import UserError
 
@@ -33,7 +33,7 @@ class ErrorBreakdown:
         reaches the IoU threshold with it), lost (such a box is there, but no correct detection).
     truth_counts: (C, 3) int64 by class of the truth.
     truth_source: "proposals" where these were given, else "detections" (the counted ones of every class).
-    gains: for each oracle of `detect.evaluation.oracle` the mAP with that error mended, minus `mean`;
+    gains: for each oracle of `detect.evaluation.errors.oracles` the mAP with that error mended, minus `mean`;
         gains_per_class: (C,), nan for a class that is not in the mean.
     ap: (C,) and `mean`: frame-AP of the counted detections, in [0, 1].
     act: ACT's decomposition in percent, which adds up to 100: AP, localisation, classification, time, other, missed.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detect.evaluation.error_kinds import Comparison, compare
+from detect.evaluation.errors.kinds import Comparison, compare
 from detect.evaluation.frame_ap import joined, preset
 from detect.evaluation.ranking import Ranking
 from detect.evaluation.tables import Detections, GroundTruth

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detect.evaluation.linking import Linker, LinkOptions, suppress
+from detect.evaluation.linking.linker import Linker, LinkOptions, suppress
+from detect.evaluation.linking.viterbi import PathOptions, best_paths
 from detect.evaluation.tables import Detections
 from detect.evaluation.tubes import Tubes
-from detect.evaluation.viterbi import PathOptions, best_paths
 from detect.utils.errors import UserError
 
 

@@ -16,8 +16,8 @@ from detect.data.act_pickle import whole
 from detect.data.checks import Notes
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset
-from detect.evaluation.dialects.act_pickle import PICKLES
-from detect.evaluation.dialects.found_rows import FoundRows, no_rows
+from detect.evaluation.files.dialects.act_pickle import PICKLES
+from detect.evaluation.files.dialects.found_rows import FoundRows, no_rows
 from detect.evaluation.tables import TableError
 from detect.utils.safe_pickle import load_pickle
 

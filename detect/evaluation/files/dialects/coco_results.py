@@ -19,7 +19,7 @@ from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.video_facts import KnownFacts, VideoFacts
 from detect.data.own_parse import read_json
 from detect.data.records import ActionDataset
-from detect.evaluation.dialects.found_rows import FoundRows
+from detect.evaluation.files.dialects.found_rows import FoundRows
 from detect.evaluation.tables import TableError
 
 _KEYS = ("image_id", "category_id", "bbox", "score")

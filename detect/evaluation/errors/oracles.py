@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from detect.evaluation.error_kinds import (
+from detect.evaluation.errors.kinds import (
     BACKGROUND,
     CATEGORIES,
     CLASSIFICATION,

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from detect.evaluation.csv_tables import has_header, read_csv, write_csv_table
+from detect.evaluation.files.csv_tables import has_header, read_csv, write_csv_table
+from detect.evaluation.files.typed_tables import Columns, read_typed, typed_kind, typed_suffix, write_typed
 from detect.evaluation.tables import LARGEST, Detections, GroundTruth, TableError
-from detect.evaluation.typed_tables import Columns, read_typed, typed_kind, typed_suffix, write_typed
 
 SUFFIXES = (".parquet", ".npz", ".csv.gz", ".csv")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detect.evaluation.linking import component_iou
+from detect.utils.iou import component_iou
 
 _CELLS_AT_A_TIME = 1 << 22  # boxes, padding included, of the streams that are linked together
 

@@ -1,7 +1,7 @@
 """Detections from any known form of file: `DETECTION_FORMATS` is the table, a row for each form.
 
 A reader gives rows with frames and labels from 0 and boxes x1 y1 x2 y2 in pixels, whatever its form counts from. Tables
-of this program's own are read by `detect.evaluation.formats`.
+of this program's own are read by `detect.evaluation.files.formats`.
 """
 
 import inspect
@@ -14,12 +14,12 @@ from typing import Any
 from detect.data.checks import AnnotationError, Notes
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset
-from detect.evaluation.dialects.act_pickle import is_act_array, is_act_tubelets, read_act_array, read_act_tubelets
-from detect.evaluation.dialects.ava_csv import is_ava_detections, read_ava_detections
-from detect.evaluation.dialects.coco_results import is_coco_results, read_coco_results
-from detect.evaluation.dialects.found_rows import FoundRows, as_table
-from detect.evaluation.dialects.multisports import is_multisports, read_multisports
-from detect.evaluation.dialects.yowo_text import is_yowo_detections, read_yowo_detections
+from detect.evaluation.files.dialects.act_pickle import is_act_array, is_act_tubelets, read_act_array, read_act_tubelets
+from detect.evaluation.files.dialects.ava_csv import is_ava_detections, read_ava_detections
+from detect.evaluation.files.dialects.coco_results import is_coco_results, read_coco_results
+from detect.evaluation.files.dialects.found_rows import FoundRows, as_table
+from detect.evaluation.files.dialects.multisports import is_multisports, read_multisports
+from detect.evaluation.files.dialects.yowo_text import is_yowo_detections, read_yowo_detections
 from detect.evaluation.tables import Detections, TableError
 from detect.utils.errors import UserError
 

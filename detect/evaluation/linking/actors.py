@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from detect.evaluation.linking import Linker, LinkOptions, component_iou, suppress
+from detect.evaluation.linking.linker import Linker, LinkOptions, suppress
 from detect.utils.errors import UserError
+from detect.utils.iou import component_iou
 
 GROUPS = LinkOptions(nms=0.5, keep=20, nms_plus_one=False)  # of one frame's boxes, whatever their class
 LINKS = LinkOptions(take="overlap", moving=True, plus_one=False)

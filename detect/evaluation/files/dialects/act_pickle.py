@@ -18,9 +18,9 @@ from detect.data.act_pickle import load_act, split_list, whole
 from detect.data.checks import Notes
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset
-from detect.evaluation.dialects.found_rows import FoundRows, no_rows
+from detect.evaluation.files.dialects.found_rows import FoundRows, no_rows
 from detect.evaluation.frame_ap import FrameIndex, joined, overlapping
-from detect.evaluation.linking import LinkOptions, suppress
+from detect.evaluation.linking.linker import LinkOptions, suppress
 from detect.evaluation.tables import Detections, TableError
 from detect.utils.files import read_text
 from detect.utils.safe_pickle import load_pickle

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from detect.data.records import ActionDataset, VideoRecord
-from detect.evaluation.frame_ap import pairwise_iou
+from detect.utils.iou import pairwise_iou
 from detect.video.readers import FrameReadError, read_frames
 from detect.video.windows import clip_indices
 

@@ -16,7 +16,7 @@ from detect.data.dialects.companions import class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.yowo_text import PIXELS, SHIFT, classes_of, file_lines, is_yowo_text, line_values, with_folder
 from detect.data.records import ActionDataset
-from detect.evaluation.dialects.found_rows import FoundRows
+from detect.evaluation.files.dialects.found_rows import FoundRows
 from detect.utils.errors import UserError
 
 FORM = "class score x1 y1 x2 y2"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detect.utils.errors import UserError
+from detect.utils.iou import component_iou
 
 _IN_CACHE = 1 << 16  # pairs of boxes compared at a time, so that the arrays between stay in the cache
 
@@ -198,28 +199,6 @@ class Linker:
         share = np.where(count > 1, 0.5, 1.0)
         moved = (1 - share) * self._motion[:, row, column] + share * step
         self._motion[:, row, column] = np.where(count > 0, moved, 0.0)
-
-
-def component_iou(a: np.ndarray, b: np.ndarray, plus_one: bool = False) -> np.ndarray:
-    """IoU of boxes (4, ...), whose first axis is x1, y1, x2, y2 and whose others are broadcast; 0 without an area.
-
-    Such arrays are read without gaps, and few are made between: at full scale this is where the time goes.
-    """
-    extra = 1.0 if plus_one else 0.0
-    areas = [(c[2] - c[0] + extra) * (c[3] - c[1] + extra) for c in (a, b)]
-    common = np.minimum(a[2], b[2])
-    height, other = np.empty_like(common), np.empty_like(common)
-    for low, high, side in ((0, 2, common), (1, 3, height)):
-        np.minimum(a[high], b[high], out=side)
-        np.maximum(a[low], b[low], out=other)
-        side -= other
-        side += extra
-        np.maximum(side, 0.0, out=side)
-    common *= height
-    np.add(*areas, out=other)
-    other -= common
-    common /= np.maximum(other, np.finfo(float).tiny, out=other)
-    return common
 
 
 def suppress(group: np.ndarray, boxes: np.ndarray, scores: np.ndarray, options: LinkOptions) -> np.ndarray:

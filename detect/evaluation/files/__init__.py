@@ -1,0 +1,1 @@
+"""Files of boxes and tubes: this program's own, and those of other detectors."""

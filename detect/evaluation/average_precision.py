@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from detect.utils.runs import run_starts
+
 MATCHING_RULES = ("best_of_all", "best_unmatched")
 
 
@@ -158,8 +160,7 @@ def matched_pairs(
     for pairs in rounds:
         if rule == "best_unmatched":
             pairs = pairs[~taken[truth[pairs]]]
-        first = np.r_[True, detection[pairs[1:]] != detection[pairs[:-1]]][: len(pairs)]
-        chosen = pairs[first]
+        chosen = pairs[run_starts(detection[pairs])]
         chosen = chosen[~taken[truth[chosen]]]
         taken[truth[chosen]] = True
         hits.append(chosen)

@@ -17,6 +17,7 @@ from detect.evaluation.frame_ap import (
 )
 from detect.evaluation.ranking import Ranking
 from detect.evaluation.tables import Detections, GroundTruth
+from detect.utils.runs import within
 
 REPEATS, CONFIDENCE = 1000, 0.95
 
@@ -106,7 +107,6 @@ class _Ranked:
                 weight = times[video]
                 before = np.cumsum(weight) - weight
                 copies = weight[places]
-                nth = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
-                ranks = np.repeat(before[places], copies) + nth + 1
+                ranks = np.repeat(before[places], copies) + within(copies) + 1
                 result[label] = AP_RULES[self.rule](ranks, npos) if len(ranks) else 0.0
         return result

@@ -6,6 +6,7 @@ import numpy as np
 
 from detect.evaluation.frame_ap import FrameIndex, mean_of_classes, overlapping
 from detect.evaluation.tables import Detections, GroundTruth
+from detect.utils.runs import run_sizes, run_starts, within
 
 NUMBERS = (1, 2, 5, 10, 20, 50, 100, 300)  # boxes a frame
 
@@ -32,9 +33,8 @@ def recall_by_number(
     """Share of the truths that one of the k best-scored boxes of their frame overlaps by the threshold, for each k."""
     frames = FrameIndex(gt, boxes)
     order = np.lexsort((-boxes.score, frames.key))
-    starts = np.flatnonzero(np.r_[True, np.diff(frames.key[order]) != 0][: len(order)])
     rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    rank[order] = within(run_sizes(run_starts(frames.key[order]), len(order)))
     needed = np.full(len(gt), np.iinfo(np.int64).max)
     for row, truth, _ in overlapping(gt, boxes, np.arange(len(boxes)), frames, iou_threshold, False):
         np.minimum.at(needed, truth, rank[row])

@@ -44,8 +44,7 @@ class Case:
 
     def unlabelled_cut(self, tubes: Tubes) -> Tubes:
         """Tubes without their boxes on frames that no annotator looked at."""
-        of = np.repeat(np.arange(len(tubes)), tubes.length)
-        frame = tubes.start[of] + np.arange(len(of)) - tubes.offset[of]
+        of, frame = tubes.places
         known = _is_labelled(tubes.video[of], frame, self.dataset, self.videos)
         return tubes if known.all() else replace(tubes, boxes=np.where(known[:, None], tubes.boxes, np.nan))
 

@@ -16,6 +16,7 @@ from detect.evaluation.operating_point import OperatingPoint, best_f1
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.errors import UserError
 from detect.utils.iou import pairwise_iou
+from detect.utils.runs import run_sizes, run_starts, within
 
 FRAME_RULES = ("all", "annotated")
 TIE_ORDERS = ("frame", "input", "reversed_input")
@@ -170,13 +171,12 @@ class FrameIndex:
             raise ValueError(f"frame number {span - 1} is too large to index with {videos} videos")
         annotated, self.of_gt = np.unique(_int64(gt.video) * span + _int64(gt.frame), return_inverse=True)
         self.key = _int64(det.video) * span + _int64(det.frame)  # (n,) orders detections by video and frame
-        start = np.flatnonzero(np.r_[True, self.key[1:] != self.key[:-1]][: len(det)])
-        self.run_start = start
-        self.of_det = self.spread(place_in(annotated, self.key[start]))  # (n,) frame number, -1: not annotated
+        self.run_start = run_starts(self.key)
+        self.of_det = self.spread(place_in(annotated, self.key[self.run_start]))  # (n,) frame number, -1: not annotated
 
     def spread(self, of_run: np.ndarray) -> np.ndarray:
         """(n,) values of the detections from (runs,) values of the runs."""
-        return np.repeat(of_run, np.diff(np.r_[self.run_start, len(self.key)]))
+        return np.repeat(of_run, run_sizes(self.run_start, len(self.key)))
 
 
 def place_in(known: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -284,8 +284,7 @@ def overlapping(
             end = max(begin + 1, int(np.searchsorted(total, reached + _PAIRS_AT_A_TIME, side="right")))
             size, origin = count[slot[begin:end]], first[slot[begin:end]]
             detection = np.repeat(part[begin:end], size)
-            within = np.arange(len(detection)) - np.repeat(np.cumsum(size) - size, size)
-            truth = gt_order[np.repeat(origin, size) + within]
+            truth = gt_order[np.repeat(origin, size) + within(size)]
             overlap = pairwise_iou(det.boxes[detection], gt.boxes[truth], plus_one)
             hit = overlap >= minimum
             yield detection[hit], truth[hit], overlap[hit]

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from detect.evaluation.tables import Detections, TableError
 from detect.utils.iou import pairwise_iou
+from detect.utils.runs import run_sizes, run_starts
 
 MIN_IOU = 0.55  # of a box with the fused one whose cluster it joins; the paper's
 PIXEL = 0.01  # boxes of one proposal are equal to this
@@ -69,9 +70,9 @@ def fuse_boxes(tables: Sequence[Detections], shares: np.ndarray, iou: float = MI
     columns = {name: column[order] for name, column in columns.items()}
     source = source[order]
     place = np.stack([columns["video"], columns["frame"], columns["label"]], 1)
-    starts = np.flatnonzero(np.r_[True, (place[1:] != place[:-1]).any(1)]) if len(place) else np.empty(0, np.int64)
+    starts = run_starts(*place.T)
     found = []
-    stops = np.r_[starts[1:], len(place)].astype(np.int64)
+    stops = starts + run_sizes(starts, len(place))
     for start, stop in zip(tqdm(starts, "fusing", unit="class", disable=None), stops, strict=True):
         part = slice(start, stop)
         boxes, score = _fuse_one(columns["boxes"][part], columns["score"][part], source[part], shares, iou)

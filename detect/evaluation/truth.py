@@ -70,8 +70,7 @@ def _of_tubes(listed: TubeList, facts: dict[str, Any]) -> Truth:
     if len(tubes) and tubes.start.min() < 0:
         name = listed.videos[int(tubes.video[tubes.start.argmin()])]
         raise TableError(f"{facts['file']}: a tube of {name!r} starts before frame 0")
-    of = np.repeat(np.arange(len(tubes)), tubes.length)
-    frame = tubes.start[of] + np.arange(len(of)) - tubes.offset[of]
+    of, frame = tubes.places
     there = np.flatnonzero(~np.isnan(tubes.boxes[:, 0]))
     there = there[np.lexsort((frame[there], tubes.video[of[there]]))]
     columns = {"video": tubes.video[of[there]], "frame": frame[there], "label": tubes.label[of[there]]}

@@ -7,6 +7,7 @@ import numpy as np
 
 from detect.evaluation.tables import TableError
 from detect.utils.iou import pairwise_iou
+from detect.utils.runs import run_sizes, run_starts, within
 
 _ROWS_AT_A_TIME = 1 << 21  # boxes compared
 
@@ -40,6 +41,12 @@ class Tubes:
         """(n,) frame after the last box."""
         return self.start + self.length
 
+    @property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """(m,) tube and (m,) frame of each box."""
+        tube = np.repeat(np.arange(len(self)), self.length)
+        return tube, self.start[tube] + within(self.length)
+
     def boxes_of(self, index: int) -> np.ndarray:
         return self.boxes[self.offset[index] : self.offset[index + 1]]
 
@@ -48,7 +55,7 @@ class Tubes:
         rows = np.arange(len(self))[rows]
         length = self.length[rows]
         offset = np.r_[0, np.cumsum(length)]
-        boxes = self.boxes[np.repeat(self.offset[rows] - offset[:-1], length) + np.arange(offset[-1])]
+        boxes = self.boxes[np.repeat(self.offset[rows], length) + within(length)]
         return Tubes(self.video[rows], self.label[rows], self.score[rows], self.start[rows], offset, boxes)
 
 
@@ -104,9 +111,9 @@ def tube_overlaps(
     present_a, present_b = _present(a), _present(b)
     for part in _portions(meet, common):
         size = common[part]
-        within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+        place = within(size)
         row_a, row_b = (
-            np.repeat(tubes.offset[k[part]] + first[part] - tubes.start[k[part]], size) + within
+            np.repeat(tubes.offset[k[part]] + first[part] - tubes.start[k[part]], size) + place
             for tubes, k in ((a, i), (b, j))
         )
         boxes = a.boxes[row_a]
@@ -140,9 +147,8 @@ def suppress_tubes(tubes: Tubes, threshold: float, **overlap) -> np.ndarray:
     better one by more than `threshold`. overlap: see `tube_overlaps`.
     """
     order = np.lexsort((-tubes.score, tubes.label, tubes.video))  # stable: of equal scores the first is the better
-    group = np.stack([tubes.video[order], tubes.label[order]], 1)
-    starts = np.flatnonzero(np.r_[True, (group[1:] != group[:-1]).any(1)][: len(order)])
-    sizes = np.diff(np.r_[starts, len(order)])
+    starts = run_starts(tubes.video[order], tubes.label[order])
+    sizes = run_sizes(starts, len(order))
     gone = np.zeros(len(tubes), bool)
     boxes, _ = _present(tubes)
     for part in _portions(np.arange(len(starts)), sizes**2):
@@ -159,8 +165,7 @@ def suppress_tubes(tubes: Tubes, threshold: float, **overlap) -> np.ndarray:
 def _pairs(order: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every pair (better, worse) within the groups of `order`, the best of a group first."""
     of = np.repeat(np.arange(len(starts)), sizes)
-    place = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    place = within(sizes)
     after = sizes[of] - 1 - place
     better = np.repeat(starts[of] + place, after)
-    step = np.arange(after.sum()) - np.repeat(np.cumsum(after) - after, after)
-    return order[better], order[better + 1 + step]
+    return order[better], order[better + 1 + within(after)]

@@ -13,6 +13,7 @@ from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, averag
 from detect.evaluation.frame_ap import CLASS_RULES
 from detect.evaluation.tubes import Tubes, suppress_tubes, tube_overlaps
 from detect.utils.errors import UserError
+from detect.utils.runs import within
 
 THRESHOLDS = (0.2, 0.5, 0.75)
 COCO_THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
@@ -152,6 +153,4 @@ def _candidates(gt: Tubes, det: Tubes, num_classes: int) -> tuple[np.ndarray, np
     order = np.argsort(of_gt, kind="stable")
     low, high = (np.searchsorted(of_gt[order], of_det, side=side) for side in ("left", "right"))
     count = high - low
-    i = np.repeat(np.arange(len(det)), count)
-    within = np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
-    return i, order[np.repeat(low, count) + within]
+    return np.repeat(np.arange(len(det)), count), order[np.repeat(low, count) + within(count)]

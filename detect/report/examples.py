@@ -7,6 +7,7 @@ import numpy as np
 from detect.evaluation.errors.breakdown import ErrorBreakdown
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.iou import pairwise_iou
+from detect.utils.runs import run_sizes, run_starts, within
 
 CONSIDERED = 2000  # candidates of a kind, the best ones; enough to find other videos among them
 
@@ -50,10 +51,8 @@ def _spread(rows: np.ndarray, value: np.ndarray, video: np.ndarray, count: int) 
         rows = rows[np.argpartition(-value[rows], CONSIDERED)[:CONSIDERED]]
     rows = rows[np.lexsort((rows, -value[rows]))]
     order = np.argsort(video[rows], kind="stable")
-    group = video[rows][order]
-    start = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     turn = np.empty(len(rows), np.int64)
-    turn[order] = np.arange(len(rows)) - np.repeat(start, np.diff(np.r_[start, len(rows)]))
+    turn[order] = within(run_sizes(run_starts(video[rows][order]), len(rows)))
     return rows[np.argsort(turn, kind="stable")][:count]
 
 

@@ -16,6 +16,7 @@ from detect.evaluation.frame_ap import (
     taken_pairs,
 )
 from detect.evaluation.tables import Detections, GroundTruth
+from detect.utils.runs import run_sizes, run_starts
 
 CATEGORIES = ("correct", "localisation", "classification", "time", "duplicate", "background")
 CORRECT, LOCALISATION, CLASSIFICATION, TIME, DUPLICATE, BACKGROUND = range(len(CATEGORIES))
@@ -142,7 +143,7 @@ def _best(pairs: Pairs) -> Pairs:
     detection, _, overlap = pairs
     if not len(detection):
         return pairs
-    start = np.flatnonzero(np.r_[True, detection[1:] != detection[:-1]])
-    largest = np.repeat(np.maximum.reduceat(overlap, start), np.diff(np.r_[start, len(detection)]))
+    start = run_starts(detection)
+    largest = np.repeat(np.maximum.reduceat(overlap, start), run_sizes(start, len(detection)))
     top = np.flatnonzero(overlap == largest)
-    return _select(pairs, top[np.r_[True, detection[top[1:]] != detection[top[:-1]]]])
+    return _select(pairs, top[run_starts(detection[top])])

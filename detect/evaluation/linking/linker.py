@@ -11,6 +11,7 @@ import numpy as np
 
 from detect.utils.errors import UserError
 from detect.utils.iou import component_iou
+from detect.utils.runs import run_sizes, run_starts, within
 
 _IN_CACHE = 1 << 16  # pairs of boxes compared at a time, so that the arrays between stay in the cache
 
@@ -90,9 +91,9 @@ class Linker:
         ids = np.full(len(sequence), -1, np.int64)
         if not len(used):
             return ids
-        streams, first, count = np.unique(sequence[used], return_index=True, return_counts=True)
+        streams, count = np.unique(sequence[used], return_counts=True)
         row = np.repeat(np.arange(len(streams)), count)
-        column = np.arange(len(used)) - np.repeat(first, count)
+        column = within(count)
         shape = (len(streams), int(count.max()))
         found, score = np.zeros((4, *shape)), np.full(shape, -np.inf)
         found[:, row, column], score[row, column] = boxes[used].T, scores[used]
@@ -208,9 +209,8 @@ def suppress(group: np.ndarray, boxes: np.ndarray, scores: np.ndarray, options: 
     """
     rows = np.flatnonzero(scores >= options.min_score)
     order = rows[by_number(group[rows])]
-    of_group = group[order]
-    start = np.flatnonzero(np.r_[True, of_group[1:] != of_group[:-1]][: len(order)])
-    size = np.diff(np.r_[start, len(order)])
+    start = run_starts(group[order])
+    size = run_sizes(start, len(order))
     kept = np.zeros(len(order), bool)
     width = 1
     while len(size) and width < 2 * size.max():

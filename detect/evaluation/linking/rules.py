@@ -9,6 +9,7 @@ from detect.evaluation.linking.viterbi import PathOptions, best_paths
 from detect.evaluation.tables import Detections
 from detect.evaluation.tubes import Tubes
 from detect.utils.errors import UserError
+from detect.utils.runs import run_sizes, run_starts, within
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ def link_detections(det: Detections, rule: str | LinkRule = "act", switch_cost: 
             raise UserError(f"no linking rule {rule!r}; choose one of {', '.join(LINK_RULES)}")
         rule = LINK_RULES[rule]
     streams = _Streams(det)
-    linked = _follow if isinstance(rule.linking, LinkOptions) else _best_paths
-    tube, frame, row = linked(streams, det, rule.linking)
-    tubes, scores = _filled(streams, det, tube, frame, row, rule)
-    return tubes if switch_cost is None else trim(tubes, scores, switch_cost, rule)
+    link = _follow if isinstance(rule.linking, LinkOptions) else _best_paths
+    linked = _good(_by_tube(*link(streams, det, rule.linking)), det, rule)
+    tubes, scores = _filled(streams, det, linked, rule)
+    return _scored(tubes, scores, rule) if switch_cost is None else trim(tubes, scores, switch_cost, rule)
 
 
 @dataclass(eq=False)
@@ -112,37 +113,73 @@ def _best_paths(streams: _Streams, det: Detections, options: PathOptions) -> tup
     rows = [path for _, path in paths]
     lengths = np.array([len(path) for path in rows], np.int64)
     tube = np.repeat(np.arange(len(rows)), lengths)
-    place = np.concatenate([np.empty(0, np.int64), *(np.arange(length) for length in lengths)])
-    return tube, place, order[np.concatenate([np.empty(0, np.int64), *rows])]
+    return tube, within(lengths), order[np.concatenate([np.empty(0, np.int64), *rows])]
 
 
-def _filled(streams: _Streams, det: Detections, tube, place, row, rule: LinkRule) -> tuple[Tubes, np.ndarray]:
-    """The tubes that are long and good enough, a box in every frame, and the score of every frame (m,)."""
+@dataclass(frozen=True, eq=False)
+class _Linked:
+    """Linked boxes, sorted by tube and frame.
+
+    place: (k,) frame of each box, counted from the first of its video.  row: (k,) its row in the detections.  first,
+    count: (tubes,) position of the first box of each tube, and its number of boxes.
+    """
+
+    place: np.ndarray
+    row: np.ndarray
+    first: np.ndarray
+    count: np.ndarray
+
+    @property
+    def length(self) -> np.ndarray:
+        """(tubes,) frames from the first box to the last."""
+        return self.place[self.first + self.count - 1] - self.place[self.first] + 1
+
+    def take(self, keep: np.ndarray) -> "_Linked":
+        """The tubes for which `keep` (tubes,) bool holds."""
+        boxes, count = np.repeat(keep, self.count), self.count[keep]
+        return _Linked(self.place[boxes], self.row[boxes], np.cumsum(count) - count, count)
+
+
+def _by_tube(tube: np.ndarray, place: np.ndarray, row: np.ndarray) -> _Linked:
+    """Linked boxes from the tube number, place and detection row of each, all (k,), in any order."""
     order = np.lexsort((place, tube))
-    tube, place, row = tube[order], place[order], row[order]
-    first = np.flatnonzero(np.r_[True, tube[1:] != tube[:-1]][: len(tube)])
-    count = np.diff(np.r_[first, len(tube)])
-    length = place[first + count - 1] - place[first] + 1 if len(first) else count
-    score = np.add.reduceat(det.score[row].astype(np.float64), first) / count if len(first) else np.empty(0)
-    keep = (count >= rule.min_boxes) & (length >= rule.min_length)
+    first = run_starts(tube[order])
+    return _Linked(place[order], row[order], first, run_sizes(first, len(order)))
+
+
+def _good(linked: _Linked, det: Detections, rule: LinkRule) -> _Linked:
+    """The tubes with enough boxes and frames, and a mean score that is high enough where the rule scores by it."""
+    keep = (linked.count >= rule.min_boxes) & (linked.length >= rule.min_length)
     if not rule.score_of:
-        keep &= score >= rule.min_score
-    first, count, length, score = first[keep], count[keep], length[keep], score[keep]
-    # each frame lies between two boxes of its tube: find them by a key that grows with tube and place
-    offset = np.r_[0, np.cumsum(length)]
-    every = np.arange(offset[-1]) - np.repeat(offset[:-1], length) + np.repeat(place[first], length)
-    span = int(place.max(initial=0)) + 1
-    ordinal = np.cumsum(np.r_[False, tube[1:] != tube[:-1]][: len(tube)])
-    after = np.searchsorted(ordinal * span + place, np.repeat(ordinal[first], length) * span + every)
-    before = after - (place[after] != every) if len(after) else after
-    share = (every - place[before]) / np.maximum(place[after] - place[before], 1)
-    share = np.where(after == before, 0.0, share if rule.fill == "linear" else 1.0)[:, None]
-    boxes = (1 - share) * det.boxes[row[before]] + share * det.boxes[row[after]]
-    scores = ((1 - share[:, 0]) * det.score[row[before]] + share[:, 0] * det.score[row[after]]).astype(np.float64)
-    stream = streams.of[row[first]]
-    start = streams.begin[stream] + place[first]
-    tubes = Tubes(streams.video[stream], streams.label[stream], score, start, offset, boxes.astype(np.float64))
-    return _scored(tubes, scores, rule), scores
+        keep &= _run_means(det.score[linked.row], linked.first, linked.count) >= rule.min_score
+    return linked.take(keep)
+
+
+def _filled(streams: _Streams, det: Detections, linked: _Linked, rule: LinkRule) -> tuple[Tubes, np.ndarray]:
+    """Tubes with a box in every frame, interpolated by `rule.fill`, and the score of every frame (m,) float64."""
+    length, first = linked.length, linked.first
+    tube, begin = np.arange(len(length)), linked.place[first]
+    # Each frame lies between two boxes of its tube; a key that grows with tube and place finds them.
+    frame = np.repeat(begin, length) + within(length)
+    span = int(linked.place.max(initial=0)) + 1
+    keys = np.repeat(tube, linked.count) * span + linked.place
+    after = np.searchsorted(keys, np.repeat(tube, length) * span + frame)
+    before = after - (linked.place[after] != frame)
+    share = (frame - linked.place[before]) / np.maximum(linked.place[after] - linked.place[before], 1)
+    share = np.where(after == before, 0.0, share if rule.fill == "linear" else 1.0)
+    low, high = linked.row[before], linked.row[after]
+    boxes = (1 - share[:, None]) * det.boxes[low] + share[:, None] * det.boxes[high]
+    scores = (1 - share) * det.score[low] + share * det.score[high]
+    stream = streams.of[linked.row[first]]
+    mean = _run_means(det.score[linked.row], first, linked.count)
+    offset, start = np.r_[0, np.cumsum(length)], streams.begin[stream] + begin
+    tubes = Tubes(streams.video[stream], streams.label[stream], mean, start, offset, boxes.astype(np.float64))
+    return tubes, scores.astype(np.float64)
+
+
+def _run_means(values: np.ndarray, first: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """(k,) float64 means of runs of `values` that begin at `first` (k,) and have `count` (k,) elements, one or more."""
+    return np.add.reduceat(values.astype(np.float64), first) / count if len(first) else np.empty(0)
 
 
 def _scored(tubes: Tubes, scores: np.ndarray, rule: LinkRule) -> Tubes:
@@ -150,8 +187,7 @@ def _scored(tubes: Tubes, scores: np.ndarray, rule: LinkRule) -> Tubes:
         return tubes
     of = np.repeat(np.arange(len(tubes)), tubes.length)
     order = np.lexsort((-scores, of))
-    rank = np.arange(len(scores)) - np.repeat(tubes.offset[:-1], tubes.length)
-    best = np.where(rank < rule.score_of, scores[order], 0.0)
+    best = np.where(within(tubes.length) < rule.score_of, scores[order], 0.0)
     mean = np.add.reduceat(best, tubes.offset[:-1]) / np.minimum(tubes.length, rule.score_of)
     return Tubes(tubes.video, tubes.label, mean, tubes.start, tubes.offset, tubes.boxes)
 
@@ -174,9 +210,9 @@ def trim(tubes: Tubes, scores: np.ndarray, switch_cost: float, rule: LinkRule) -
     of = np.searchsorted(tubes.offset, starts, side="right") - 1
     length = stops - starts
     offset = np.r_[0, np.cumsum(length)]
-    rows = np.repeat(starts - offset[:-1], length) + np.arange(offset[-1])
+    rows = np.repeat(starts, length) + within(length)
     kept = scores[rows]
-    mean = np.add.reduceat(kept, offset[:-1]) / length if len(length) else np.empty(0)
+    mean = _run_means(kept, offset[:-1], length)
     start = tubes.start[of] + starts - tubes.offset[of]
     cut = Tubes(tubes.video[of], tubes.label[of], mean, start, offset, tubes.boxes[rows])
     return _scored(cut, kept, rule)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detect.utils.iou import component_iou
+from detect.utils.runs import run_sizes, run_starts
 
 _CELLS_AT_A_TIME = 1 << 22  # boxes, padding included, of the streams that are linked together
 
@@ -42,9 +43,8 @@ def best_paths(
     present = np.flatnonzero(np.diff(starts))
     boxes = np.ascontiguousarray(boxes.T)  # (4, n), as `component_iou` takes them
     widths = np.zeros(len(length), np.int64)
-    key = stream * (int(length.max(initial=0)) + 1) + frame
-    begins = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][: len(key)])
-    np.maximum.at(widths, stream[begins], np.diff(np.r_[begins, len(key)]))
+    begins = run_starts(stream, frame)
+    np.maximum.at(widths, stream[begins], run_sizes(begins, len(frame)))
     # streams of about one width and length together, so that little of the padded arrays is padding
     present = present[np.lexsort((length[present], np.ceil(np.log2(widths[present]))))]
     cells = np.cumsum(widths[present] * length[present]) // _CELLS_AT_A_TIME

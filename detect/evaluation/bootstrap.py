@@ -8,13 +8,14 @@ from tqdm import tqdm
 from detect.evaluation.average_precision import AP_RULES
 from detect.evaluation.frame_ap import (
     FrameAPOptions,
-    FrameIndex,
+    ap_without_gt,
     counted_rows,
     joined,
     mean_of_classes,
     overlapping,
     taken_pairs,
 )
+from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.ranking import Ranking
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.runs import within
@@ -88,7 +89,7 @@ class _Ranked:
         true[taken_pairs(gt, det, pairs, frames, num_classes, options)[0]] = True
         ranking = Ranking(det, rows, det.label[rows], num_classes, frames, options.tie_order)
         order = rows[ranking.order]
-        self.rule, self.zero = options.ap_rule, options.classes_without_gt == "zero"
+        self.rule, self.without_gt = options.ap_rule, ap_without_gt(options)
         self.classes = []
         for label, (begin, end) in enumerate(zip(ranking.bounds[:-1], ranking.bounds[1:], strict=True)):
             own = order[begin:end]
@@ -100,7 +101,7 @@ class _Ranked:
 
     def ap(self, times: np.ndarray) -> np.ndarray:
         """(C,) where video v counts times[v] (videos,) times: as if the tables held so many copies of it."""
-        result = np.full(len(self.classes), 0.0 if self.zero else np.nan)
+        result = np.full(len(self.classes), self.without_gt)
         for label, (video, places, truths) in enumerate(self.classes):
             npos = int(truths @ times)
             if npos:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detect.evaluation.frame_ap import FrameIndex, mean_of_classes, overlapping
+from detect.evaluation.frame_ap import mean_of_classes, overlapping
+from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.runs import run_sizes, run_starts, within
 

@@ -12,35 +12,38 @@ from detect.evaluation.files.detection_files import known_options, read_detectio
 from detect.evaluation.files.formats import is_table, read_columns
 from detect.evaluation.files.tube_files import TubeList
 from detect.evaluation.files.typed_tables import Columns
+from detect.evaluation.frame_index import place_in
 from detect.evaluation.tables import Detections, GroundTruth, TableError
 from detect.evaluation.truth import Truth, source
 from detect.evaluation.tubes import Tubes
 from detect.utils.files import hash_files, read_text
+from detect.utils.runs import run_sizes, run_starts
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
     """Ground truth and detections that can be compared: `video` numbers `videos` and `label` `classes`.
 
-    every: the detections of each file.  found: without those on frames that no annotator looked at.  tubes: the
-    annotated ones, None where the source has none.  proposals: boxes of label 0, of no class.  strangers: per file the
-    detections in videos without ground truth, where the source does not say which videos there are.
+    all_detections: one table for each file.  found: the same without detections on frames that no annotator looked at.
+    tubes: the annotated ones; None if the source has no tubes.  dataset: None if the source is only a table or a list
+    of tubes.  unmatched: number of detections in videos without ground truth, for each file; 0 if there is a dataset.
+    facts: where everything comes from.  proposals: boxes of any class; their label is 0.
     """
 
     gt: GroundTruth
-    every: list[Detections]
+    all_detections: list[Detections]
     found: list[Detections]
     videos: list[str]
     classes: list[str]
     tubes: Tubes | None
     dataset: ActionDataset | None
-    strangers: list[int]
+    unmatched: list[int]
     facts: dict[str, Any]
     proposals: Detections | None = None
 
     def unlabelled(self, index: int) -> int:
         """Detections of a file that are left out because no annotator looked at their frames."""
-        return len(self.every[index]) - len(self.found[index])
+        return len(self.all_detections[index]) - len(self.found[index])
 
     def unlabelled_cut(self, tubes: Tubes) -> Tubes:
         """Tubes without their boxes on frames that no annotator looked at."""
@@ -54,8 +57,9 @@ class Case:
         last = np.zeros(len(self.videos), np.int64)
         for table in (self.gt, *self.found):
             np.maximum.at(last, table.video, table.frame)
-        for index, name in enumerate(self.videos):
-            own = self.gt.video == index
+        order = np.argsort(self.gt.video, kind="stable")
+        bounds = np.searchsorted(self.gt.video[order], np.arange(1, len(self.videos)))
+        for index, (name, own) in enumerate(zip(self.videos, np.split(order, bounds), strict=True)):
             boxes, frames, labels = (column[own] for column in (self.gt.boxes, self.gt.frame, self.gt.label))
             width, height = np.ceil(boxes[:, 2:].max(0)).astype(int).tolist() if len(boxes) else (1, 1)
             tubes = tuple(
@@ -98,19 +102,18 @@ def make_case(
     ]
     tubes = None
     if truth.tubes is not None:
-        own = np.array([videos.index(name) for name in truth.columns.videos] or [0])
-        tubes = replace(truth.tubes, video=own[truth.tubes.video])
+        tubes = replace(truth.tubes, video=_numbers(truth.columns.videos, videos)[truth.tubes.video])
         tubes = _relabelled(source(truth), tubes, truth.columns.classes, names)
     if names is None:
         gt, found, tubes, names = _by_number(gt, found, tubes)
-    strangers = [0 if truth.dataset else int(np.count_nonzero(~np.isin(det.video, gt.video))) for det in found]
+    unmatched = [0 if truth.dataset else int(np.count_nonzero(~np.isin(det.video, gt.video))) for det in found]
     kept = [_labelled(det, truth.dataset, videos) for det in found]
     about = {"ground_truth": truth.facts, "detections": facts}
     if proposed:
         rows = len(proposed.columns["label"])
         about["proposals"] = {"file": proposals, "sha256": _hash(proposals), "rows": rows}
         proposed = _labelled(_numbered(proposed, videos, Detections), truth.dataset, videos)
-    return Case(gt, found, kept, videos, names, tubes, truth.dataset, strangers, about, proposed)
+    return Case(gt, found, kept, videos, names, tubes, truth.dataset, unmatched, about, proposed)
 
 
 def _hash(path: str) -> str | None:
@@ -157,9 +160,13 @@ def _check_places(path: str, found: Columns, dataset: ActionDataset) -> None:
 
 
 def _numbered(columns: Columns, videos: list[str], kind: type):
-    number = {name: index for index, name in enumerate(videos)}
-    own = np.array([number[name] for name in columns.videos] or [0], np.int64)
-    return kind(**{**columns.columns, "video": own[columns.columns["video"]]})
+    return kind(**{**columns.columns, "video": _numbers(columns.videos, videos)[columns.columns["video"]]})
+
+
+def _numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """(names,) int64 position of each name in `known`."""
+    position = {name: index for index, name in enumerate(known)}
+    return np.array([position[name] for name in names], np.int64)
 
 
 def _class_names(truth: Truth, files: Sequence[Columns], classes_file: str | None) -> list[str] | None:
@@ -205,13 +212,20 @@ def _labelled(det: Detections, dataset: ActionDataset | None, videos: list[str])
 
 def _is_labelled(video: np.ndarray, frame: np.ndarray, dataset: ActionDataset | None, videos: list[str]) -> np.ndarray:
     """(n,) bool: whether an annotator looked at each frame, 0-based, of each video."""
-    known = np.ones(len(video), bool)
-    partly = {record.name: record for record in dataset.videos if record.labelled is not None} if dataset else {}
-    for index, name in enumerate(videos):
-        if name in partly:
-            own = np.flatnonzero(video == index)
-            known[own] = np.isin(frame[own], partly[name].labelled)
-    return known
+    records = dataset.videos if dataset else ()
+    partly = {record.name: record.labelled for record in records if record.labelled is not None}
+    numbers = [number for number, name in enumerate(videos) if name in partly]
+    if not numbers or not len(video):
+        return np.ones(len(video), bool)
+    listed = [np.asarray(partly[videos[number]], np.int64) for number in numbers]
+    span = 1 + int(max(frame.max(), *(frames.max(initial=0) for frames in listed)))
+    known = np.unique(np.concatenate([number * span + frames for number, frames in zip(numbers, listed, strict=True)]))
+    in_part = np.zeros(len(videos), bool)
+    in_part[numbers] = True
+    starts = run_starts(video, frame)  # detections usually come frame by frame
+    own, at = video[starts].astype(np.int64), frame[starts].astype(np.int64)
+    looked_at = ~in_part[own] | (place_in(known, own * span + at) >= 0)
+    return np.repeat(looked_at, run_sizes(starts, len(video)))
 
 
 def join_tubes(
@@ -219,8 +233,8 @@ def join_tubes(
 ) -> tuple[Tubes, Tubes, list[str], list[str]]:
     """Annotated and given tubes numbered alike, and the names of the videos and of the classes."""
     known = truth.columns
-    if truth.dataset and (strangers := sorted(set(given.videos) - set(known.videos))):
-        raise TableError(f"{path}: the video {strangers[0]!r} is none of the {len(known.videos)} of {source(truth)}")
+    if truth.dataset and (unknown := sorted(set(given.videos) - set(known.videos))):
+        raise TableError(f"{path}: the video {unknown[0]!r} is none of the {len(known.videos)} of {source(truth)}")
     videos = sorted({*known.videos, *given.videos})
     names = _class_names(truth, [Columns({}, given.videos, given.labels)], classes_file)
     both = []
@@ -228,8 +242,8 @@ def join_tubes(
         (source(truth), truth.tubes, known.videos, known.classes),
         (path, given.tubes, given.videos, given.labels),
     ):
-        number = np.array([videos.index(name) for name in own_videos] or [0])
-        both.append(_relabelled(where, replace(tubes, video=number[tubes.video]), own_classes, names))
+        tubes = replace(tubes, video=_numbers(own_videos, videos)[tubes.video])
+        both.append(_relabelled(where, tubes, own_classes, names))
     annotated, found = both
     if names is None:
         annotated, _, found, names = _by_number(annotated, [], found)

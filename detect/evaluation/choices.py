@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from detect.evaluation.frame_ap import FRAME_RULES, PRESETS, FrameAPOptions, evaluate_frame_ap
+from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.tables import Detections, GroundTruth
 
 CHOICES: tuple[tuple[str, dict], ...] = (
@@ -50,12 +51,15 @@ def choice_scores(gt: GroundTruth, det: Detections, num_classes: int, base: Fram
     return _scored(gt, det, num_classes, base, [row for row in rows if row[1] != base])
 
 
-def _scored(gt, det, num_classes: int, base: FrameAPOptions, rows) -> list[Choice]:
+def _scored(
+    gt: GroundTruth, det: Detections, num_classes: int, base: FrameAPOptions, rows: Sequence[tuple[str, FrameAPOptions]]
+) -> list[Choice]:
     known: dict[FrameAPOptions, float] = {}
+    frames = FrameIndex(gt, det)
 
     def mean(options: FrameAPOptions) -> float:
         if options not in known:
-            known[options] = evaluate_frame_ap(gt, det, num_classes, options).mean
+            known[options] = evaluate_frame_ap(gt, det, num_classes, options, frames).mean
         return known[options]
 
     return [Choice(name, mean(options), mean(options) - mean(base), options) for name, options in rows]

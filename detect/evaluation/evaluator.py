@@ -14,8 +14,9 @@ from detect.evaluation import report
 from detect.evaluation.coco import coco_scores
 from detect.evaluation.files.formats import write_beside
 from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, evaluate_frame_ap
+from detect.evaluation.predictions import detections_of_frames, prediction_arrays, proposal_arrays
 from detect.evaluation.proposals import LIMITS, best_overlaps, proposal_recall
-from detect.evaluation.tables import Detections, GroundTruth
+from detect.evaluation.tables import GroundTruth
 from detect.utils.comm import gather_object
 from detect.utils.files import write_json
 from detect.utils.provenance import code_version
@@ -103,10 +104,10 @@ class FrameAPEvaluator(DatasetEvaluator):
         frames = np.array([f for part in parts for f in part[0]], dtype=np.int64).reshape(-1, 2)
         found = [found for part in parts for found in part[1]]
         by_frame = np.lexsort(frames.T[::-1])  # the same table however many processes shared the work
-        det = _detections(frames[by_frame], [found[i] for i in by_frame])
+        det = detections_of_frames(frames[by_frame], [found[i] for i in by_frame])
         overlaps = [overlap for part in parts for overlap in part[2]]
         proposed = [boxes for part in parts for boxes in part[3]]
-        proposed = _detections(frames[by_frame], [proposed[i] for i in by_frame]) if proposed else None
+        proposed = detections_of_frames(frames[by_frame], [proposed[i] for i in by_frame]) if proposed else None
 
         coverage, missing = self._coverage(frames)
         results = OrderedDict()
@@ -149,19 +150,17 @@ class FrameAPEvaluator(DatasetEvaluator):
 
     def _arrays(self, instances, item: dict, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         _check_size(instances, item, name)
-        boxes = _boxes(instances.pred_boxes)
-        scores = instances.scores.detach().float().cpu().numpy()
-        labels = instances.pred_classes.detach().cpu().numpy()
+        labels, scores, boxes = prediction_arrays(instances)
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise ValueError(f"{name}: a predicted box or score is not finite")
         classes = len(self._dataset.classes)
         if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
             raise ValueError(f"{name}: predicted class {labels.min()} to {labels.max()}; expected 0 to {classes - 1}")
-        return labels.astype(np.int64), scores, boxes
+        return labels, scores, boxes
 
     def _proposals(self, proposals, item: dict, name: str) -> tuple[np.ndarray, np.ndarray]:
         _check_size(proposals, item, name)
-        return _boxes(proposals.proposal_boxes), proposals.objectness_logits.detach().float().cpu().numpy()
+        return proposal_arrays(proposals)
 
     def _protocols(self) -> list[FrameAPOptions]:
         annotated = len(np.unique(np.stack([self._gt.video, self._gt.frame]), axis=1).T)
@@ -229,20 +228,6 @@ class FrameAPEvaluator(DatasetEvaluator):
                 },
             },
         )
-
-
-def _detections(frames: np.ndarray, found: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Detections:
-    counts = [len(label) for label, _, _ in found]
-    video, frame = np.repeat(frames, counts, axis=0).T
-    label = np.concatenate([np.zeros(0, np.int64), *(label for label, _, _ in found)])
-    score = np.concatenate([np.zeros(0, np.float32), *(score for _, score, _ in found)])
-    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(boxes for _, _, boxes in found)])
-    return Detections(video, frame, label, score, boxes)
-
-
-def _boxes(boxes) -> np.ndarray:
-    """(n, 4) float32 of Boxes or of a tensor."""
-    return getattr(boxes, "tensor", boxes).detach().float().cpu().numpy().reshape(-1, 4)
 
 
 def _check_size(instances, item: dict, name: str) -> None:

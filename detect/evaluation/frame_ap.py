@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, average_precision, matched_pairs
+from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.operating_point import OperatingPoint, best_f1
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.errors import UserError
 from detect.utils.iou import pairwise_iou
-from detect.utils.runs import run_sizes, run_starts, within
+from detect.utils.runs import within
 
 FRAME_RULES = ("all", "annotated")
 TIE_ORDERS = ("frame", "input", "reversed_input")
@@ -105,15 +106,21 @@ class FrameAPResult:
 
 
 def evaluate_frame_ap(
-    gt: GroundTruth, det: Detections, num_classes: int, options: FrameAPOptions = PRESETS["voc"]
+    gt: GroundTruth,
+    det: Detections,
+    num_classes: int,
+    options: FrameAPOptions = PRESETS["voc"],
+    frames: FrameIndex | None = None,
 ) -> FrameAPResult:
     """Frame-AP of each class and their plain mean.
+
+    frames: `FrameIndex(gt, det)`, made once by a caller that scores the same tables under several protocols.
 
     Raises:
         UserError: a label >= num_classes, or frame numbers too large to index.
     """
     check_labels(gt, det, num_classes)
-    frames = FrameIndex(gt, det)
+    frames = frames or FrameIndex(gt, det)
     rows, dropped_unannotated, dropped_degenerate = counted_rows(det, frames, options)
     pairs = joined(overlapping(gt, det, rows, frames, options.iou_threshold, options.plus_one, num_classes))
     true_positive = np.sort(taken_pairs(gt, det, pairs, frames, num_classes, options)[0])
@@ -121,7 +128,7 @@ def evaluate_frame_ap(
     num_gt = np.bincount(gt.label, minlength=num_classes)
     by_class = rows_by_class(det.label, rows, num_classes)
     tp_by_class = rows_by_class(det.label, true_positive, num_classes)
-    ap = np.full(num_classes, 0.0 if options.classes_without_gt == "zero" else np.nan)
+    ap = np.full(num_classes, ap_without_gt(options))
 
     def ap_of(label: int) -> float:
         members = by_class[label]
@@ -152,43 +159,17 @@ def check_labels(gt: GroundTruth, det: Detections, num_classes: int) -> None:
             raise UserError(f"{kind} label {table.label.max()}; expected 0 to {num_classes - 1}")
 
 
+def ap_without_gt(options) -> float:
+    """The AP of a class without ground truth under FrameAPOptions or VideoAPOptions: 0, or nan, which
+    `mean_of_classes` leaves out.
+    """
+    return 0.0 if options.classes_without_gt == "zero" else float("nan")
+
+
 def mean_of_classes(ap: np.ndarray) -> float:
     """The plain mean without the classes that are left out (nan); nan when no class is left."""
     in_mean = ap[~np.isnan(ap)]
     return float(in_mean.mean()) if len(in_mean) else float("nan")
-
-
-class FrameIndex:
-    """Numbers the annotated frames 0 .. F-1 and finds the number of every detection's frame.
-
-    Detections usually come frame by frame, so runs of equal (video, frame) are looked up, not rows.
-    """
-
-    def __init__(self, gt: GroundTruth, det: Detections) -> None:
-        span = 1 + max((int(column.max()) for column in (gt.frame, det.frame) if len(column)), default=0)
-        videos = 1 + max((int(column.max()) for column in (gt.video, det.video) if len(column)), default=0)
-        if span * videos >= 2**62:
-            raise ValueError(f"frame number {span - 1} is too large to index with {videos} videos")
-        annotated, self.of_gt = np.unique(_int64(gt.video) * span + _int64(gt.frame), return_inverse=True)
-        self.key = _int64(det.video) * span + _int64(det.frame)  # (n,) orders detections by video and frame
-        self.run_start = run_starts(self.key)
-        self.of_det = self.spread(place_in(annotated, self.key[self.run_start]))  # (n,) frame number, -1: not annotated
-
-    def spread(self, of_run: np.ndarray) -> np.ndarray:
-        """(n,) values of the detections from (runs,) values of the runs."""
-        return np.repeat(of_run, run_sizes(self.run_start, len(self.key)))
-
-
-def place_in(known: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Where each value stands in the increasing `known`, int64; -1 where it does not."""
-    if not len(known):
-        return np.full(len(values), -1, dtype=np.int64)
-    slot = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    return np.where(known[slot] == values, slot, -1)
-
-
-def _int64(column: np.ndarray) -> np.ndarray:
-    return column.astype(np.int64, copy=False)  # narrow ones would overflow, uint64 would become float
 
 
 def counted_rows(det: Detections, frames: FrameIndex, options: FrameAPOptions) -> tuple[np.ndarray, int, int]:

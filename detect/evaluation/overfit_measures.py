@@ -7,8 +7,9 @@ import numpy as np
 
 from detect.data.records import ActionDataset
 from detect.evaluation.frame_ap import evaluate_frame_ap, preset
+from detect.evaluation.predictions import detections_of_frames, prediction_arrays, proposal_arrays
 from detect.evaluation.proposals import best_overlaps
-from detect.evaluation.tables import Detections, GroundTruth
+from detect.evaluation.tables import GroundTruth
 from detect.utils.iou import pairwise_iou
 
 IOU, LOOSE_IOU = 0.5, 0.1
@@ -43,16 +44,17 @@ def measure(dataset: ActionDataset, items: Sequence[dict], outputs: Sequence[dic
     """items: mapped keyframes of all boxes of `dataset`; outputs: the model's. protocol: a preset of frame-AP."""
     number = {video.name: index for index, video in enumerate(dataset.videos)}
     places = [(number[item["video"]], int(item["frame_index"])) for item in items]
-    found = [_arrays(output) for output in outputs]
+    found = [prediction_arrays(output["instances"]) for output in outputs]
+    proposed = [proposal_arrays(output["proposals"]) for output in outputs]
     table = dataset.ground_truth_table()
     gt = GroundTruth(table["video"], table["frame"], table["label"], table["boxes"])
-    det = _detections(places, found)
+    det = detections_of_frames(places, found)
     maps = [
         evaluate_frame_ap(gt, det, len(dataset.classes), preset(protocol, iou_threshold=iou, frames="annotated")).mean
         for iou in (IOU, LOOSE_IOU)
     ]
     recalled, right, overlaps, confused = [], [], [], []
-    for (video, frame), (boxes, scores, labels, proposals, objectness) in zip(places, found, strict=True):
+    for (video, frame), (labels, scores, boxes), (proposals, objectness) in zip(places, found, proposed, strict=True):
         truths, wanted = dataset.videos[video].boxes_at(frame)
         recalled += (best_overlaps(truths, proposals, objectness, (len(proposals),))[0] >= IOU).tolist()
         for truth, label in zip(truths, wanted.tolist(), strict=True):
@@ -63,23 +65,6 @@ def measure(dataset: ActionDataset, items: Sequence[dict], outputs: Sequence[dic
             confused += [(label, best)] if best not in (label, None) else []
     shares = (float(np.mean(values)) if values else 0.0 for values in (recalled, right, overlaps))
     return Measures(*maps, *shares, tuple(confused))
-
-
-def _arrays(output: dict) -> tuple[np.ndarray, ...]:
-    """Boxes, scores and labels of the detections; boxes and objectness of the proposals."""
-    found, proposed = output["instances"], output["proposals"]
-    tensors = (
-        found.pred_boxes.tensor, found.scores, found.pred_classes,
-        proposed.proposal_boxes.tensor, proposed.objectness_logits,
-    )  # fmt: skip
-    return tuple(tensor.detach().cpu().numpy() for tensor in tensors)
-
-
-def _detections(places: Sequence[tuple[int, int]], found: Sequence[tuple[np.ndarray, ...]]) -> Detections:
-    counts = [len(scores) for _, scores, *_ in found]
-    video, frame = np.repeat(np.array(places, np.int64).reshape(-1, 2), counts, axis=0).T
-    boxes, scores, labels = (np.concatenate([part[i] for part in found]) for i in range(3))
-    return Detections(video, frame, labels, scores, boxes)
 
 
 def _overlap(iou: np.ndarray, scores: np.ndarray, own: np.ndarray) -> float:

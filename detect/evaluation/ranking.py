@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from detect.evaluation.average_precision import AP_RULES
-from detect.evaluation.frame_ap import FrameIndex, rank_tie_key, rows_by_class
+from detect.evaluation.frame_ap import rank_tie_key, rows_by_class
+from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.tables import Detections
 
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
-from tabulate import tabulate
 
 from detect.evaluation.bootstrap import CONFIDENCE, Comparison
 from detect.evaluation.choices import Choice
 from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, FrameAPResult
 from detect.evaluation.video_ap import COCO_THRESHOLDS, THRESHOLDS, VideoAPResult
+from detect.utils.tables import text_table
 
 
 def summary_line(mean: float, iou_threshold: float) -> str:
@@ -26,7 +26,7 @@ def class_table(result: FrameAPResult, class_names: Sequence[str]) -> str:
         for name, gt, det, tp, ap in zip(*columns, strict=True)
     ]
     rows.append(("mean", result.num_gt.sum(), result.num_det.sum(), result.num_tp.sum(), f"{result.mean:.4f}"))
-    return _table(rows, ("class", "#gt", "#det", "#tp", "AP"))
+    return text_table(rows, ("class", "#gt", "#det", "#tp", "AP"))
 
 
 def option_values(options) -> str:
@@ -67,7 +67,7 @@ def recall_line(recall: Mapping[int, float], iou_threshold: float, what: str) ->
 def choice_tables(presets: Sequence[Choice], choices: Sequence[Choice], base: FrameAPOptions) -> str:
     """mAP in every preset, and with one choice of `base` changed at a time, each with what it adds to `base`'s."""
     return "\n\n".join(
-        _table(
+        text_table(
             [(one.name, f"{100 * one.mean:.2f}", f"{100 * one.difference:+.2f}") for one in rows],
             (heading, f"mAP@{base.iou_threshold:g}, %", "difference"),
         )
@@ -80,7 +80,7 @@ def comparison_table(found: Comparison, class_names: Sequence[str]) -> str:
     columns = (class_names, *found.ap, found.class_low, found.class_high)
     rows = [(name, *_difference(*values)) for name, *values in zip(*columns, strict=True)]
     rows.append(("mean", *_difference(*found.mean, found.low, found.high)))
-    return _table(rows, ("class", "A", "B", "B - A", f"{CONFIDENCE:.0%} interval"))
+    return text_table(rows, ("class", "A", "B", "B - A", f"{CONFIDENCE:.0%} interval"))
 
 
 def _difference(a: float, b: float, low: float, high: float) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def tube_table(result: VideoAPResult, class_names: Sequence[str]) -> str:
     ]
     means = [*(result.mean[threshold] for threshold in THRESHOLDS), result.average]
     rows.append(("mean", result.num_gt.sum(), result.num_det.sum(), *(f"{mean:.4f}" for mean in means)))
-    return _table(rows, ("class", "#gt", "#tubes", *(f"AP@{threshold:g}" for threshold in THRESHOLDS), "@0.5:0.95"))
+    return text_table(rows, ("class", "#gt", "#tubes", *(f"AP@{threshold:g}" for threshold in THRESHOLDS), "@0.5:0.95"))
 
 
 def video_dict(result: VideoAPResult, class_names: Sequence[str]) -> dict:
@@ -122,8 +122,3 @@ def video_dict(result: VideoAPResult, class_names: Sequence[str]) -> dict:
     ]
     kept = {"scores": result.scores(), "protocol": result.protocol(), "suppressed": result.suppressed}
     return {**kept, "classes": classes}
-
-
-def _table(rows: Sequence[Sequence], header: Sequence[str]) -> str:
-    align = ("left", *["right"] * (len(header) - 1))
-    return tabulate(rows, header, tablefmt="pipe", colalign=align, disable_numparse=True)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, average_precision, match
-from detect.evaluation.frame_ap import CLASS_RULES
+from detect.evaluation.frame_ap import CLASS_RULES, ap_without_gt, mean_of_classes
 from detect.evaluation.tubes import Tubes, suppress_tubes, tube_overlaps
 from detect.utils.errors import UserError
 from detect.utils.runs import within
@@ -138,10 +138,8 @@ def evaluate_video_ap(
                 for label, rows in enumerate(members)
             ]
         )
-        if options.classes_without_gt == "zero":
-            ap[threshold] = np.nan_to_num(ap[threshold])
-        counted = ap[threshold][~np.isnan(ap[threshold])]
-        mean[threshold] = float(counted.mean()) if len(counted) else float("nan")
+        ap[threshold][num_gt == 0] = ap_without_gt(options)
+        mean[threshold] = mean_of_classes(ap[threshold])
         num_tp[threshold] = np.bincount(det.label[positive], minlength=num_classes)
     num_det = np.array([len(rows) for rows in members])
     return VideoAPResult(ap, mean, num_gt, num_det, num_tp, suppressed, options)

@@ -10,7 +10,14 @@ from detect.data.records import ActionDataset
 from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
 from detect.evaluation.errors.breakdown import ErrorBreakdown, break_down, confusion_matrix
 from detect.evaluation.errors.kinds import CORRECT, Comparison, compare
-from detect.evaluation.frame_ap import FrameAPOptions, FrameAPResult, evaluate_frame_ap, joined, mean_of_classes
+from detect.evaluation.frame_ap import (
+    FrameAPOptions,
+    FrameAPResult,
+    ap_without_gt,
+    evaluate_frame_ap,
+    joined,
+    mean_of_classes,
+)
 from detect.evaluation.ranking import Ranking
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.report.curves import Part, Positives, parts, positives
@@ -131,8 +138,8 @@ def _by_threshold(case: Comparison, ranking: Ranking, num_gt: np.ndarray) -> dic
 
 def _ap(case: Comparison, ranking: Ranking, kept: np.ndarray, entries: np.ndarray, num_gt: np.ndarray) -> np.ndarray:
     """(C,) under the protocol, with the detections at the places `kept`, of which `entries` are true."""
-    without = 0.0 if case.options.classes_without_gt == "zero" else np.nan
-    return np.where(num_gt > 0, ranking.average_precision(kept, entries, num_gt, case.options.ap_rule), without)
+    ap = ranking.average_precision(kept, entries, num_gt, case.options.ap_rule)
+    return np.where(num_gt > 0, ap, ap_without_gt(case.options))
 
 
 def means(by_threshold: Mapping[float, np.ndarray]) -> list[float]:

@@ -73,11 +73,11 @@ def write_report(
 def numbered_as(dataset: ActionDataset, det: Detections, names: Sequence[str]) -> Detections:
     """The table with `video` numbering `dataset.videos` instead of `names`. UserError for a video that is not there."""
     number = {video.name: i for i, video in enumerate(dataset.videos)}
-    strangers = [name for name in {names[code] for code in np.unique(det.video).tolist()} if name not in number]
-    if strangers:
+    unknown = [name for name in {names[code] for code in np.unique(det.video).tolist()} if name not in number]
+    if unknown:
         known = ", ".join(list(number)[:3])
         raise UserError(
-            f"detections for {len(strangers)} videos that {dataset.name} does not have, such as {min(strangers)!r}; "
+            f"detections for {len(unknown)} videos that {dataset.name} does not have, such as {min(unknown)!r}; "
             f"its {len(number)} videos are named like {known}"
         )
     codes = np.array([number.get(name, -1) for name in names], np.int64)

@@ -12,6 +12,7 @@ from detect.evaluation.case import Case, make_case
 from detect.evaluation.choices import choice_scores, preset_scores
 from detect.evaluation.errors.breakdown import break_down, breakdown_table
 from detect.evaluation.frame_ap import FrameAPOptions, evaluate_frame_ap, preset
+from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.truth import read_truth
 from detect.tasks.evaluate_tubes import evaluate_tubes
 from detect.utils.errors import UserError
@@ -107,7 +108,7 @@ def _counts(case: Case | None) -> dict[str, Any]:
     return {
         "videos": len(np.unique(case.gt.video)),
         "annotated_frames": len(annotated),
-        "detections_in_videos_without_ground_truth": case.strangers[0],
+        "detections_in_videos_without_ground_truth": case.unmatched[0],
         "detections_on_unlabelled_frames": case.unlabelled(0),
     }
 
@@ -121,7 +122,8 @@ def _score(
 ) -> dict[str, Any]:
     """The results of one file, printed as they come."""
     gt, det, proposals, classes = case.gt, case.found[0], case.proposals, len(case.classes)
-    results = [evaluate_frame_ap(gt, det, classes, one) for one in options]
+    index = FrameIndex(gt, det)
+    results = [evaluate_frame_ap(gt, det, classes, one, index) for one in options]
     print(report.class_table(results[0], case.classes))
     _print_sources(case)
     print(report.protocol_line(options[0]))
@@ -197,9 +199,9 @@ def _print_left_out(case: Case, result) -> None:
     turned = int((case.found[0].boxes[:, 2:] < case.found[0].boxes[:, :2]).any(1).sum())
     if turned and not result.options.drop_degenerate:
         print(f"note: {turned} detections with x2 < x1 or y2 < y1; they overlap nothing and are false positives")
-    if case.strangers[0]:
+    if case.unmatched[0]:
         fate = "false positives" if result.options.frames == "all" else "dropped"
-        print(f"note: {case.strangers[0]} detections in videos without ground truth ({fate}); are the names the same?")
+        print(f"note: {case.unmatched[0]} detections in videos without ground truth ({fate}); are the names the same?")
 
 
 def _write_report(folder: str, case: Case, options: FrameAPOptions, output: dict):

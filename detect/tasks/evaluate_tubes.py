@@ -41,14 +41,14 @@ def evaluate_tubes(
         sources["tubes"] = {"file": tubes_file, "sha256": hash_files(tubes_file), "tubes": len(found)}
         if given.reversed_boxes:
             print(f"note: {given.reversed_boxes} boxes with x2 < x1 or y2 < y1; they overlap nothing")
-        strangers = int(np.count_nonzero(~np.isin(found.video, annotated.video)))
-        if strangers:
-            print(f"note: {strangers} tubes in videos without ground truth (false positives); are the names the same?")
+        unmatched = int(np.count_nonzero(~np.isin(found.video, annotated.video)))
+        if unmatched:
+            print(f"note: {unmatched} tubes in videos without ground truth (false positives); are the names the same?")
     else:
         annotated, videos, classes = case.tubes, case.videos, case.classes
-        found = case.unlabelled_cut(link_detections(case.every[0], link, switch_cost))
+        found = case.unlabelled_cut(link_detections(case.all_detections[0], link, switch_cost))
         sources["linking"] = {"rule": link, "switch_cost": switch_cost, "tubes": len(found)}
-        print(f"{len(case.every[0])} detections linked to {len(found)} tubes by the rule {link}")
+        print(f"{len(case.all_detections[0])} detections linked to {len(found)} tubes by the rule {link}")
     if tubes_output:
         write_tubes(tubes_output, found, videos, classes)
         print(f"written: {tubes_output}")

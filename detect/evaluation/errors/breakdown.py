@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from tabulate import tabulate
 
 from detect.evaluation.average_precision import matched_pairs
 from detect.evaluation.errors.act import act_decomposition
 from detect.evaluation.errors.kinds import CATEGORIES, TRUTH_KINDS, Comparison, compare, detection_kinds, truth_kinds
 from detect.evaluation.errors.oracles import oracle_ap
-from detect.evaluation.frame_ap import FrameAPOptions, FrameIndex, joined, mean_of_classes, overlapping
+from detect.evaluation.frame_ap import FrameAPOptions, joined, mean_of_classes, overlapping
+from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.errors import UserError
+from detect.utils.tables import text_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +170,7 @@ def breakdown_table(breakdown: ErrorBreakdown, class_names: Sequence[str]) -> st
     gains = [(name, f"{gain:+.4f}", f"{breakdown.mean + gain:.4f}") for name, gain in breakdown.gains.items()]
     act = [(name, f"{share:.2f}") for name, share in breakdown.act.items()]
     return "\n\n".join(
-        tabulate(table, head, tablefmt="pipe", colalign=("left", *["right"] * (len(head) - 1)), disable_numparse=True)
+        text_table(table, head)
         for table, head in (
             (rows, header),
             (gains, ("mended", "mAP gain", "mAP")),

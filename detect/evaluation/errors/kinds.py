@@ -6,15 +6,14 @@ import numpy as np
 
 from detect.evaluation.frame_ap import (
     FrameAPOptions,
-    FrameIndex,
     Pairs,
     check_labels,
     counted_rows,
     joined,
     overlapping,
-    place_in,
     taken_pairs,
 )
+from detect.evaluation.frame_index import FrameIndex, place_in
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.runs import run_sizes, run_starts
 

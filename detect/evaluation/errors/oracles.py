@@ -29,7 +29,8 @@ from detect.evaluation.errors.kinds import (
     Comparison,
     Kinds,
 )
-from detect.evaluation.frame_ap import FrameIndex, Pairs, joined, overlapping
+from detect.evaluation.frame_ap import Pairs, ap_without_gt, joined, overlapping
+from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.ranking import Ranking
 from detect.evaluation.tables import Detections
 
@@ -55,8 +56,8 @@ def oracle_ap(case: Comparison, kinds: Kinds, truth_kind: np.ndarray) -> tuple[n
         "head": (every, correct, npos - count["head"]),
         "all": (set(), takers["all"][0], _count(case, takers["all"][1])),
     }
-    without = 0.0 if case.options.classes_without_gt == "zero" else np.nan
-    ap = {name: np.where(npos > 0, entries.ap(*chosen), without) for name, chosen in selections.items()}
+    without_gt = ap_without_gt(case.options)
+    ap = {name: np.where(npos > 0, entries.ap(*chosen), without_gt) for name, chosen in selections.items()}
     return ap.pop("as it is"), ap
 
 

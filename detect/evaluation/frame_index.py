@@ -1,0 +1,39 @@
+"""Which annotated frame each row of a table belongs to."""
+
+import numpy as np
+
+from detect.evaluation.tables import Detections, GroundTruth
+from detect.utils.runs import run_sizes, run_starts
+
+
+class FrameIndex:
+    """Numbers the annotated frames 0 .. F-1 and finds the number of every detection's frame.
+
+    Detections usually come frame by frame, so runs of equal (video, frame) are looked up, not rows.
+    """
+
+    def __init__(self, gt: GroundTruth, det: Detections) -> None:
+        span = 1 + max((int(column.max()) for column in (gt.frame, det.frame) if len(column)), default=0)
+        videos = 1 + max((int(column.max()) for column in (gt.video, det.video) if len(column)), default=0)
+        if span * videos >= 2**62:
+            raise ValueError(f"frame number {span - 1} is too large to index with {videos} videos")
+        annotated, self.of_gt = np.unique(_int64(gt.video) * span + _int64(gt.frame), return_inverse=True)
+        self.key = _int64(det.video) * span + _int64(det.frame)  # (n,) orders detections by video and frame
+        self.run_start = run_starts(self.key)
+        self.of_det = self.spread(place_in(annotated, self.key[self.run_start]))  # (n,) frame number, -1: not annotated
+
+    def spread(self, of_run: np.ndarray) -> np.ndarray:
+        """(n,) values of the detections from (runs,) values of the runs."""
+        return np.repeat(of_run, run_sizes(self.run_start, len(self.key)))
+
+
+def place_in(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where each value stands in the increasing `known`, int64; -1 where it does not."""
+    if not len(known):
+        return np.full(len(values), -1, dtype=np.int64)
+    slot = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    return np.where(known[slot] == values, slot, -1)
+
+
+def _int64(column: np.ndarray) -> np.ndarray:
+    return column.astype(np.int64, copy=False)  # narrow ones would overflow, uint64 would become float

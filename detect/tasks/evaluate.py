@@ -11,88 +11,46 @@ from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
 from detect.evaluation.case import Case, make_case
 from detect.evaluation.choices import choice_scores, preset_scores
 from detect.evaluation.errors.breakdown import break_down, breakdown_table
-from detect.evaluation.frame_ap import FrameAPOptions, evaluate_frame_ap, preset
+from detect.evaluation.frame_ap import FrameAPOptions, evaluate_frame_ap
 from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.truth import read_truth
+from detect.tasks.evaluate_request import Request, parsed
 from detect.tasks.evaluate_tubes import evaluate_tubes
-from detect.utils.errors import UserError
 from detect.utils.files import write_json
 from detect.utils.provenance import code_version
 
 
-def evaluate(
-    detections: Sequence[str] = (),
-    *,
-    dataset: str | None = None,
-    ground_truth: str | None = None,
-    truth_format: str | None = None,
-    truth_options: Sequence[str] = (),
-    format: str | None = None,
-    options: Sequence[str] = (),
-    preset_name: str = "voc",
-    protocol: str | None = None,
-    frames: str | None = None,
-    iou_thresholds: Sequence[float] = (0.5,),
-    classes_file: str | None = None,
-    coco: bool = False,
-    compared: bool = False,
-    errors: bool = False,
-    proposals: str | None = None,
-    report_folder: str | None = None,
-    tubes: str | None = None,
-    link: str | None = None,
-    json_file: str | None = None,
-    **tube_options: Any,
-) -> dict[str, Any]:
-    """See the docstring of tools/evaluate.py. Gives what goes to the JSON file; UserError for bad input."""
-    _check_request(detections, tubes, link, compared, report_folder)
-    truth = read_truth(dataset, ground_truth, truth_format, _parsed(truth_options))
+def evaluate(detections: Sequence[str] = (), **options: Any) -> dict[str, Any]:
+    """See the docstring of tools/evaluate.py; options: the other fields of `Request`. Gives what goes to the JSON file;
+    UserError for bad input.
+    """
+    request = Request(detections, **options)
+    rules = request.rules
+    truth = read_truth(request.dataset, request.ground_truth, request.truth_format, parsed(request.truth_options))
     output: dict[str, Any] = {}
     case, closing = None, []
     if detections:
-        case = make_case(truth, detections, classes_file, format, _parsed(options), proposals)
-        changes = {"frames": frames} if frames else {}
-        rules = [preset(preset_name, iou_threshold=value, **changes) for value in iou_thresholds]
-        output |= _compare(case, rules[0]) if compared else _score(case, rules, coco, protocol, errors)
+        file = request.classes_file, request.format, parsed(request.options), request.proposals
+        case = make_case(truth, detections, *file)
+        output |= _compare(case, rules[0]) if request.compared else _score(case, rules, request)
         closing += [report.summary_line(mean, float(value)) for value, mean in output["mAP"].items()]
-    if tubes or link:
-        output |= evaluate_tubes(truth, case, tubes, link, preset_name, classes_file, **tube_options)
+    if request.tubes or request.link:
+        output |= evaluate_tubes(
+            truth, case, request.tubes, request.link, request.preset_name, request.classes_file,
+            tube_nms=request.tube_nms, spatial_only=request.spatial_only, switch_cost=request.switch_cost,
+            tubes_output=request.tubes_output,
+        )  # fmt: skip
         closing += [f"{name} = {value:.6f}" for name, value in output["video"]["scores"].items()]
-    if report_folder:
-        output["report"] = str(_write_report(report_folder, case, rules[0], output))
+    if request.report_folder:
+        output["report"] = str(_write_report(request.report_folder, case, rules[0], output))
         print(f"report: {output['report']}")
-    if json_file:
+    if request.json_file:
         facts = (_facts(case) if case else {"ground_truth": truth.facts}) | output.pop("sources", {})
-        provenance = {**facts, **_counts(case), "preset": preset_name, **code_version()}
-        write_json(json_file, {**output, "provenance": provenance})
-        print(f"written: {json_file}")
+        provenance = {**facts, **_counts(case), "preset": request.preset_name, **code_version()}
+        write_json(request.json_file, {**output, "provenance": provenance})
+        print(f"written: {request.json_file}")
     print("\n".join(closing))
     return output
-
-
-def _check_request(
-    detections: Sequence[str], tubes: str | None, link: str | None, compared: bool, report_folder: str | None
-) -> None:
-    if not (detections or tubes):
-        raise UserError("nothing to evaluate: give a file of detections, or --tubes FILE")
-    if compared and len(detections) != 2:
-        raise UserError(f"--compare takes two files of detections, not {len(detections)}")
-    if len(detections) > 1 and not compared:
-        raise UserError(f"{len(detections)} files of detections: one is evaluated; --compare puts two side by side")
-    if report_folder and not detections:
-        raise UserError("--report explains detections; name their file")
-    if link and tubes:
-        raise UserError("--link makes tubes of detections, --tubes reads them; give one of them")
-    if link and (not detections or compared):
-        raise UserError("--link makes tubes of one file of detections; name it")
-
-
-def _parsed(options: Sequence[str]) -> dict[str, Any]:
-    """{"key": value} of KEY=VALUE; digits are a number."""
-    pairs = [option.partition("=") for option in options]
-    if wrong := [option for option, (key, mark, _) in zip(options, pairs, strict=True) if not (key and mark)]:
-        raise UserError(f"the option {wrong[0]!r} of a file format is not KEY=VALUE")
-    return {key: int(value) if value.isascii() and value.isdigit() else value for key, _, value in pairs}
 
 
 def _facts(case: Case) -> dict[str, Any]:
@@ -113,50 +71,56 @@ def _counts(case: Case | None) -> dict[str, Any]:
     }
 
 
-def _score(
-    case: Case,
-    options: Sequence[FrameAPOptions],
-    coco: bool,
-    protocol: str | None,
-    errors: bool,
-) -> dict[str, Any]:
-    """The results of one file, printed as they come."""
-    gt, det, proposals, classes = case.gt, case.found[0], case.proposals, len(case.classes)
+def _score(case: Case, rules: Sequence[FrameAPOptions], request: Request) -> dict[str, Any]:
+    """The results of one file, printed as they come. rules: a protocol for each IoU threshold."""
+    gt, det, classes, rule = case.gt, case.found[0], len(case.classes), rules[0]
     index = FrameIndex(gt, det)
-    results = [evaluate_frame_ap(gt, det, classes, one, index) for one in options]
+    results = [evaluate_frame_ap(gt, det, classes, one, index) for one in rules]
     print(report.class_table(results[0], case.classes))
     _print_sources(case)
-    print(report.protocol_line(options[0]))
+    print(report.protocol_line(rule))
     _print_left_out(case, results[0])
-    of_class, mabo = mean_best_overlap(gt, det, classes, options[0].plus_one)
-    boxes, what = (det, "boxes of any class") if proposals is None else (proposals, "proposals")
-    recall = recall_by_number(gt, boxes, options[0].iou_threshold)
-    print(f"frame-mABO {mabo:.4f}: mean over the classes of the mean IoU of a truth with the best box of its frame")
-    print(report.recall_line(recall, options[0].iou_threshold, what))
     output = {
-        "mAP": {f"{one.iou_threshold:g}": result.mean for one, result in zip(options, results, strict=True)},
+        "mAP": {f"{one.iou_threshold:g}": result.mean for one, result in zip(rules, results, strict=True)},
         "results": report.result_dict(results[0], case.classes),
-        "mABO": {"mean": mabo, "classes": dict(zip(case.classes, of_class.tolist(), strict=True))},
-        "recall": recall,
+        **_overlap(case, rule),
     }
-    if protocol == "all":
-        presets, choices = (scores(gt, det, classes, options[0]) for scores in (preset_scores, choice_scores))
-        print(report.choice_tables(presets, choices, options[0]))
+    if request.protocol == "all":
+        presets, choices = (scores(gt, det, classes, rule) for scores in (preset_scores, choice_scores))
+        print(report.choice_tables(presets, choices, rule))
         output["protocols"] = {choice.name: choice.mean for choice in (*presets, *choices)}
-    if coco:
+    if request.coco:
         from detect.evaluation.coco import coco_scores
 
-        output["coco"] = coco_scores(gt, det, options[0].frames)
+        output["coco"] = coco_scores(gt, det, rule.frames)
         print("COCO: " + ", ".join(f"{name} {value:.4f}" for name, value in output["coco"].items()))
-    if errors:
-        breakdown = break_down(gt, det, classes, options[0], proposals)
-        print(breakdown_table(breakdown, case.classes))
-        output["errors"] = {"gains": breakdown.gains, "act": breakdown.act}
-        output["errors"]["detections"] = dict(zip(breakdown.categories, breakdown.counts.sum(0).tolist(), strict=True))
-        output["errors"]["truths"] = dict(
-            zip(breakdown.truth_kinds, breakdown.truth_counts.sum(0).tolist(), strict=True)
-        )
+    if request.errors:
+        output["errors"] = _errors(case, rule)
     return output
+
+
+def _overlap(case: Case, rule: FrameAPOptions) -> dict[str, Any]:
+    """How well the boxes cover the truths, whatever their labels."""
+    gt, det, proposals = case.gt, case.found[0], case.proposals
+    of_class, mabo = mean_best_overlap(gt, det, len(case.classes), rule.plus_one)
+    boxes, what = (det, "boxes of any class") if proposals is None else (proposals, "proposals")
+    recall = recall_by_number(gt, boxes, rule.iou_threshold)
+    print(f"frame-mABO {mabo:.4f}: mean over the classes of the mean IoU of a truth with the best box of its frame")
+    print(report.recall_line(recall, rule.iou_threshold, what))
+    classes = dict(zip(case.classes, of_class.tolist(), strict=True))
+    return {"mABO": {"mean": mabo, "classes": classes}, "recall": recall}
+
+
+def _errors(case: Case, rule: FrameAPOptions) -> dict[str, Any]:
+    """Why detections and truths failed."""
+    found = break_down(case.gt, case.found[0], len(case.classes), rule, case.proposals)
+    print(breakdown_table(found, case.classes))
+    return {
+        "gains": found.gains,
+        "act": found.act,
+        "detections": dict(zip(found.categories, found.counts.sum(0).tolist(), strict=True)),
+        "truths": dict(zip(found.truth_kinds, found.truth_counts.sum(0).tolist(), strict=True)),
+    }
 
 
 def _compare(case: Case, options: FrameAPOptions) -> dict[str, Any]:

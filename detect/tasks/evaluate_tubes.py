@@ -64,4 +64,4 @@ def _options(preset_name: str, tube_nms: float | None, spatial_only: bool) -> Vi
     options = video_preset(preset_name, spatial_only=spatial_only)
     if tube_nms is None:
         return options
-    return replace(options, tube_nms=tube_nms if tube_nms > 0 else 1.0)
+    return replace(options, tube_nms=tube_nms or 1.0)  # 0 suppresses none, and neither does 1

@@ -212,11 +212,33 @@ def test_errors_say_why(tmp_path, own):
         (("a", "--compare"), "--compare takes two files"),
         (("--link", "act", "--tubes", "t"), "give one of them"),
         (("--tubes", "t", "--link", "peng"), "give one of them"),
+        (("--tubes", "t", "--report", "p"), "--report is about detections; name their file"),
+        (("--tubes", "t", "--iou", "0.7"), "--iou is about detections; name their file"),
+        (("--tubes", "t", "--errors"), "--errors is about detections; name their file"),
+        (("a", "b", "--compare", "--errors"), "--errors is for one file of detections; leave it or --compare out"),
+        (("a", "b", "--compare", "--coco"), "--coco is for one file of detections"),
+        (("a", "b", "--compare", "--protocol", "all"), "--protocol is for one file of detections"),
+        (("a", "b", "--compare", "--proposals", "p"), "--proposals is for one file of detections"),
+        (("a", "b", "--compare", "--link", "act"), "--link is for one file of detections"),
+        (("a", "b", "--compare", "--iou", "0.5", "0.6"), "--iou with several thresholds is for one file"),
+        (("a", "--trim", "1"), "--trim trims tubes made of detections; add --link"),
+        (("--tubes", "t", "--trim", "1"), "--trim trims tubes made of detections; add --link"),
+        (("a", "--tube-nms", "0"), "--tube-nms is about tubes; add --tubes FILE or --link RULE"),
+        (("a", "--spatial-only"), "--spatial-only is about tubes"),
+        (("a", "--tubes-output", "t"), "--tubes-output is about tubes"),
+        (("--tubes", "t", "--tube-nms", "-3"), "--tube-nms is -3; it must be 0 or more"),
+        (("a", "--link", "act", "--trim", "-1"), "--trim is -1; it must be 0 or more"),
+        (("a", "--iou", "1.5"), "iou_threshold is 1.5; expected 0 < iou_threshold <= 1"),
     ],
 )
 def test_requests_that_make_no_sense(tmp_path, own, arguments, said):
     done = run_tool("evaluate", *arguments, "--ground-truth", tmp_path / "truth.json")
     assert done.returncode == 2 and said in done.stderr
+
+
+def test_options_of_the_truth_need_its_file(tmp_path):
+    done = run_tool("evaluate", "a", "--dataset", "s", "--truth-format", "ava")
+    assert done.returncode == 2 and "--truth-format is about the file of --ground-truth; give that" in done.stderr
 
 
 def test_a_table_has_no_tubes(tmp_path, own):

@@ -1,9 +1,9 @@
-"""Average precision of ranked detections, and the greedy matcher that says which of them are true.
+"""Average precision of ranked detections, and the greedy matcher that finds the true positives.
 
 Generic on purpose: a "truth" is a box in a frame or a tube in a video; only the overlap differs.
 
 Notation: n detections of one class sorted by falling score; the k-th true positive (k = 1..K) stands at
-1-based rank r_k, so precision there is k / r_k and recall k / npos. All three rules depend on nothing else.
+1-based rank r_k, so precision there is k / r_k and recall k / npos. All three rules depend only on these.
 """
 
 from collections.abc import Callable
@@ -54,16 +54,16 @@ def positive_ranks(
     Args:
         scores: (n,) finite scores.
         positive: (k,) distinct indices into `scores`.
-        tie_key: maps indices into `scores` to keys; equal scores go by (key, index). Default: by index.
+        tie_key: maps indices into `scores` to keys; equal scores are ordered by (key, index). Default: by index.
 
-    Scores are counted between the values of the true positives, which are few, rather than sorted; only
-    scores shared with a true positive need an order among themselves.
+    Instead of sorting all scores, this counts them between the scores of the few true positives. Only scores equal to
+    that of a true positive have to be ordered.
     """
     scores = np.asarray(scores)
     levels = np.unique(scores[positive])
     slot = np.searchsorted(levels, scores)  # levels[slot - 1] < score <= levels[slot]
     at_most = np.cumsum(np.bincount(slot, minlength=len(levels) + 1))[:-1]
-    first_rank = len(scores) - at_most + 1  # of the detections at each level
+    first_rank = len(scores) - at_most + 1  # the rank of the first detection at each level
     members = np.flatnonzero(levels[np.minimum(slot, len(levels) - 1)] == scores)  # ties, true positives included
     if len(members) == len(levels):  # no level holds two detections
         return first_rank[::-1]
@@ -129,17 +129,17 @@ def matched_pairs(
     priority: tuple[np.ndarray, ...],
     rule: str = "best_of_all",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The true positives and the truth that each took, two (k,) int64 in no particular order.
+    """The true positives and the truth that each matches, two (k,) int64 in no particular order.
 
-    The input lists the (detection, truth) pairs whose overlap reaches the threshold. Detections of a group
-    choose in order of priority. `best_unmatched`: each takes the best truth still free (ACT, Peng, gurkirt).
-    `best_of_all`: each looks at the best truth, and is false if that one is taken (VOC, TF-OD, YOWO). Equal
-    overlaps: the truth with the lower index.
+    The input lists the (detection, truth) pairs whose overlap reaches the threshold. The detections of a group are
+    matched in order of priority. `best_unmatched`: a detection matches the best truth that is still free (ACT, Peng,
+    gurkirt). `best_of_all`: a detection is false if the best truth is already matched (VOC, TF-OD, YOWO). For equal
+    overlaps the truth with the lower index is the better one.
 
     Args:
         detection, truth: (p,) int indices; overlap: (p,) float.
-        group: (p,) int; detections and truths of different groups never meet (group = frame and class).
-        priority: arrays (p,), the most important first; smaller goes first. Two detections must differ.
+        group: (p,) int, such as frame and class; a detection has pairs in one group only, and so has a truth.
+        priority: arrays (p,), the most important first; smaller values go first. No two detections may be equal.
         rule: one of `MATCHING_RULES`.
     """
     if rule not in MATCHING_RULES:

@@ -1,4 +1,4 @@
-"""Two tables of detections side by side: is the difference more than the luck of which videos were tested?"""
+"""Compares two tables of detections: is the difference larger than the choice of test videos explains?"""
 
 from dataclasses import dataclass
 
@@ -25,9 +25,11 @@ REPEATS, CONFIDENCE = 1000, 0.95
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Of tables A and B. ap: (2, C), mean: (2,) in [0, 1].  low, high: of the mAP of B minus that of A, the interval
-    that holds `CONFIDENCE` of the differences over `repeats` draws of as many videos, with replacement.  better: share
-    of the draws in which B is ahead.  class_low, class_high: (C,) of each class.
+    """Frame-AP of tables A and B.
+
+    ap: (2, C), mean: (2,) in [0, 1].  low, high: bounds of the bootstrap confidence interval of mAP(B) - mAP(A), at the
+    level `CONFIDENCE`; each of the `repeats` draws takes as many videos as there are, with replacement.  better: share
+    of draws in which B has the higher mAP.  class_low, class_high: (C,) bounds for the AP of each class.
     """
 
     ap: np.ndarray
@@ -48,7 +50,7 @@ def compare(
     repeats: int = REPEATS,
     seed: int = 0,
 ) -> Comparison:
-    """Frame-AP of both, and the bootstrap over videos (Efron and Tibshirani 1993, percentiles) of their difference."""
+    """Frame-AP of both tables; percentile bootstrap of the difference over videos (Efron and Tibshirani, 1993)."""
     videos = 1 + max(int(table.video.max(initial=0)) for table in (gt, *found))
     ranked = [_Ranked(gt, det, num_classes, options, videos) for det in found]
     once = np.ones(videos, np.int64)
@@ -71,7 +73,7 @@ def compare(
 
 
 def _percentiles(values: np.ndarray, tail: float) -> tuple[np.ndarray, np.ndarray]:
-    """(C,) low and high of (draws, C), nan for a class without a number."""
+    """(C,) lower and upper percentiles of `values` (draws, C); nan for a class that is nan in every draw."""
     result = np.full((2, values.shape[1]), np.nan)
     known = ~np.isnan(values).all(0)
     result[:, known] = np.nanpercentile(values[:, known], [tail, 100 - tail], axis=0)
@@ -79,7 +81,7 @@ def _percentiles(values: np.ndarray, tail: float) -> tuple[np.ndarray, np.ndarra
 
 
 class _Ranked:
-    """Detections sorted and matched once, so that AP can be had for any number of times that each video counts."""
+    """Detections sorted and matched once; `ap` then weights each video by how often it was drawn."""
 
     def __init__(self, gt: GroundTruth, det: Detections, num_classes: int, options: FrameAPOptions, videos: int):
         frames = FrameIndex(gt, det)
@@ -94,13 +96,13 @@ class _Ranked:
         for label, (begin, end) in enumerate(zip(ranking.bounds[:-1], ranking.bounds[1:], strict=True)):
             own = order[begin:end]
             places = np.flatnonzero(true[own])
-            # what stands after the last true positive does not matter
+            # AP does not depend on the detections after the last true positive
             last = places[-1] + 1 if len(places) else 0
             truths = np.bincount(gt.video[gt.label == label], minlength=videos)
             self.classes.append((det.video[own[:last]], places, truths))
 
     def ap(self, times: np.ndarray) -> np.ndarray:
-        """(C,) where video v counts times[v] (videos,) times: as if the tables held so many copies of it."""
+        """(C,) AP if the tables held times[v] copies of each video v; times: (videos,) int."""
         result = np.full(len(self.classes), self.without_gt)
         for label, (video, places, truths) in enumerate(self.classes):
             npos = int(truths @ times)

@@ -1,4 +1,4 @@
-"""How well boxes cover the truths, whatever their labels: mean best overlap, recall against the number of boxes."""
+"""How well boxes of any label cover the truths: mean best overlap, and recall against the number of boxes."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,19 @@ from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.runs import run_sizes, run_starts, within
 
-NUMBERS = (1, 2, 5, 10, 20, 50, 100, 300)  # boxes a frame
+NUMBERS = (1, 2, 5, 10, 20, 50, 100, 300)  # boxes per frame
+_TOUCHING = 1e-9  # a least IoU that lists all pairs of boxes with a common area and no others
 
 
 def mean_best_overlap(
     gt: GroundTruth, det: Detections, num_classes: int, plus_one: bool = False
 ) -> tuple[np.ndarray, float]:
-    """Frame-mABO: the IoU of each truth with the best box of its frame, of whatever class, averaged over the truths of
-    a class ((C,), nan without any) and then over the classes (ACT's frameMABO, which adds a pixel).
+    """Frame-mABO: the IoU of each truth with the best box in its frame, of any class, averaged over the truths of each
+    class ((C,), nan for a class without truths), and the mean over the classes. ACT's frameMABO, which adds a pixel.
     """
     best = np.zeros(len(gt))
     frames = FrameIndex(gt, det)
-    for _, truth, overlap in overlapping(gt, det, np.arange(len(det)), frames, 1e-9, plus_one):
+    for _, truth, overlap in overlapping(gt, det, np.arange(len(det)), frames, _TOUCHING, plus_one):
         np.maximum.at(best, truth, overlap)
     count = np.bincount(gt.label, minlength=num_classes)
     total = np.bincount(gt.label, best, minlength=num_classes)
@@ -31,7 +32,7 @@ def mean_best_overlap(
 def recall_by_number(
     gt: GroundTruth, boxes: Detections, iou_threshold: float = 0.5, numbers: Sequence[int] = NUMBERS
 ) -> dict[int, float]:
-    """Share of the truths that one of the k best-scored boxes of their frame overlaps by the threshold, for each k."""
+    """For each k, the share of truths that reach the threshold with one of the k top-scoring boxes in their frame."""
     frames = FrameIndex(gt, boxes)
     order = np.lexsort((-boxes.score, frames.key))
     rank = np.empty(len(order), np.int64)

@@ -46,13 +46,13 @@ class Case:
         return len(self.all_detections[index]) - len(self.found[index])
 
     def unlabelled_cut(self, tubes: Tubes) -> Tubes:
-        """Tubes without their boxes on frames that no annotator looked at."""
+        """The tubes with nan instead of a box in frames that no annotator looked at."""
         of, frame = tubes.places
         known = _is_labelled(tubes.video[of], frame, self.dataset, self.videos)
         return tubes if known.all() else replace(tubes, boxes=np.where(known[:, None], tubes.boxes, np.nan))
 
     def as_dataset(self) -> ActionDataset:
-        """The ground truth as a dataset without media, where the source is only a table or a list of tubes."""
+        """The ground truth as a dataset without media, for a source that is only a table or a list of tubes."""
         records = []
         last = np.zeros(len(self.videos), np.int64)
         for table in (self.gt, *self.found):
@@ -79,8 +79,11 @@ def make_case(
     options: dict[str, Any] | None = None,
     proposals: str | None = None,
 ) -> Case:
-    """The truth and the detections of the files. format, options: of these, see `read_detection_file`. proposals: a
-    table whose labels do not matter. TableError for a detection that has no place in the truth.
+    """The ground truth and the detections in `paths`.
+
+    classes_file: class names, one a line.  format, options: of the detection files, see `read_detection_file`.
+    proposals: file of a table; its labels are ignored.  TableError for a detection in a video, frame or class that the
+    ground truth does not have.
     """
     if not len(truth.columns.columns["label"]):
         raise TableError(f"{source(truth)}: no boxes in it; without ground truth there is no mAP")
@@ -128,7 +131,7 @@ def _read_found(
     _, legal = known_options(path, format)
     dataset, of_truth = truth.dataset, {"coco": "images", "act": "videos"}.get(truth.facts.get("format", ""))
     beside = {"classes": classes_file, **({of_truth: truth.facts["file"]} if of_truth else {})}
-    fitting = {name: value for name, value in beside.items() if name in legal}  # what the evaluation knows anyhow
+    fitting = {name: value for name, value in beside.items() if name in legal}  # the evaluation knows these anyway
     det, videos, notes = read_detection_file(path, dataset, format, **{**fitting, **options})
     columns = {name: getattr(det, name) for name in ("video", "frame", "label", "score", "boxes")}
     return Columns(columns, list(videos), None if dataset is None else list(dataset.classes)), list(notes)
@@ -170,14 +173,14 @@ def _numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
 
 
 def _class_names(truth: Truth, files: Sequence[Columns], classes_file: str | None) -> list[str] | None:
-    """The names that labels are numbered by; None where they are known by number only."""
+    """The class names in the order of their labels; None if no source has names."""
     if classes_file:
         return [name.strip() for name in read_text(classes_file).split("\n") if name.strip()]
     return next((columns.classes for columns in (truth.columns, *files) if columns.classes is not None), None)
 
 
 def _relabelled(path: str, table, own: list[str] | None, names: list[str] | None):
-    """The table with labels that are positions in `names`, by the names that its file says, else by number."""
+    """The table with labels that are positions in `names`; own: the class names of its file, None for plain numbers."""
     if names is None or not len(table):
         return table
     if own is not None:
@@ -194,7 +197,7 @@ def _relabelled(path: str, table, own: list[str] | None, names: list[str] | None
 
 
 def _by_number(gt: GroundTruth, found: list[Detections], tubes: Tubes | None):
-    """Labels that are known by number only, as positions in the list of those that occur."""
+    """Tables whose labels have no names: each label becomes its position among all labels that occur."""
     numbers = [table.label for table in (gt, *found, *((tubes,) if tubes else ()))]
     present = np.unique(np.concatenate(numbers))
     gt, *found = (replace(table, label=np.searchsorted(present, table.label)) for table in (gt, *found))
@@ -203,7 +206,7 @@ def _by_number(gt: GroundTruth, found: list[Detections], tubes: Tubes | None):
 
 
 def _labelled(det: Detections, dataset: ActionDataset | None, videos: list[str]) -> Detections:
-    """Without the detections on frames that no annotator looked at."""
+    """The detections without those on frames that no annotator looked at."""
     keep = _is_labelled(det.video, det.frame, dataset, videos)
     if keep.all():
         return det
@@ -231,7 +234,7 @@ def _is_labelled(video: np.ndarray, frame: np.ndarray, dataset: ActionDataset | 
 def join_tubes(
     truth: Truth, given: TubeList, path: str, classes_file: str | None = None
 ) -> tuple[Tubes, Tubes, list[str], list[str]]:
-    """Annotated and given tubes numbered alike, and the names of the videos and of the classes."""
+    """Annotated and given tubes with common numbers of videos and classes, and the names of both. path: of `given`."""
     known = truth.columns
     if truth.dataset and (unknown := sorted(set(given.videos) - set(known.videos))):
         raise TableError(f"{path}: the video {unknown[0]!r} is none of the {len(known.videos)} of {source(truth)}")

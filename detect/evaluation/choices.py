@@ -1,4 +1,4 @@
-"""How much each choice of a protocol moves the number, for the same boxes."""
+"""How much each choice in a protocol changes the mAP of the same detections."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ CHOICES: tuple[tuple[str, dict], ...] = (
     ("AP: trapezoids, no envelope", {"ap_rule": "act_trapezoid"}),
     ("IoU without the pixel", {"plus_one": False}),
     ("IoU with the pixel", {"plus_one": True}),
-    ("a detection takes the best of all", {"matching": "best_of_all"}),
-    ("a detection takes the best still free", {"matching": "best_unmatched"}),
+    ("matching: the best truth", {"matching": "best_of_all"}),
+    ("matching: the best free truth", {"matching": "best_unmatched"}),
     ("ties in reversed order", {"tie_order": "reversed_input"}),
     ("boxes without area left out", {"drop_degenerate": True}),
     ("classes without truth count 0", {"classes_without_gt": "zero"}),
@@ -25,7 +25,7 @@ CHOICES: tuple[tuple[str, dict], ...] = (
 
 @dataclass(frozen=True)
 class Choice:
-    """A protocol's mAP, and by how much it differs from the one that it is compared with; both in [0, 1]."""
+    """A protocol's mAP, and the difference to the mAP of the base protocol; both in [0, 1]."""
 
     name: str
     mean: float
@@ -36,7 +36,7 @@ class Choice:
 def preset_scores(
     gt: GroundTruth, det: Detections, num_classes: int, base: FrameAPOptions, frame_rules: Sequence[str] = FRAME_RULES
 ) -> list[Choice]:
-    """Every preset, each with all frames and with annotated ones, beside `base`, at its IoU threshold."""
+    """Every preset under each of `frame_rules`, at the IoU threshold of `base`."""
     rows = [
         (f"{name}, {frames} frames", replace(options, frames=frames, iou_threshold=base.iou_threshold))
         for name, options in PRESETS.items()
@@ -46,7 +46,7 @@ def preset_scores(
 
 
 def choice_scores(gt: GroundTruth, det: Detections, num_classes: int, base: FrameAPOptions) -> list[Choice]:
-    """`base` with one choice changed at a time; those that it makes already are left out."""
+    """`base` with one choice changed at a time; choices that change nothing are left out."""
     rows = [(name, replace(base, **change)) for name, change in CHOICES]
     return _scored(gt, det, num_classes, base, [row for row in rows if row[1] != base])
 

@@ -13,7 +13,7 @@ MAX_DETECTIONS = 100  # per frame and class, COCO's own limit
 def coco_scores(gt: GroundTruth, det: Detections, frames: str = "all") -> dict[str, float]:
     """{"AP50", "AP50:95", "AR"} in [0, 1], means over the classes with ground truth; nan without any.
 
-    COCO's rules: 101-point envelope, best free ground truth, thresholds .50:.05:.95, at most 100 detections a
+    COCO's rules: 101-point envelope, best free ground truth, thresholds .50:.05:.95, at most 100 detections per
     frame and class (AR is at 100), boxes of every size. `frames` as in FrameAPOptions.
     """
     from pycocotools.coco import COCO
@@ -53,10 +53,7 @@ def coco_scores(gt: GroundTruth, det: Detections, frames: str = "all") -> dict[s
         run.params.maxDets = [MAX_DETECTIONS]
         run.evaluate()
         run.accumulate()
-    precision, recall = (
-        run.eval["precision"],
-        run.eval["recall"],
-    )  # (T, R, K, 1, 1), (T, K, 1, 1); -1: no truth
+    precision, recall = run.eval["precision"], run.eval["recall"]  # (T, R, K, 1, 1), (T, K, 1, 1); -1: no truth
     return {"AP50": _mean(precision[0]), "AP50:95": _mean(precision), "AR": _mean(recall)}
 
 

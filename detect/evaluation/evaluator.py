@@ -1,4 +1,4 @@
-"""The evaluator that training and testing loops call: collects detections, scores them, writes them down."""
+"""The evaluator that training and testing loops call: collects detections, scores them, writes the results."""
 
 import logging
 from collections import OrderedDict
@@ -14,7 +14,7 @@ from detect.evaluation import report
 from detect.evaluation.coco import coco_scores
 from detect.evaluation.files.formats import write_beside
 from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, evaluate_frame_ap
-from detect.evaluation.predictions import detections_of_frames, prediction_arrays, proposal_arrays
+from detect.evaluation.predictions import Arrays, detections_of_frames, prediction_arrays, proposal_arrays
 from detect.evaluation.proposals import LIMITS, best_overlaps, proposal_recall
 from detect.evaluation.tables import GroundTruth
 from detect.utils.comm import gather_object
@@ -28,7 +28,7 @@ _OTHER = {"all": "annotated", "annotated": "all"}
 
 
 class FrameAPEvaluator(DatasetEvaluator):
-    """Frame-mAP of a dataset under one protocol, and under the other frame rule where that can differ.
+    """Frame-mAP of a dataset under one protocol, and under the other frame rule if that can differ.
 
     Args:
         dataset: classes, videos with names, sizes and tubes, annotation hash.
@@ -36,7 +36,7 @@ class FrameAPEvaluator(DatasetEvaluator):
         output_dir: where `detections`, `ground_truth` (tables that tools/evaluate.py reads, .parquet or .npz) and
             `results.json` go; None writes nothing.
         coco: also COCO-style AP50, AP50:95 and AR (slow).
-        save_proposals: also write the table `proposals`, of label 0 and the objectness as score.
+        save_proposals: also write the table `proposals`, with label 0 and the objectness logit as score.
         provenance: further facts for `results.json`, such as seed, weights hash, iteration.
     """
 
@@ -65,19 +65,19 @@ class FrameAPEvaluator(DatasetEvaluator):
 
     def reset(self) -> None:
         self._frames: list[tuple[int, int]] = []  # (video number, frame) of every prediction, in order
-        self._found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # label, score, boxes of each
+        self._found: list[Arrays] = []  # of each frame
         self._overlaps: list[np.ndarray] = []  # (len(LIMITS), boxes) of each frame with proposals
-        self._proposed: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # like _found, if they are to be saved
+        self._proposed: list[Arrays] = []  # like _found, if proposals are saved
 
     def process(self, inputs: list[dict], outputs: list[dict]) -> None:
-        """Take the predictions of some frames.
+        """Add the predictions of some frames.
 
-        inputs: dicts with `video`, `frame_index` (0-based) and, to be checked, `height`, `width`.
-        outputs: as many dicts with `instances` (pred_boxes in pixels of the original frame, scores,
+        inputs: dicts with `video`, `frame_index` (0-based) and, to check the image size, `height`, `width`.
+        outputs: a dict for each input, with `instances` (pred_boxes in pixels of the original frame, scores,
             pred_classes) and, for proposal recall, `proposals` (proposal_boxes, objectness_logits).
         Raises:
-            ValueError: video or frame that the dataset does not have, boxes in another image size, class out
-                of range, value that is not finite.
+            ValueError: an unknown video or frame, boxes in another image size, a class out of range, a value that is
+                not finite.
         """
         for item, output in zip(inputs, outputs, strict=True):
             video, frame = self._locate(item)
@@ -95,7 +95,7 @@ class FrameAPEvaluator(DatasetEvaluator):
         """{"frame_ap": {"mAP", "AP-<class>"}, ...} in [0, 1] on the main process, {} on the others.
 
         Also "frame_ap_annotated" or "frame_ap_all" where the dataset has frames without annotation,
-        "coverage" (frames expected, predicted and missed), "coco" and "proposals" where asked for.
+        "coverage" (frames expected, predicted and missed), "coco" if requested, "proposals" if the outputs have them.
         Raises ValueError when a frame was predicted twice.
         """
         parts = gather_object((self._frames, self._found, self._overlaps, self._proposed))
@@ -103,7 +103,7 @@ class FrameAPEvaluator(DatasetEvaluator):
             return OrderedDict()
         frames = np.array([f for part in parts for f in part[0]], dtype=np.int64).reshape(-1, 2)
         found = [found for part in parts for found in part[1]]
-        by_frame = np.lexsort(frames.T[::-1])  # the same table however many processes shared the work
+        by_frame = np.lexsort(frames.T[::-1])  # the table does not depend on the number of processes
         det = detections_of_frames(frames[by_frame], [found[i] for i in by_frame])
         overlaps = [overlap for part in parts for overlap in part[2]]
         proposed = [boxes for part in parts for boxes in part[3]]
@@ -128,7 +128,7 @@ class FrameAPEvaluator(DatasetEvaluator):
         if self._coco:
             results["coco"] = coco_scores(self._gt, det, self._options.frames)
         if overlaps:
-            every_truth = np.zeros((len(LIMITS), len(self._gt)))  # those of frames without prediction are missed
+            every_truth = np.zeros((len(LIMITS), len(self._gt)))  # truths in frames without a prediction stay at 0
             paired = np.concatenate(overlaps, axis=1)
             every_truth[:, : paired.shape[1]] = paired
             results["proposals"] = proposal_recall(every_truth)
@@ -148,7 +148,7 @@ class FrameAPEvaluator(DatasetEvaluator):
             raise ValueError(f"prediction for frame {frame} of {name}, which has frames 0 to {count - 1}")
         return self._number[name], frame
 
-    def _arrays(self, instances, item: dict, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _arrays(self, instances, item: dict, name: str) -> Arrays:
         _check_size(instances, item, name)
         labels, scores, boxes = prediction_arrays(instances)
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
@@ -169,7 +169,7 @@ class FrameAPEvaluator(DatasetEvaluator):
         return [self._options, replace(self._options, frames=_OTHER[self._options.frames])]
 
     def _coverage(self, frames: np.ndarray) -> tuple[dict[str, int], list[str]]:
-        """Counts of frames, and the names of those that the protocol scores and nobody predicted."""
+        """Counts of frames, and the names of scored frames without a prediction."""
         unique, times = np.unique(frames, axis=0, return_counts=True)
         if len(unique) < len(frames):
             video, frame = unique[np.argmax(times)]

@@ -1,7 +1,7 @@
 """Frame-AP: average precision of boxes in frames, under the conventions of six published evaluators.
 
-They differ in rules that each move the number by 0.2 to 3 points, so every rule is an option and every
-published protocol a row of `PRESETS`. A detection is a true positive when its IoU with a ground-truth box of
+The evaluators differ in rules that change the result by 0.2 to 3 points each, so every rule is an option and
+every published protocol a row of `PRESETS`. A detection is a true positive when its IoU with a ground-truth box of
 its class and frame reaches the threshold (>=) and no earlier detection took that box.
 """
 
@@ -23,19 +23,22 @@ FRAME_RULES = ("all", "annotated")
 TIE_ORDERS = ("frame", "input", "reversed_input")
 CLASS_RULES = ("excluded", "zero")
 _PAIRS_AT_A_TIME = 1 << 21
+# numpy's sorts release the interpreter lock. Two at a time, since each holds copies of the scores of its class.
+SORTING_THREADS = 2
 
 
 @dataclass(frozen=True)
 class FrameAPOptions:
-    """One evaluation protocol. Raises UserError for a value that does not exist.
+    """One evaluation protocol. Raises UserError for an illegal value.
 
-    iou_threshold: in (0, 1]; reached means hit.
+    iou_threshold: in (0, 1]; an IoU equal to it is a hit.
     ap_rule: "voc_all_point" | "voc_11_point" | "act_trapezoid" (see average_precision.py).
     plus_one: pixel corners are inclusive, so a side is x2 - x1 + 1.
-    matching: "best_of_all" (the best box taken: false) | "best_unmatched" (the best box still free).
+    matching: "best_of_all" (a detection whose best truth is already matched is false) | "best_unmatched" (a
+        detection matches the best truth that is still free).
     frames: "all" (a detection on a frame without ground truth is false) | "annotated" (it is left out).
-    tie_order: of equal scores. "frame": by video, frame, input. "input". "reversed_input": TF-OD's
-        argsort()[::-1], once in each frame and once over all: frames are ranked last to first; within one,
+    tie_order: order of equal scores. "frame": by video, frame, row. "input": by row. "reversed_input": TF-OD's
+        argsort()[::-1], once in each frame and once over all: frames are ranked last to first; within a frame,
         boxes are matched last to first and ranked first to last.
     classes_without_gt: "excluded" from the mean (AP nan) | "zero" (AP 0, in the mean).
     drop_degenerate: leave out detections with x2 <= x1 or y2 <= y1 (otherwise they are false positives).
@@ -86,9 +89,10 @@ def preset(name: str, **changes) -> FrameAPOptions:
 
 @dataclass(frozen=True)
 class FrameAPResult:
-    """ap (C,) float64 in [0, 1], nan for a class left out of the mean; mean (nan without any class);
-    num_gt, num_det, num_tp (C,) int counted after dropping; what was dropped; the options; the threshold of the best
-    F1 over all classes, None without a hit."""
+    """ap: (C,) float64 in [0, 1], nan for a class left out of the mean.  mean: nan if all classes are left out.
+    num_gt, num_det, num_tp: (C,) int, without dropped detections.  dropped_unannotated, dropped_degenerate: number of
+    dropped detections.  best_f1: score threshold with the best F1 over all classes, None without a true positive.
+    """
 
     ap: np.ndarray
     mean: float
@@ -112,9 +116,9 @@ def evaluate_frame_ap(
     options: FrameAPOptions = PRESETS["voc"],
     frames: FrameIndex | None = None,
 ) -> FrameAPResult:
-    """Frame-AP of each class and their plain mean.
+    """Frame-AP of each class and their mean.
 
-    frames: `FrameIndex(gt, det)`, made once by a caller that scores the same tables under several protocols.
+    frames: `FrameIndex(gt, det)`, so that a caller with several protocols for the same tables makes it once.
 
     Raises:
         UserError: a label >= num_classes, or frame numbers too large to index.
@@ -137,7 +141,7 @@ def evaluate_frame_ap(
         return average_precision(det.score[members], positive, int(num_gt[label]), options.ap_rule, tie_key)
 
     with_gt = np.flatnonzero(num_gt)
-    with ThreadPoolExecutor(2) as pool:  # numpy's sorts release the interpreter lock
+    with ThreadPoolExecutor(SORTING_THREADS) as pool:
         ap[with_gt] = list(pool.map(ap_of, with_gt))
     return FrameAPResult(
         ap,
@@ -153,7 +157,7 @@ def evaluate_frame_ap(
 
 
 def check_labels(gt: GroundTruth, det: Detections, num_classes: int) -> None:
-    """UserError for a label that is no class."""
+    """UserError for a label >= num_classes."""
     for kind, table in (("ground-truth", gt), ("detection", det)):
         if len(table) and int(table.label.max()) >= num_classes:
             raise UserError(f"{kind} label {table.label.max()}; expected 0 to {num_classes - 1}")
@@ -167,13 +171,13 @@ def ap_without_gt(options) -> float:
 
 
 def mean_of_classes(ap: np.ndarray) -> float:
-    """The plain mean without the classes that are left out (nan); nan when no class is left."""
+    """The mean of the values that are not nan; nan if there are none."""
     in_mean = ap[~np.isnan(ap)]
     return float(in_mean.mean()) if len(in_mean) else float("nan")
 
 
 def counted_rows(det: Detections, frames: FrameIndex, options: FrameAPOptions) -> tuple[np.ndarray, int, int]:
-    """Row numbers of the detections that count, and how many were left out by either rule."""
+    """Rows of the detections that count; number dropped on frames without truth; number dropped without an area."""
     rows = np.arange(len(det))
     if options.drop_degenerate:
         rows = rows[(det.boxes[:, 2] > det.boxes[:, 0]) & (det.boxes[:, 3] > det.boxes[:, 1])]
@@ -184,7 +188,7 @@ def counted_rows(det: Detections, frames: FrameIndex, options: FrameAPOptions) -
 
 
 def rows_by_class(label: np.ndarray, rows: np.ndarray, num_classes: int) -> list[np.ndarray]:
-    """For each class, its rows in increasing order."""
+    """For each class its members of `rows`, increasing; label: (n,) of all detections."""
     label = label if len(rows) == len(label) else label[rows]
     narrow = np.uint16 if num_classes <= 1 << 16 else np.int64  # numpy's stable sort of 16 bits is a radix sort
     order = np.argsort(label.astype(narrow), kind="stable")
@@ -197,7 +201,7 @@ def _is_range(rows: np.ndarray) -> bool:
 
 
 def rank_tie_key(members: np.ndarray, frames: FrameIndex, order: str) -> Callable[[np.ndarray], np.ndarray] | None:
-    """For indices into `members`, which are rows, the keys that order equal scores; None: the input does."""
+    """A function from indices into the rows `members` to keys that order equal scores; None: they keep their order."""
     if order == "frame":
         return lambda tied: frames.key[members[tied]]
     if order == "reversed_input":
@@ -208,9 +212,9 @@ def rank_tie_key(members: np.ndarray, frames: FrameIndex, order: str) -> Callabl
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # (p,) detection rows, ground-truth rows, IoU
 
 
-def joined(portions: Iterable[Pairs]) -> Pairs:
-    """The portions of pairs end to end."""
-    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)), *portions]
+def joined(chunks: Iterable[Pairs]) -> Pairs:
+    """The chunks of pairs as one."""
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)), *chunks]
     detection, truth, overlap = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return detection, truth, overlap
 
@@ -218,7 +222,7 @@ def joined(portions: Iterable[Pairs]) -> Pairs:
 def taken_pairs(
     gt: GroundTruth, det: Detections, pairs: Pairs, frames: FrameIndex, num_classes: int, options: FrameAPOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of pairs that reach the threshold, those where the detection takes the truth: (k,) rows of both."""
+    """Matches among pairs that reach the threshold: (k,) rows of the detections and (k,) rows of their truths."""
     detection, truth, overlap = pairs
     turn = -detection if options.tie_order == "reversed_input" else detection
     group = frames.of_gt[truth] * num_classes + gt.label[truth]
@@ -234,8 +238,8 @@ def overlapping(
     plus_one: bool,
     num_classes: int | None = None,
 ) -> Iterator[Pairs]:
-    """Pairs of one frame whose IoU is at least `minimum`, in portions: by detection in the order of `rows`, and the
-    pairs of a detection, which no portion parts, by truth. `num_classes`: only pairs of one class, of so many.
+    """Yields chunks of same-frame pairs with IoU >= `minimum`, sorted by detection (in the order of `rows`), then
+    truth; a detection's pairs are never split. `num_classes`: only pairs of the same class; None: of any classes.
     """
     if not len(gt) or not len(rows):
         return
@@ -246,7 +250,7 @@ def overlapping(
     gt_group = group_of(frames.of_gt, gt.label)
     gt_order = np.argsort(gt_group, kind="stable")
     groups, first, count = np.unique(gt_group[gt_order], return_index=True, return_counts=True)
-    # A bit table of hashed groups turns most detections away before the binary search.
+    # A table of hashed groups rejects most detections before the binary search.
     mask = (1 << 22) - 1
     present = np.zeros(mask + 1, dtype=bool)
     present[groups & mask] = True
@@ -260,7 +264,7 @@ def overlapping(
         part, slot = part[same], slot[same]
         total = np.cumsum(count[slot])
         begin = 0
-        while begin < len(part):  # again in portions: a crowded frame has many pairs for each detection
+        while begin < len(part):  # chunks again: a crowded frame has many pairs for each detection
             reached = total[begin - 1] if begin else 0
             end = max(begin + 1, int(np.searchsorted(total, reached + _PAIRS_AT_A_TIME, side="right")))
             size, origin = count[slot[begin:end]], first[slot[begin:end]]

@@ -7,9 +7,11 @@ from detect.utils.runs import run_sizes, run_starts
 
 
 class FrameIndex:
-    """Numbers the annotated frames 0 .. F-1 and finds the number of every detection's frame.
+    """Numbers the annotated frames 0 .. F-1, and gives the number of the frame of every truth and detection.
 
-    Detections usually come frame by frame, so runs of equal (video, frame) are looked up, not rows.
+    of_gt: (m,) frame number.  of_det: (n,) frame number, -1: not annotated.  key: (n,) int64 that grows with video and
+    frame.  run_start: (runs,) first row of each run of detections with equal (video, frame). Detections usually come
+    frame by frame, so runs are looked up, not rows.
     """
 
     def __init__(self, gt: GroundTruth, det: Detections) -> None:
@@ -18,17 +20,17 @@ class FrameIndex:
         if span * videos >= 2**62:
             raise ValueError(f"frame number {span - 1} is too large to index with {videos} videos")
         annotated, self.of_gt = np.unique(_int64(gt.video) * span + _int64(gt.frame), return_inverse=True)
-        self.key = _int64(det.video) * span + _int64(det.frame)  # (n,) orders detections by video and frame
+        self.key = _int64(det.video) * span + _int64(det.frame)
         self.run_start = run_starts(self.key)
-        self.of_det = self.spread(place_in(annotated, self.key[self.run_start]))  # (n,) frame number, -1: not annotated
+        self.of_det = self.spread(place_in(annotated, self.key[self.run_start]))
 
     def spread(self, of_run: np.ndarray) -> np.ndarray:
-        """(n,) values of the detections from (runs,) values of the runs."""
+        """(n,) values of the detections from the values `of_run` (runs,) of their runs."""
         return np.repeat(of_run, run_sizes(self.run_start, len(self.key)))
 
 
 def place_in(known: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Where each value stands in the increasing `known`, int64; -1 where it does not."""
+    """(n,) int64 position of each of `values` (n,) in the increasing `known`; -1 if it is not there."""
     if not len(known):
         return np.full(len(values), -1, dtype=np.int64)
     slot = np.minimum(np.searchsorted(known, values), len(known) - 1)

@@ -1,6 +1,6 @@
-"""Detections of several detectors made one: late fusion, such as of an RGB and a flow detector.
+"""Late fusion: one table from the detections of several detectors, such as an RGB and a flow detector.
 
-`average_scores` where they scored the same boxes. `fuse_boxes` where their boxes differ: weighted box fusion
+`average_scores` is for detectors that scored the same boxes, `fuse_boxes` for different boxes: weighted box fusion
 (Solovyev, Wang, Gabruseva, "Weighted boxes fusion", 2021).
 """
 
@@ -13,8 +13,9 @@ from detect.evaluation.tables import Detections, TableError
 from detect.utils.iou import pairwise_iou
 from detect.utils.runs import run_sizes, run_starts
 
-MIN_IOU = 0.55  # of a box with the fused one whose cluster it joins; the paper's
-PIXEL = 0.01  # boxes of one proposal are equal to this
+MIN_IOU = 0.55  # a box joins a cluster from this IoU with its fused box; the paper's value
+PIXEL = 0.01  # boxes of the same proposal differ by less
+_LEAST_WEIGHT = 1e-12  # so that a cluster whose scores are all 0 has a mean
 
 
 def fuse(
@@ -23,10 +24,10 @@ def fuse(
     iou: float = MIN_IOU,
     same: bool | None = None,
 ) -> Detections:
-    """One table of several, whose `video` columns number the same videos.
+    """One table from several whose `video` columns number the same videos.
 
-    shares: the weights of the detectors, by default equal. Of tables with the same boxes, row for row in any order, the
-    scores are averaged; of others the boxes are fused. same: `same_boxes`, where it is known.
+    The scores are averaged if the tables have the same boxes, in any order; otherwise the boxes are fused. shares: the
+    weights of the detectors, by default equal.  same: the result of `same_boxes`, if known.
     """
     shares = np.ones(len(tables)) if shares is None else np.asarray(shares, np.float64)
     if len(shares) != len(tables) or not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
@@ -59,9 +60,9 @@ def average_scores(tables: Sequence[Detections], shares: np.ndarray) -> Detectio
 def fuse_boxes(tables: Sequence[Detections], shares: np.ndarray, iou: float = MIN_IOU) -> Detections:
     """Weighted box fusion, frame by frame and class by class.
 
-    Boxes of all tables, the surest first, join the cluster of the fused box that they overlap most, from `iou` up, or
-    begin one. A fused box is the mean of its cluster weighted by score; its score is the mean of the scores, where a
-    detector without a box in the cluster counts as 0. `shares` weigh the detectors.
+    The boxes of all tables, by falling score, join the cluster whose fused box they overlap most, if the IoU reaches
+    `iou`; otherwise they begin a cluster. A fused box is the mean of its cluster weighted by score; its score is the
+    mean of the scores, with 0 for a detector that has no box in the cluster. `shares` weight the detectors.
     """
     names = ("video", "frame", "label", "score", "boxes")
     columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
@@ -86,7 +87,7 @@ def fuse_boxes(tables: Sequence[Detections], shares: np.ndarray, iou: float = MI
 def _fuse_one(
     boxes: np.ndarray, scores: np.ndarray, source: np.ndarray, shares: np.ndarray, iou: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes of one class in one frame, the surest first: the fused boxes and scores."""
+    """Fused boxes (k, 4) and scores (k,) from the boxes (n, 4) of one class in one frame, sorted by falling score."""
     fused = np.empty((0, 4))
     clusters: list[list[int]] = []
     for row, box in enumerate(boxes):
@@ -99,7 +100,7 @@ def _fuse_one(
             clusters.append([row])
             fused = np.concatenate([fused, box[None]])
         members = clusters[best]
-        weights = np.maximum(scores[members] * shares[source[members]], 1e-12)
+        weights = np.maximum(scores[members] * shares[source[members]], _LEAST_WEIGHT)
         fused[best] = np.average(boxes[members], axis=0, weights=weights)
     result = np.zeros(len(clusters))
     for number, members in enumerate(clusters):
@@ -110,12 +111,12 @@ def _fuse_one(
 
 
 def _keys(table: Detections) -> np.ndarray:
-    """(n, 7) int64 that tell the boxes apart."""
+    """(n, 7) int64: video, frame, label and the box in units of `PIXEL`."""
     place = np.stack([table.video, table.frame, table.label], 1)
     return np.hstack([place, np.rint(table.boxes / PIXEL).astype(np.int64)])
 
 
 def _by_score(table: Detections) -> Detections:
-    """In order of video and frame, the surest first."""
+    """Sorted by video, frame and falling score."""
     order = np.lexsort((-table.score, table.frame, table.video))
     return Detections(*(getattr(table, name)[order] for name in ("video", "frame", "label", "score", "boxes")))

@@ -1,4 +1,4 @@
-"""How far a detector is on a few keyframes, and which part of it falls short."""
+"""How well a detector fits a few keyframes, and which part of it falls short."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,17 @@ from detect.evaluation.tables import GroundTruth
 from detect.utils.iou import pairwise_iou
 
 IOU, LOOSE_IOU = 0.5, 0.1
-BEST = 3  # detections of a truth's label that are looked at for its overlap
+BEST = 3  # top-scoring detections of a truth's label among which its overlap is measured
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Of the keyframes of a set, each in 0..1.
+    """Measures on the keyframes of a set, each in 0..1.
 
-    frame_map: at IoU 0.5, and loose_map at 0.1.  recall: truths with a proposal of IoU 0.5.  label_right: truths whose
-    best-scored detection of IoU 0.5, of any label, has their label.  overlap: mean IoU of the truths with the nearest
-    of the few best detections of their label.  confused: (label, found label) of truths whose label is not right.
+    frame_map: at IoU 0.5.  loose_map: at IoU 0.1.  recall: share of truths with a proposal of IoU 0.5.  label_right:
+    share of truths whose top-scoring detection of IoU 0.5, of any label, has their label.  overlap: mean IoU of a truth
+    with the nearest of the `BEST` top-scoring detections of its label.  confused: (label, detected label) of truths
+    whose label is wrong.
     """
 
     frame_map: float

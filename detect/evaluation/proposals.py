@@ -6,19 +6,19 @@ import numpy as np
 
 from detect.utils.iou import component_iou
 
-LIMITS = (10, 100, 300)  # proposals a frame
+LIMITS = (10, 100, 300)  # proposals per frame
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # COCO's
 
 
 def best_overlaps(
     gt_boxes: np.ndarray, proposals: np.ndarray, scores: np.ndarray, limits: Sequence[int] = LIMITS
 ) -> np.ndarray:
-    """IoU of each ground-truth box with the proposal it is paired with, for each limit.
+    """IoU of each ground-truth box with the proposal that it is paired with, for each limit.
 
     Pairs are one to one and greedy, best overlap first, so two actors need two proposals.
 
     Args:
-        gt_boxes: (g, 4), proposals: (p, 4) x1 y1 x2 y2; scores: (p,), of which the `limit` best count.
+        gt_boxes: (g, 4), proposals: (p, 4) x1 y1 x2 y2; scores: (p,); only the `limit` top-scoring proposals count.
     Returns:
         (len(limits), g) in [0, 1].
     """
@@ -37,9 +37,9 @@ def best_overlaps(
 
 
 def proposal_recall(overlaps: np.ndarray, limits: Sequence[int] = LIMITS) -> dict[str, float]:
-    """{"AR@k": mean recall over IoU .50:.05:.95, "recall@0.5@k"} for k proposals a frame; nan without boxes.
+    """{"AR@k": mean recall over IoU .50:.05:.95, "recall@0.5@k"} for k proposals per frame; nan without boxes.
 
-    `overlaps`: (len(limits), n) from `best_overlaps`, all frames side by side.
+    `overlaps`: (len(limits), n) from `best_overlaps`, with the boxes of all frames.
     """
     scores = {}
     for row, limit in zip(overlaps, limits, strict=True):

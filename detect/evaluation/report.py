@@ -1,4 +1,4 @@
-"""Results for people (a table, one line) and for programs (JSON), with where they came from."""
+"""Results as text for people and as plain values for JSON."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ def summary_line(mean: float, iou_threshold: float) -> str:
 
 
 def class_table(result: FrameAPResult, class_names: Sequence[str]) -> str:
-    """One row a class: boxes, detections, true positives, AP in [0, 1] ("-" where not in the mean)."""
+    """One row per class: boxes, detections, true positives, AP in [0, 1] ("-": not in the mean)."""
     columns = (class_names, result.num_gt, result.num_det, result.num_tp, result.ap)
     rows = [
         (name, gt, det, tp, "-" if math.isnan(ap) else f"{ap:.4f}")
@@ -30,12 +30,12 @@ def class_table(result: FrameAPResult, class_names: Sequence[str]) -> str:
 
 
 def option_values(options) -> str:
-    """Every option of a protocol."""
+    """The options of a protocol with their values."""
     return ", ".join(f"{field.name} {getattr(options, field.name)}" for field in fields(options))
 
 
 def protocol_line(options: FrameAPOptions) -> str:
-    """The preset's name, if the options are one, and every option."""
+    """The name of the preset, "custom" for other options, and every option."""
     values = option_values(options)
     names = [name for name, row in PRESETS.items() if row == options]
     return f"protocol {names[0] if names else 'custom'}: {values}"
@@ -61,11 +61,12 @@ def result_dict(result: FrameAPResult, class_names: Sequence[str]) -> dict:
 
 def recall_line(recall: Mapping[int, float], iou_threshold: float, what: str) -> str:
     values = ", ".join(f"{number}: {share:.4f}" for number, share in recall.items())
+    """recall: k -> share; what: whose recall it is."""
     return f"recall at IoU {iou_threshold:g} of the best k {what} of a frame, k: {values}"
 
 
 def choice_tables(presets: Sequence[Choice], choices: Sequence[Choice], base: FrameAPOptions) -> str:
-    """mAP in every preset, and with one choice of `base` changed at a time, each with what it adds to `base`'s."""
+    """The mAP of every preset, and of `base` with one choice changed at a time, with the differences to `base`."""
     return "\n\n".join(
         text_table(
             [(one.name, f"{100 * one.mean:.2f}", f"{100 * one.difference:+.2f}") for one in rows],
@@ -76,7 +77,7 @@ def choice_tables(presets: Sequence[Choice], choices: Sequence[Choice], base: Fr
 
 
 def comparison_table(found: Comparison, class_names: Sequence[str]) -> str:
-    """AP of A and B and their difference with its interval, in per cent."""
+    """AP of A and B, and the difference with its confidence interval, in percent."""
     columns = (class_names, *found.ap, found.class_low, found.class_high)
     rows = [(name, *_difference(*values)) for name, *values in zip(*columns, strict=True)]
     rows.append(("mean", *_difference(*found.mean, found.low, found.high)))
@@ -90,18 +91,18 @@ def _difference(a: float, b: float, low: float, high: float) -> tuple[str, ...]:
 
 
 def comparison_line(found: Comparison) -> str:
-    """What the bootstrap says, in words."""
+    """The result of the bootstrap in words."""
     ahead = "B" if found.mean[1] > found.mean[0] else "A"
     sure = "more" if found.low > 0 or found.high < 0 else "no more"
     return (
         f"B - A {100 * (found.mean[1] - found.mean[0]):+.2f} points, {CONFIDENCE:.0%} interval {100 * found.low:+.2f} "
         f"to {100 * found.high:+.2f} over {found.repeats} draws of videos: {ahead} is ahead by {sure} than the choice "
-        f"of the test videos explains; B ahead in {found.better:.1%} of the draws"
+        f"of test videos explains; B ahead in {found.better:.1%} of the draws"
     )
 
 
 def tube_table(result: VideoAPResult, class_names: Sequence[str]) -> str:
-    """One row a class: tubes annotated and found, AP at each threshold in [0, 1]."""
+    """One row per class: annotated and detected tubes, AP at each threshold in [0, 1]."""
     averages = np.mean([result.ap[threshold] for threshold in COCO_THRESHOLDS], axis=0)
     columns = [*(result.ap[threshold] for threshold in THRESHOLDS), averages]
     rows = [

@@ -1,7 +1,7 @@
 """Tables of boxes: one row per box, columns of equal length.
 
-`video` numbers the videos; `frame` counts from 0 inside this program, but any base will do as long as both
-tables share it. Boxes are x1 y1 x2 y2 in pixels of the original frame.
+`video` numbers the videos; `frame` counts from 0 inside this program, though any base that both tables share will
+do. Boxes are x1 y1 x2 y2 in pixels of the original frame.
 """
 
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""Ground truth to evaluate against, from a registered set or a file of any known form."""
+"""Ground truth to evaluate against, from a registered set or a file in any known format."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +19,8 @@ from detect.utils.files import hash_files
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Ground truth. columns: of its boxes.  dataset, tubes: where the source has them, numbered as the columns are.
-    facts: where it comes from.
+    """Ground truth. columns: the table of its boxes.  dataset, tubes: None if the source has none; their videos and
+    classes are numbered as in `columns`.  facts: where it comes from.
     """
 
     columns: Columns
@@ -35,8 +35,8 @@ def read_truth(
     format: str | None = None,
     options: dict[str, Any] | None = None,
 ) -> Truth:
-    """The ground truth of a registered set (or json:FILE), or in a file of any known format. format, options: of the
-    file, see `read_annotations`.
+    """The ground truth of a registered set (or json:FILE), or of the file `path`. format, options: of that file, see
+    `read_annotations`.
     """
     if dataset:
         try:
@@ -65,7 +65,7 @@ def truth_of(dataset: ActionDataset, facts: dict[str, Any]) -> Truth:
 
 
 def _of_tubes(listed: TubeList, facts: dict[str, Any]) -> Truth:
-    """Annotated tubes and their boxes, in order of video and frame."""
+    """Annotated tubes, and their boxes sorted by video and frame."""
     tubes = listed.tubes
     if len(tubes) and tubes.start.min() < 0:
         name = listed.videos[int(tubes.video[tubes.start.argmin()])]

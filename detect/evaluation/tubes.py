@@ -1,4 +1,4 @@
-"""Tubes, a box a frame over a stretch of a video, as columns; their overlap in space and time; suppression."""
+"""Tubes (one box per frame over a stretch of a video) as columns; their overlap in space and time; suppression."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from detect.evaluation.tables import TableError
 from detect.utils.iou import pairwise_iou
 from detect.utils.runs import run_sizes, run_starts, within
 
-_ROWS_AT_A_TIME = 1 << 21  # boxes compared
+_ROWS_AT_A_TIME = 1 << 21  # pairs compared at a time, to limit memory
 
 
 @dataclass(frozen=True, eq=False)
 class Tubes:
-    """n tubes with m boxes in all; those of ground truth have score 1.
+    """n tubes with m boxes in all; tubes of the ground truth have score 1.
 
     video, label: (n,) int64.  score: (n,) float64.  start: (n,) int64, the frame of the first box.  offset: (n + 1,)
-    int64, rows offset[i] to offset[i + 1] of `boxes` are tube i's, frame after frame.  boxes: (m, 4) float64 x1 y1 x2
-    y2, nan in a frame in which the tube is interrupted.
+    int64; tube i has the rows offset[i] to offset[i + 1] of `boxes`, one per frame.  boxes: (m, 4) float64 x1 y1 x2 y2,
+    nan in a frame without a box.
     """
 
     video: np.ndarray
@@ -72,7 +72,9 @@ def make_tubes(columns: Iterable[tuple[int, int, float, int, np.ndarray]]) -> Tu
 
 
 def contiguous(frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Boxes of every frame from the first of `frames` (n,), increasing, to the last, nan where there is none."""
+    """(last - first + 1, 4) boxes of every frame from the first to the last of `frames` (n,), which increase; nan in
+    frames that are missing.
+    """
     filled = np.full((int(frames[-1] - frames[0]) + 1, 4), np.nan)
     filled[frames - frames[0]] = boxes
     return filled
@@ -98,11 +100,11 @@ def tube_overlaps(
     min_common: int = 1,
     spatial_only: bool = False,
 ) -> np.ndarray:
-    """(p,) overlap of a's tubes i with b's tubes j (p,): the mean IoU of the boxes in the frames that both have, times
-    the share of these in the frames that either has.
+    """(p,) overlap of the tubes i (p,) of `a` with the tubes j (p,) of `b`: the mean IoU in the frames in which both
+    have a box, times the number of these frames divided by the number of frames in which either has one.
 
-    plus_one: of the boxes' IoU.  shift: added to x1, y1, width and height of a's boxes.  min_common: tubes with fewer
-    frames in common do not overlap.  spatial_only: without the share.
+    plus_one: for the IoU, as in FrameAPOptions.  shift: added to x1, y1, width and height of a's boxes.  min_common:
+    the overlap is 0 with fewer common frames.  spatial_only: the mean IoU alone.
     """
     result = np.zeros(len(i))
     first = np.maximum(a.start[i], b.start[j])
@@ -129,24 +131,24 @@ def tube_overlaps(
 
 
 def _present(tubes: Tubes) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) how many boxes each tube has, and (m,) bool where."""
+    """(n,) number of boxes of each tube, and (m,) bool: whether there is a box."""
     there = ~np.isnan(tubes.boxes[:, 0])
     counted = np.r_[0, np.cumsum(there)]
     return counted[tubes.offset[1:]] - counted[tubes.offset[:-1]], there
 
 
 def _portions(rows: np.ndarray, size: np.ndarray) -> Iterator[np.ndarray]:
-    """`rows` in parts of about _ROWS_AT_A_TIME elements by their `size`."""
+    """`rows` in parts whose `size` sums to about _ROWS_AT_A_TIME."""
     if len(rows):
         part = np.cumsum(size[rows]) // _ROWS_AT_A_TIME
         yield from np.split(rows, np.flatnonzero(np.diff(part)) + 1)
 
 
 def suppress_tubes(tubes: Tubes, threshold: float, **overlap) -> np.ndarray:
-    """Rows of the tubes that remain, increasing, when of those of one video and class a tube goes that overlaps a
-    better one by more than `threshold`. overlap: see `tube_overlaps`.
+    """Indices (increasing) of the tubes kept by NMS within each video and class: a tube is suppressed if its overlap
+    with a better one that is kept exceeds `threshold`. overlap: options of `tube_overlaps`.
     """
-    order = np.lexsort((-tubes.score, tubes.label, tubes.video))  # stable: of equal scores the first is the better
+    order = np.lexsort((-tubes.score, tubes.label, tubes.video))  # stable: the first of equal scores is better
     starts = run_starts(tubes.video[order], tubes.label[order])
     sizes = run_sizes(starts, len(order))
     gone = np.zeros(len(tubes), bool)
@@ -154,7 +156,7 @@ def suppress_tubes(tubes: Tubes, threshold: float, **overlap) -> np.ndarray:
     for part in _portions(np.arange(len(starts)), sizes**2):
         better, worse = _pairs(order, starts[part], sizes[part])
         shared = np.minimum(tubes.end[better], tubes.end[worse]) - np.maximum(tubes.start[better], tubes.start[worse])
-        near = shared > threshold * np.maximum(boxes[better], boxes[worse])  # the overlap is at most that in time
+        near = shared > threshold * np.maximum(boxes[better], boxes[worse])  # the overlap cannot exceed that in time
         better, worse = better[near], worse[near]
         close = tube_overlaps(tubes, tubes, better, worse, **overlap) > threshold
         for one, other in zip(better[close].tolist(), worse[close].tolist(), strict=True):
@@ -163,7 +165,7 @@ def suppress_tubes(tubes: Tubes, threshold: float, **overlap) -> np.ndarray:
 
 
 def _pairs(order: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every pair (better, worse) within the groups of `order`, the best of a group first."""
+    """Every pair (better, worse) within groups of `order` (n,), which lists each group by falling score."""
     of = np.repeat(np.arange(len(starts)), sizes)
     place = within(sizes)
     after = sizes[of] - 1 - place

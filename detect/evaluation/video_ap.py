@@ -1,7 +1,7 @@
 """Video-AP: average precision of tubes in videos, under the conventions of the published evaluators.
 
 A tube is a true positive when its overlap in space and time with an annotated tube of its class and video reaches the
-threshold and no earlier tube took that one. Like frame-AP, with tubes for boxes and videos for frames.
+threshold and no better tube has matched that one: frame-AP with tubes for boxes and videos for frames.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ COCO_THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
 
 @dataclass(frozen=True)
 class VideoAPOptions:
-    """One protocol. Raises UserError for a value that does not exist.
+    """One protocol. Raises UserError for an illegal value.
 
-    ap_rule, plus_one, matching, classes_without_gt: as in FrameAPOptions.  strict: the overlap must be above the
-    threshold, not only reach it.  shift: added to x1, y1, width and height of detections, before which they are x1, y1,
-    x2 - x1, y2 - y1.  min_common: tubes with fewer frames in common do not overlap.  spatial_only: the overlap is the
-    mean IoU in the common frames, for trimmed videos.  tube_nms: of the tubes of one class and video, one that overlaps
-    a better one by more goes; 1 keeps all.
+    ap_rule, plus_one, matching, classes_without_gt: as in FrameAPOptions.  strict: the overlap must exceed the
+    threshold; an equal one is no hit.  shift: added to x1, y1, width = x2 - x1 and height = y2 - y1 of detections.
+    min_common: tubes with fewer common frames do not overlap.  spatial_only: the overlap is the mean IoU in the common
+    frames, for trimmed videos.  tube_nms: overlap with a better tube of the same class and video above which a tube is
+    suppressed; 1 keeps all.
     """
 
     ap_rule: str = "voc_all_point"
@@ -49,7 +49,7 @@ class VideoAPOptions:
             if getattr(self, name) not in legal:
                 raise UserError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(legal)}")
         if not 0 < self.tube_nms <= 1:
-            raise UserError(f"tube_nms is {self.tube_nms}; it must be above 0 and at most 1, which keeps all tubes")
+            raise UserError(f"tube_nms is {self.tube_nms}; it must be above 0 and at most 1; 1 keeps all tubes")
 
 
 # As in the public code of ACT / MOC (videoAP), Peng and Schmid's action-faster-rcnn and YOWO (evaluate_videoAP: an
@@ -63,13 +63,12 @@ VIDEO_PRESETS: dict[str, VideoAPOptions] = {
     ),
 }
 
-
-# YOWO scores tubes as Peng and Schmid do; TF-OD knows none.
+# YOWO scores tubes as Peng and Schmid do; TF-OD has no tubes.
 _SAME_AS = {"yowo": "peng", "yowo_11pt": "peng", "tfod": "voc"}
 
 
 def video_preset(name: str, **changes) -> VideoAPOptions:
-    """The options of a preset, with fields replaced; those of frame presets without rules for tubes are another's."""
+    """The options of a preset, with fields replaced. Presets of frame-AP without rules of their own use another's."""
     name = _SAME_AS.get(name, name)
     if name not in VIDEO_PRESETS:
         raise UserError(f"no preset {name!r} for tubes; choose one of {', '.join(VIDEO_PRESETS)}")
@@ -79,7 +78,8 @@ def video_preset(name: str, **changes) -> VideoAPOptions:
 @dataclass(frozen=True, eq=False)
 class VideoAPResult:
     """ap: threshold -> (C,) float64 in [0, 1], nan for a class left out of the mean.  mean: threshold -> mean.  num_gt,
-    num_det: (C,) tubes, after suppression; num_tp: threshold -> (C,).  suppressed: tubes that went.
+    num_det: (C,) number of tubes, after suppression.  num_tp: threshold -> (C,).  suppressed: number of suppressed
+    tubes.
     """
 
     ap: dict[float, np.ndarray]
@@ -92,11 +92,11 @@ class VideoAPResult:
 
     @property
     def average(self) -> float:
-        """The mean over the thresholds 0.5, 0.55, ..., 0.95, all of which must be there."""
+        """The mean over the thresholds 0.5, 0.55, ..., 0.95; KeyError if one was not evaluated."""
         return float(np.mean([self.mean[threshold] for threshold in COCO_THRESHOLDS]))
 
     def scores(self) -> dict[str, float]:
-        """{"video-mAP@0.2", ..., "video-mAP@0.5:0.95"} in the order in which they are printed."""
+        """{"video-mAP@0.2", ..., "video-mAP@0.5:0.95"} in printing order."""
         single = {f"video-mAP@{threshold:g}": self.mean[threshold] for threshold in THRESHOLDS}
         return {**single, "video-mAP@0.5:0.95": self.average}
 
@@ -111,9 +111,9 @@ def evaluate_video_ap(
     options: VideoAPOptions = VIDEO_PRESETS["voc"],
     thresholds: Sequence[float] = (*THRESHOLDS, *COCO_THRESHOLDS),
 ) -> VideoAPResult:
-    """Video-AP of each class at each threshold, and their plain means. The tables are not changed."""
+    """Video-AP of each class at each threshold, and the means over classes."""
     if options.tube_nms < 1:
-        # detections among themselves: a shift of both is the added pixel
+        # between two detections a shift of 1 is the added pixel
         plus_one = options.plus_one or options.shift == 1
         kept = suppress_tubes(det, options.tube_nms, plus_one=plus_one, min_common=options.min_common)
     else:
@@ -146,7 +146,7 @@ def evaluate_video_ap(
 
 
 def _candidates(gt: Tubes, det: Tubes, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Every pair (detection, truth) of one video and class."""
+    """Every pair of a detection and a truth of the same video and class, two (p,)."""
     of_gt, of_det = (tubes.video * num_classes + tubes.label for tubes in (gt, det))
     order = np.argsort(of_gt, kind="stable")
     low, high = (np.searchsorted(of_gt[order], of_det, side=side) for side in ("left", "right"))

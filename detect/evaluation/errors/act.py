@@ -16,12 +16,12 @@ def act_decomposition(
 ) -> dict[str, np.ndarray]:
     """AP, localisation, classification, time, other and missed, each (C,) in percent; they add up to 100.
 
-    Under ACT's protocol (`PRESETS["act"]`) whatever protocol else is in use. The kind of a false detection depends on
-    what its frame shows: a truth of its class, however far away or already taken (localisation); else truths of other
-    classes only, one of them at the IoU threshold (classification) or none (other); else nothing, in a video with the
-    class (time) or without (other). The share of each kind among the detections down to a rank takes precision's place
-    in the area under the curve, so areas add up to the recall that is reached; what is left is missed. nan for a class
-    without truths, where ACT divides by zero.
+    The protocol is always ACT's (`PRESETS["act"]`). The kind of a false detection depends on the truths in its frame:
+    localisation if there is one of its class, however far away or already matched; if there are only truths of other
+    classes, classification if one reaches the IoU threshold, else other; if there are none, time if its video has the
+    class, else other. The area of a kind is computed like the AP, with the share of the kind among the detections down
+    to a rank instead of the precision. These areas add up to the recall; the rest is missed. nan for a class without
+    truths, where ACT divides by zero.
     """
     case = compare(gt, det, num_classes, preset("act", iou_threshold=iou_threshold), min_score)
     hits = joined(case.pairs(case.rows, iou_threshold, one_class=True))
@@ -40,7 +40,7 @@ def act_decomposition(
 
 
 def _kinds(case: Comparison, correct: np.ndarray) -> np.ndarray:
-    """(counted rows,) int8, an index in `ACT_ERRORS` or _CORRECT."""
+    """(counted rows,) int8, an index in `ACT_ERRORS` or _CORRECT; correct: rows of the true positives."""
     in_frame, in_video = case.has_truth()
     annotated = case.frames.of_det[case.rows] >= 0
     kind = np.where(in_frame, _LOCALISATION, np.where(~annotated & in_video, _TIME, _OTHER)).astype(np.int8)
@@ -52,11 +52,14 @@ def _kinds(case: Comparison, correct: np.ndarray) -> np.ndarray:
 
 
 def _areas(ranking: Ranking, wrong: np.ndarray, correct: np.ndarray, npos: np.ndarray) -> np.ndarray:
-    """(C,) areas under the share of the entries at the places `wrong` against recall, by trapezoids from (0, 0)."""
+    """(C,) areas under the share of `wrong` entries against recall, by trapezoids from (0, 0).
+
+    wrong: (entries,) bool, by place in the ranking.  correct: (k,) entries.  npos: (C,).
+    """
     count = np.r_[0, np.cumsum(wrong, dtype=np.int64)]
     area = np.where(npos > 0, 0.0, np.nan)
     for label, places in enumerate(ranking.by_class(correct)):
-        if len(places):  # recall grows at true ones only, and these add no wrong one
+        if len(places):  # recall grows at true positives only, which are not wrong
             ranks = places + 1 - ranking.bounds[label]
             errors = count[places] - count[ranking.bounds[label]]
             before = np.divide(errors, ranks - 1, out=np.zeros(len(ranks)), where=ranks > 1)

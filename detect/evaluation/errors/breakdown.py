@@ -1,4 +1,4 @@
-"""Why a detector loses points: every detection and every truth in one category, and what each kind of error costs.
+"""Why a detector loses AP: every detection and every truth has one kind, and each kind of error has a cost.
 
 docs/error_analysis.md compares the categories with those of ACT's frameAP_error and of TIDE.
 """
@@ -21,26 +21,26 @@ from detect.utils.tables import text_table
 
 @dataclass(frozen=True, eq=False)
 class ErrorBreakdown:
-    """Where the points of n detections and m truths of C classes go.
+    """Kinds and costs of the errors among n detections and m truths of C classes.
 
-    categories: names of the K kinds of detections, see `break_down`.
-    detection_kind: (n,) int8 index in `categories` of each row of the detections; -1 where it does not count (the
-        protocol drops it, or its score is below `min_score`).
-    detection_truth: (n,) int64 row of the truth that the kind speaks of: the one taken (correct), the best of the
-        class (duplicate, localisation), the best of another class (classification); else -1.
+    categories: names of the K kinds of detection, see `break_down`.
+    detection_kind: (n,) int8 index in `categories` of each detection; -1 if it does not count (the protocol drops it,
+        or its score is below `min_score`).
+    detection_truth: (n,) int64 row of the truth that decided the kind: the matched one (correct), the best of the class
+        (duplicate, localisation), the best of another class (classification); else -1.
     counts: (C, K) int64 by class of the detection.
-    truth_kinds: names of the three kinds of truths.
-    truth_kind: (m,) int8 index in `truth_kinds`: found (a correct detection took it), missed (no box of `truth_source`
-        reaches the IoU threshold with it), lost (such a box is there, but no correct detection).
+    truth_kinds: names of the three kinds of truth.
+    truth_kind: (m,) int8 index in `truth_kinds`: found (a correct detection matches it), missed (no box of
+        `truth_source` reaches the IoU threshold with it), lost (such a box exists, but no correct detection).
     truth_counts: (C, 3) int64 by class of the truth.
-    truth_source: "proposals" where these were given, else "detections" (the counted ones of every class).
-    gains: for each oracle of `detect.evaluation.errors.oracles` the mAP with that error mended, minus `mean`;
-        gains_per_class: (C,), nan for a class that is not in the mean.
-    ap: (C,) and `mean`: frame-AP of the counted detections, in [0, 1].
-    act: ACT's decomposition in percent, which adds up to 100: AP, localisation, classification, time, other, missed.
-        Under ACT's own rules at this IoU threshold, mean over the classes with truths; act_per_class: (C,).
-    options, min_score, background_threshold: under which a detection counts, and the IoU below which it has nothing to
-        do with a truth.
+    truth_source: "proposals" if they were given, else "detections" (counted ones of every class).
+    gains: for each oracle of `detect.evaluation.errors.oracles` the mAP with that error corrected, minus `mean`.
+    gains_per_class: (C,), nan for a class that is not in the mean.
+    ap: (C,), mean: frame-AP of the counted detections, in [0, 1].
+    act: ACT's decomposition in percent, which adds up to 100: AP, localisation, classification, time, other, missed;
+        by ACT's own rules at this IoU threshold, mean over the classes with truths.
+    act_per_class: (C,).
+    options, min_score, background_threshold: as given to `break_down`.
     """
 
     categories: tuple[str, ...]
@@ -72,19 +72,20 @@ def break_down(
     *,
     background_threshold: float = 0.1,
 ) -> ErrorBreakdown:
-    """The kind of every detection and truth under a protocol, and what each kind costs.
+    """The kind of every detection and truth under a protocol, and the cost of each kind of error.
 
-    Of a counted detection of class c the kind is the first of these that holds, with t the protocol's IoU threshold:
-    1. correct: it takes a truth of c (the protocol's true positive).
-    2. duplicate: IoU >= t with a truth of c; a better ranked one has that truth.
+    A counted detection of class c has the first kind that applies; t is the protocol's IoU threshold:
+    1. correct: it matches a truth of c (the protocol's true positive).
+    2. duplicate: IoU >= t with a truth of c that a better ranked detection matches.
     3. localisation: IoU >= `background_threshold` with a truth of c.
     4. classification: IoU >= t with a truth of another class.
-    5. time: its frame has no truth of c, another frame of its video has.
-    6. background: the rest.
+    5. time: its frame has no truth of c, but another frame of its video has.
+    6. background: all others.
 
-    `proposals`: boxes of the proposal stage, of any label and score, to tell truths that these miss from those that the
-    head loses; without them, counted detections of every class stand in. `min_score`: detections below it are as if
-    they were not there, for mAP and gains too. UserError for a label >= num_classes, a threshold outside [0, 1).
+    proposals: boxes of the proposal stage, of any label and score, to tell truths missed by the proposals from truths
+    lost by the head; None: counted detections of every class are used instead.  min_score: detections below it are
+    ignored, also for mAP and gains.  background_threshold: IoU below which a detection has nothing to do with a truth.
+    UserError for a label >= num_classes or a background_threshold outside [0, 1).
     """
     if not 0 <= background_threshold < 1:
         raise UserError(f"background_threshold is {background_threshold}; expected 0 <= background_threshold < 1")
@@ -102,8 +103,8 @@ def break_down(
         truth_kind,
         _crosstab(gt.label, truth_kind, (num_classes, len(TRUTH_KINDS))),
         "detections" if proposals is None else "proposals",
-        {name: mean_of_classes(mended) - mean_of_classes(base) for name, mended in ap.items()},
-        {name: mended - base for name, mended in ap.items()},
+        {name: mean_of_classes(corrected) - mean_of_classes(base) for name, corrected in ap.items()},
+        {name: corrected - base for name, corrected in ap.items()},
         base,
         mean_of_classes(base),
         {name: mean_of_classes(values) for name, values in act.items()},
@@ -121,12 +122,12 @@ def _crosstab(row: np.ndarray, column: np.ndarray, shape: tuple[int, int]) -> np
 def confusion_matrix(
     gt: GroundTruth, det: Detections, num_classes: int, options: FrameAPOptions, min_score: float = 0.0
 ) -> np.ndarray:
-    """(C + 1, C + 1) int64: truths by their class (row) and the class of the detection that stands for them (column).
+    """(C + 1, C + 1) int64: truths by their class (row) and the class of the detection matched to them (column).
 
-    First, truths and detections are matched as in the protocol: that is the diagonal. Then the detections that overlap
-    no truth of their class take, best score first, the best truth left in their frame whose IoU reaches the threshold.
-    Truths left over are in the last column; detections left over (duplicates among them) in the last row. A row adds up
-    to the truths of the class, a column to its detections of at least `min_score` that count.
+    First, truths and detections are matched as in the protocol, which gives the diagonal. Then the detections that
+    overlap no truth of their class match, best score first, the best free truth in their frame whose IoU reaches the
+    threshold. Truths without a detection are in the last column, detections without a truth (duplicates among them) in
+    the last row. A row adds up to the truths of the class, a column to its counted detections of at least `min_score`.
     """
     case = compare(gt, det, num_classes, options, min_score)
     hits = joined(case.pairs(case.rows, options.iou_threshold, one_class=True))
@@ -145,7 +146,7 @@ def confusion_matrix(
 
 
 def _confused(case: Comparison, truths: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of truths and detections that are left over, those that go together whatever their classes: (k,) rows of both."""
+    """Match the unmatched `truths` and detections `rows` regardless of class: (k,) truths and (k,) detections."""
     gt = GroundTruth(*(getattr(case.gt, field.name)[truths] for field in fields(GroundTruth)))
     frames, options = FrameIndex(gt, case.det), case.options
     pairs = overlapping(gt, case.det, rows, frames, options.iou_threshold, options.plus_one)
@@ -156,7 +157,7 @@ def _confused(case: Comparison, truths: np.ndarray, rows: np.ndarray) -> tuple[n
 
 
 def breakdown_table(breakdown: ErrorBreakdown, class_names: Sequence[str]) -> str:
-    """Text: counts of every class, then the gain of every oracle and ACT's decomposition."""
+    """Tables of text: counts per class, the gain of every oracle, ACT's decomposition."""
     source = breakdown.truth_source
     header = ("class", "#det", *breakdown.categories, "#gt", "found", f"missed by {source}", "lost", "AP")
     counts = np.vstack([breakdown.counts, breakdown.counts.sum(axis=0)])
@@ -173,7 +174,7 @@ def breakdown_table(breakdown: ErrorBreakdown, class_names: Sequence[str]) -> st
         text_table(table, head)
         for table, head in (
             (rows, header),
-            (gains, ("mended", "mAP gain", "mAP")),
+            (gains, ("corrected", "mAP gain", "mAP")),
             (act, ("ACT's decomposition", "%")),
         )
     )

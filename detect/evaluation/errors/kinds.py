@@ -1,4 +1,4 @@
-"""Which kind of error each detection is, and what became of each truth."""
+"""The kind of every detection (correct, or which error) and of every truth (found, missed, lost)."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ FOUND, MISSED, LOST = range(len(TRUTH_KINDS))
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two tables under one protocol; `rows` are those of the detections that count, increasing."""
+    """Two tables under one protocol; rows: the detections that count, increasing."""
 
     gt: GroundTruth
     det: Detections
@@ -35,7 +35,7 @@ class Comparison:
     rows: np.ndarray
 
     def pairs(self, rows: np.ndarray, minimum: float, *, one_class: bool):
-        """`overlapping` pairs of the detections `rows`, of one class or of any."""
+        """See `overlapping`; rows: detections; one_class: only pairs of the same class."""
         num_classes = self.num_classes if one_class else None
         return overlapping(self.gt, self.det, rows, self.frames, minimum, self.options.plus_one, num_classes)
 
@@ -43,7 +43,7 @@ class Comparison:
         return taken_pairs(self.gt, self.det, pairs, self.frames, self.num_classes, self.options)
 
     def has_truth(self) -> tuple[np.ndarray, np.ndarray]:
-        """For each of `rows`, whether its frame and whether its video has a truth of its class, two bool arrays."""
+        """Whether the frame and whether the video of each of `self.rows` has a truth of its class: two bool arrays."""
         videos = np.unique(self.gt.video)
         video_of = self.frames.spread(place_in(videos, self.det.video[self.frames.run_start]))
         label, found = self.det.label[self.rows], []
@@ -53,14 +53,14 @@ class Comparison:
         ):
             table = np.zeros((int(of_gt.max(initial=-1)) + 2, self.num_classes), dtype=bool)
             table[of_gt, self.gt.label] = True
-            found.append(table[of_det[self.rows], label])  # -1, no truth at all, is the last row, which is empty
+            found.append(table[of_det[self.rows], label])  # -1, without any truth, reads the last row, which is empty
         return found[0], found[1]
 
 
 def compare(
     gt: GroundTruth, det: Detections, num_classes: int, options: FrameAPOptions, min_score: float = 0.0
 ) -> Comparison:
-    """UserError for a label >= num_classes. Detections below `min_score` do not count."""
+    """Detections below `min_score` do not count. UserError for a label >= num_classes."""
     check_labels(gt, det, num_classes)
     frames = FrameIndex(gt, det)
     rows, _, _ = counted_rows(det, frames, options)
@@ -71,8 +71,9 @@ def compare(
 
 @dataclass(frozen=True, eq=False)
 class Kinds:
-    """kind (n,) int8 and truth (n,) int64 of every detection, as in ErrorBreakdown; hits: the pairs of one class that
-    reach the threshold; found and covered (m,) bool: truths that were taken, and that a counted detection reaches.
+    """kind: (n,) int8, truth: (n,) int64 of every detection, as in ErrorBreakdown.  hits: same-class pairs that reach
+    the IoU threshold.  found: (m,) bool, truths with a true positive.  covered: (m,) bool, truths that reach the IoU
+    threshold with any counted detection.
     """
 
     kind: np.ndarray
@@ -83,7 +84,7 @@ class Kinds:
 
 
 def detection_kinds(case: Comparison, background_threshold: float) -> Kinds:
-    """The first that holds: correct, duplicate, localisation, classification, time, background."""
+    """The first kind that applies: correct, duplicate, localisation, classification, time, background."""
     own, other, covered = _near(case, background_threshold)
     hits = _select(own, own[2] >= case.options.iou_threshold)
     correct = case.taken(hits)
@@ -92,7 +93,7 @@ def detection_kinds(case: Comparison, background_threshold: float) -> Kinds:
     kind[case.rows] = BACKGROUND
     in_frame, in_video = case.has_truth()
     kind[case.rows[in_video & ~in_frame]] = TIME
-    for number, (detection, nearest) in (  # the last holds
+    for number, (detection, nearest) in (  # later ones replace earlier ones
         (CLASSIFICATION, other[:2]),
         (LOCALISATION, _best(own)[:2]),
         (DUPLICATE, _best(hits)[:2]),
@@ -105,7 +106,7 @@ def detection_kinds(case: Comparison, background_threshold: float) -> Kinds:
 
 
 def truth_kinds(case: Comparison, kinds: Kinds, proposals: Detections | None) -> np.ndarray:
-    """(m,) int8: found, missed by the proposals (without them: by every counted detection), or lost."""
+    """(m,) int8: found; missed by all proposals (None: by all counted detections); or lost."""
     covered = kinds.covered
     if proposals is not None:
         covered = np.zeros(len(case.gt), dtype=bool)
@@ -117,8 +118,8 @@ def truth_kinds(case: Comparison, kinds: Kinds, proposals: Detections | None) ->
 
 
 def _near(case: Comparison, background_threshold: float) -> tuple[Pairs, Pairs, np.ndarray]:
-    """Pairs of one class above the background threshold; for each detection its best pair of two classes that reaches
-    the IoU threshold; (m,) bool: the truths that any detection reaches.
+    """Same-class pairs above the background threshold; for each detection its best pair with a truth of another class
+    that reaches the IoU threshold; (m,) bool: truths that reach the IoU threshold with any detection.
     """
     own, other, covered = [], [], np.zeros(len(case.gt), dtype=bool)
     threshold = case.options.iou_threshold
@@ -138,7 +139,7 @@ def _select(pairs: Pairs, chosen: np.ndarray) -> Pairs:
 
 
 def _best(pairs: Pairs) -> Pairs:
-    """Of each detection the pair with the largest IoU, the first of equal ones. Pairs come by detection."""
+    """The pair with the largest IoU of each detection, the first of equal ones; pairs: sorted by detection."""
     detection, _, overlap = pairs
     if not len(detection):
         return pairs

@@ -1,15 +1,17 @@
-"""What each kind of error costs: the AP of every class with errors of that kind mended, and of no other.
+"""What each kind of error costs: the AP of every class with the errors of one kind corrected.
 
-boxes       Every localisation error has the box of its nearest truth, and detections are matched anew.
-labels      Every classification error has the label of the truth that it covers, and detections are matched anew.
-timing      Time errors are left out; duplicates and background: these are left out.
-proposals   Missed truths are not asked for: they leave the number of truths, as TIDE's Missed oracle does it.
-head        Lost truths are not asked for.
-all         All of that. Truths that even then are not found are not asked for, so every AP is 1.
+boxes       Localisation errors get the box of their nearest truth, and all detections are matched again.
+labels      Classification errors get the label of the truth that they cover, and all detections are matched again.
+timing      Time errors are removed.
+duplicates  Duplicates are removed.
+background  Background detections are removed.
+proposals   Missed truths are removed from the number of truths, as in TIDE's Missed oracle.
+head        Lost truths are removed from the number of truths.
+all         All of these. Truths that are still not found are removed too, so every AP is 1.
 
-A mended detection whose truth a better ranked one takes is left out, and so is a correct one that a better ranked
-mended detection pushes out: suppression of overlapping boxes would drop them. Hence no oracle lowers an AP. A class all
-of whose truths are no longer asked for has AP 1 where nothing false is left of it, else 0.
+A corrected detection whose truth is matched by a better ranked one is removed, and so is a correct detection that loses
+its truth to a better ranked corrected one: NMS would suppress them. Hence no oracle lowers an AP. A class without any
+truth left has AP 1 if it has no false positive left, else 0.
 """
 
 from collections.abc import Iterable
@@ -35,17 +37,17 @@ from detect.evaluation.ranking import Ranking
 from detect.evaluation.tables import Detections
 
 ORACLES = ("boxes", "labels", "timing", "duplicates", "background", "proposals", "head", "all")
-_COPY = len(CATEGORIES)  # the kind of an entry that is a classification error under its truth's label
+_COPY = len(CATEGORIES)  # the kind of a copy of a classification error with the label of its truth
 
 
 def oracle_ap(case: Comparison, kinds: Kinds, truth_kind: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """(C,) AP as it is, and under each of `ORACLES`; nan for a class that is not in the mean."""
+    """(C,) AP as it is, and under each of `ORACLES`; nan for a class that is not in the mean. truth_kind: (m,) int8."""
     takers = _matched_anew(case, kinds)
     entries = _Entries(case, kinds, takers)
     correct, every = np.flatnonzero(kinds.kind == CORRECT), set(range(len(CATEGORIES)))
     count = {name: _count(case, truth_kind == kind) for name, kind in (("proposals", MISSED), ("head", LOST))}
     npos = _count(case, np.ones(len(case.gt), dtype=bool))
-    selections = {  # kinds that stay, the true ones, which stay too, and the number of truths
+    selections = {  # kinds that are kept, rows of true positives (also kept), (C,) number of truths
         "as it is": (every, correct, npos),
         "boxes": (every - {CORRECT, LOCALISATION}, takers["boxes"][0], npos),
         "labels": (every - {CORRECT, CLASSIFICATION}, takers["labels"][0], npos),
@@ -66,18 +68,18 @@ def _count(case: Comparison, truths: np.ndarray) -> np.ndarray:
 
 
 def _matched_anew(case: Comparison, kinds: Kinds) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(rows of detections, rows of the truths that they take) with boxes, labels or both mended."""
+    """(rows of true positives, rows of their truths) with boxes, labels or both corrected."""
     wrong = {kind: np.flatnonzero(kinds.kind == kind) for kind in (LOCALISATION, CLASSIFICATION)}
     rows = wrong[LOCALISATION]
-    boxes = _mended(case, rows, case.det.label[rows], case.gt.boxes[kinds.truth[rows]])
+    boxes = _corrected(case, rows, case.det.label[rows], case.gt.boxes[kinds.truth[rows]])
     rows = wrong[CLASSIFICATION]
-    labels = _mended(case, rows, case.gt.label[kinds.truth[rows]], case.det.boxes[rows])
-    mended = {"boxes": [boxes], "labels": [labels], "all": [boxes, labels]}
-    return {name: case.taken(joined([kinds.hits, *pairs])) for name, pairs in mended.items()}
+    labels = _corrected(case, rows, case.gt.label[kinds.truth[rows]], case.det.boxes[rows])
+    corrected = {"boxes": [boxes], "labels": [labels], "all": [boxes, labels]}
+    return {name: case.taken(joined([kinds.hits, *pairs])) for name, pairs in corrected.items()}
 
 
-def _mended(case: Comparison, rows: np.ndarray, label: np.ndarray, boxes: np.ndarray) -> Pairs:
-    """Pairs that reach the threshold of the detections `rows` with other labels and boxes."""
+def _corrected(case: Comparison, rows: np.ndarray, label: np.ndarray, boxes: np.ndarray) -> Pairs:
+    """Same-class pairs that reach the threshold if the detections `rows` have other labels (k,) and boxes (k, 4)."""
     det = Detections(case.det.video[rows], case.det.frame[rows], label, case.det.score[rows], boxes)
     every, frames, options = np.arange(len(det)), FrameIndex(case.gt, det), case.options
     found = overlapping(case.gt, det, every, frames, options.iou_threshold, options.plus_one, case.num_classes)
@@ -86,8 +88,8 @@ def _mended(case: Comparison, rows: np.ndarray, label: np.ndarray, boxes: np.nda
 
 
 class _Entries:
-    """What is ranked: the counted detections, then a copy of each classification error that takes its truth once it
-    has its label.
+    """The entries of a ranking: the counted detections, and a copy of each classification error that matches its truth
+    once it has the right label.
     """
 
     def __init__(self, case: Comparison, kinds: Kinds, takers: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -101,6 +103,7 @@ class _Entries:
         self._kind_at = kind[self._ranking.order]
 
     def ap(self, kept: Iterable[int], true_rows: np.ndarray, npos: np.ndarray) -> np.ndarray:
+        """(C,) AP of the detections of the kinds `kept` and the true positives `true_rows`; npos: (C,)."""
         stays = np.zeros(_COPY + 1, dtype=bool)
         stays[list(kept)] = True
         stays = stays[self._kind_at]

@@ -1,1 +1,1 @@
-"""Boxes to tubes: frame by frame, by best paths, and the actors of a video that is watched."""
+"""Linking boxes to tubes: frame by frame, by best paths, and online for the actors of a stream."""

@@ -1,9 +1,8 @@
-"""Detections of a stream made actors: one tube an actor, one label a tube, however the detector wavers.
+"""Actors from the detections of a stream: one tube per actor, one label per tube, even if the detector is unsteady.
 
-The boxes of all classes in a frame are first grouped, whatever their class: a group is one actor, with the best score
-of each class. Groups are linked by the linker of the evaluation. Along a tube the scores are averaged, so that an actor
-has one label and not one a frame. Where the stream may be looked ahead at, boxes are smoothed, gaps are bridged, and a
-tube is drawn from its first frame on.
+The boxes in a frame are first grouped across classes: a group is one actor, with the best score of each class. The
+linker of the evaluation links the groups. Scores are averaged along a tube, so that an actor's label does not change
+from frame to frame. With look-ahead, boxes are smoothed, gaps are bridged, and a tube is drawn from its first frame.
 """
 
 from array import array
@@ -17,22 +16,20 @@ from detect.evaluation.linking.linker import Linker, LinkOptions, suppress
 from detect.utils.errors import UserError
 from detect.utils.iou import component_iou
 
-GROUPS = LinkOptions(nms=0.5, keep=20, nms_plus_one=False)  # of one frame's boxes, whatever their class
+GROUPS = LinkOptions(nms=0.5, keep=20, nms_plus_one=False)  # for the boxes of a frame, across classes
 LINKS = LinkOptions(take="overlap", moving=True, plus_one=False)
-MIN_SCORE = 0.01  # of a class, to count for its actor; a softmax spreads less than this over the wrong ones
-# Frames. The mean of a tube's scores is a plain one at first, when each frame tells much, and forgets later, so that an
-# actor may begin to do something else
-MEMORY = 30
-BETTER = 1.25  # an actor's label changes when the mean score of another class is so many times its own
-FADE = 0.75  # an actor is drawn from `threshold` on, and until his score falls below this share of it
+MIN_SCORE = 0.01  # lower class scores are ignored; a softmax gives most wrong classes less
+MEMORY = 30  # frames; a tube's mean score is plain up to here, then exponential, so that an actor can change the action
+BETTER = 1.25  # the label changes when another class's mean score is this many times that of the label
+FADE = 0.75  # once shown, an actor is drawn until the score falls below this share of `threshold`
 
 
 @dataclass(frozen=True)
 class TrackOptions:
     """How actors are followed.
 
-    threshold: the mean score from which an actor is shown.  look_ahead: frames that are seen before one is given out;
-    0, as for a camera, gives it out at once.  min_frames: a shorter tube is not shown.
+    threshold: mean score from which an actor is shown.  look_ahead: number of later frames that are read before a frame
+    is given out; 0, as for a camera: at once.  min_frames: shorter tubes are not shown.
     """
 
     threshold: float = 0.4
@@ -47,8 +44,8 @@ class TrackOptions:
 
     @classmethod
     def for_stream(cls, threshold: float, every: int, live: bool = False) -> "TrackOptions":
-        """For a detector that runs on every n-th frame: what it finds once stands up to the next time, so a tube that
-        it found twice is longer than that. live: nothing is held back.
+        """For a detector that runs on every `every`-th frame: a single detection is repeated until the next run, so
+        only tubes longer than that were detected twice. live: no look-ahead.
         """
         return cls(threshold, 0 if live else every + 1 + LINKS.gap, every + 2)
 
@@ -57,9 +54,9 @@ class TrackOptions:
 class ActorTube:
     """An actor doing one action.
 
-    id: the actor's number, from 0; one who does something else has another tube of that id.  label, name: the class.
-    score: the mean of those of its frames.  start, end: its first frame, and the one after its last.  boxes:
-    (end - start, 4) float32 x0 y0 x1 y1.
+    id: number of the actor, from 0; each action of an actor is a tube of its own with the same id.  label, name: the
+    class.  score: mean over frames.  start, end: the first frame, and the frame after the last.  boxes: (end - start,
+    4) float32 x0 y0 x1 y1.
     """
 
     id: int
@@ -74,10 +71,10 @@ class ActorTube:
 def group_boxes(
     boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, num_classes: int, min_score: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The actors of one frame: boxes (m, 4), the surest first, and the best score of each class (m, num_classes).
+    """The actors in one frame: boxes (m, 4) by falling score, and the best score of each class (m, num_classes).
 
-    A box whose IoU with a surer one of any class is above 0.5 is the same actor; a group whose best score is below
-    `min_score` is none.
+    A box belongs to the actor of a better box, of any class, if their IoU is above 0.5. Groups with a best score below
+    `min_score` are left out.
     """
     used = suppress(np.zeros(len(scores), np.int64), boxes, scores, replace(GROUPS, min_score=min_score))
     of_class = np.zeros((len(used), num_classes), np.float32)
@@ -91,7 +88,7 @@ def group_boxes(
 
 
 class _Actor:
-    """One tube of the linker while it lives. `boxes`: of its frames from `first` on; those given out are dropped."""
+    """A live tube of the linker. `boxes`: one per frame from `first` on; boxes that were given out are dropped."""
 
     def __init__(self, frame: int, num_classes: int):
         self.began = self.first = frame
@@ -116,7 +113,7 @@ class _Actor:
             self.label = best
 
     def box_at(self, frame: int, smooth: bool) -> np.ndarray:
-        """With its neighbours, where smoothed: 1/4, 1/2, 1/4."""
+        """The box (4,) of a frame; smooth: with its neighbours, weighted 1/4, 1/2, 1/4."""
         place = frame - self.first
         box = self.boxes[place]
         if smooth and 0 < place < len(self.boxes) - 1:
@@ -124,14 +121,14 @@ class _Actor:
         return box
 
     def forget(self, before: int) -> None:
-        """The last box stays, to bridge a gap from."""
+        """Drop the boxes before a frame, except the last box: a gap may have to be bridged from it."""
         while self.first < before and len(self.boxes) > 1:
             self.boxes.popleft()
             self.first += 1
 
 
 class _Tube:
-    """What has been shown of an actor under one label, so far."""
+    """The boxes shown so far of an actor under one label."""
 
     def __init__(self, number: int, label: int, frame: int):
         self.number, self.label, self.start = number, label, frame
@@ -156,10 +153,10 @@ class _Tube:
 
 
 class ActorTracker:
-    """Takes the detections of frame after frame with `add`, and gives with `give` what is shown of the next one.
+    """`add` takes the detections of frame after frame; `give` returns the actors shown in the next frame.
 
-    Memory is that of the actors who are there: `look_ahead` boxes, and 16 bytes a frame for the tube that each will
-    be. `tubes`: those that have ended; take them away from a stream without end.
+    Memory holds the present actors: `look_ahead` boxes, and 16 bytes per frame for the tube of each. `tubes`: tubes
+    that have ended; for an endless stream, remove them from time to time.
     """
 
     def __init__(self, classes: Sequence[str], options: TrackOptions = TrackOptions()):
@@ -170,8 +167,8 @@ class ActorTracker:
         self._added = self._given = self._numbers = 0
 
     def add(self, boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> None:
-        """Of the next frame: (n, 4), (n,), (n,), in any order."""
-        least = self.options.threshold / 4  # weaker boxes are another's parts and shadows, and lead tubes astray
+        """The detections of the next frame: (n, 4), (n,), (n,), in any order."""
+        least = self.options.threshold / 4  # weaker boxes are mostly parts of other actors, and mislead tubes
         rows = scores >= min(MIN_SCORE, least)
         boxes, of_class = group_boxes(boxes[rows], labels[rows], scores[rows], len(self.classes), least)
         sequence, best = np.zeros(len(boxes), np.int64), of_class.max(1, initial=0.0)
@@ -183,11 +180,11 @@ class ActorTracker:
 
     @property
     def ready(self) -> bool:
-        """Whether `look_ahead` frames after the next one are known."""
+        """Whether the next frame and `look_ahead` frames after it have been added."""
         return self._added > self._given + self.options.look_ahead
 
     def give(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What is shown of the next frame, the surest first: numbers (n,) int64, boxes (n, 4) float32, labels (n,)
+        """The actors shown in the next frame, by falling score: numbers (n,) int64, boxes (n, 4) float32, labels (n,)
         int64, scores (n,) float32.
         """
         frame, shown = self._given, []
@@ -204,7 +201,7 @@ class ActorTracker:
         return np.array(number, np.int64), boxes, np.array(label, np.int64), np.array(score, np.float32)
 
     def finish(self) -> None:
-        """Those who are there at the end have tubes too."""
+        """End the tubes of all actors that are still present."""
         for actor in self._actors.values():
             self._close(actor)
         self._actors.clear()
@@ -213,7 +210,7 @@ class ActorTracker:
         score, options = actor.mean[actor.label], self.options
         long_enough = actor.end - actor.began >= options.min_frames
         actor.shown = long_enough and score >= (FADE if actor.shown else 1.0) * options.threshold
-        if actor.shown and actor.number < 0:  # so that those who are never shown use up no numbers
+        if actor.shown and actor.number < 0:  # only actors that are shown get a number
             actor.number = self._numbers
             self._numbers += 1
         return actor.shown
@@ -231,7 +228,7 @@ class ActorTracker:
             actor.tube = None
 
     def _retire(self) -> None:
-        """Actors whom the linker has given up, and of whom all is given out, go."""
+        """Remove actors whose tube has ended in the linker and whose frames have all been given out."""
         for id_, actor in list(self._actors.items()):
             actor.forget(self._given - 1)
             if actor.end <= min(self._given, self._added - LINKS.gap):

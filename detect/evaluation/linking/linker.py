@@ -1,8 +1,8 @@
-"""Boxes of successive frames linked to tubes, frame by frame: the same code for a camera and for an evaluation.
+"""Links the boxes of successive frames to tubes, frame by frame; used for cameras and for evaluations.
 
-Rules after the ACT detector (Kalogeiton et al., ICCV 2017) with tubelets of one frame, and after Singh et al. (ICCV
-2017): each live tube, the best first, takes the best-scoring box that overlaps its last one; the boxes that are left
-begin tubes; a tube that has found no box for some frames has ended.
+The rules follow the ACT detector (Kalogeiton et al., ICCV 2017) with tubelets of one frame, and Singh et al. (ICCV
+2017): each live tube, the best first, takes the best-scoring box that overlaps its last box; the remaining boxes begin
+tubes; a tube without a box for some frames ends.
 """
 
 from dataclasses import dataclass
@@ -13,21 +13,22 @@ from detect.utils.errors import UserError
 from detect.utils.iou import component_iou
 from detect.utils.runs import run_sizes, run_starts, within
 
-_IN_CACHE = 1 << 16  # pairs of boxes compared at a time, so that the arrays between stay in the cache
+_IN_CACHE = 1 << 16  # pairs of boxes compared at a time, so that intermediate arrays stay in the cache
+_NEVER = -(1 << 40)  # frame of the last box of a slot that has held no tube; no gap reaches back so far
 
 
 @dataclass(frozen=True)
 class LinkOptions:
     """How boxes are linked.
 
-    min_score: boxes below it are not used.  before_nms: so many of the best boxes of a frame are looked at (0: all).
-    nms: a box whose IoU with a better one is above it is not used.  keep: so many of the best are used (0: all).
-    iou: a box overlaps a tube from this IoU with its last box.  gap: a tube ends in the frame number `gap` after its
-    last box, if it finds none there either.  order: tubes choose by the mean of all their scores ("mean"), or of the
-    gap + 1 highest, where those that began one frame ago choose last ("top").  take: of the boxes that overlap it a
-    tube takes the best ("score") or the closest ("overlap").  moving: a tube is looked for where its motion leads, not
-    where its last box is; with `take` "overlap" actors who cross keep their tubes.  plus_one, nms_plus_one: of `iou`
-    and of `nms`, as in FrameAPOptions.
+    min_score: boxes with a lower score are ignored.  before_nms: number of top-scoring boxes considered per frame (0:
+    all).  nms: IoU with a better box above which a box is suppressed.  keep: number of top-scoring boxes kept by NMS
+    per frame (0: all).  iou: least IoU of a box with the last box of its tube.  gap: a tube ends after `gap` frames
+    without a box.  order: tubes choose boxes in order of the mean of their scores ("mean"), or of the mean of their gap
+    + 1 highest scores, except that tubes that began in the frame before choose last ("top").  take: among the boxes
+    that overlap it, a tube takes the one with the highest score ("score") or IoU ("overlap").  moving: the last box is
+    moved along by the motion of the tube; with `take` "overlap", crossing actors keep their tubes.  plus_one,
+    nms_plus_one: for `iou` and for `nms`, as in FrameAPOptions.
     """
 
     min_score: float = 0.0
@@ -54,30 +55,30 @@ class LinkOptions:
 
 
 class Linker:
-    """Links the boxes of `sequences` independent streams, such as the classes of a video or of many videos.
+    """Links the boxes of `sequences` independent streams, such as the classes of one or many videos.
 
-    Memory is that of the tubes that have not ended, some `keep * gap` a stream at most, however long the streams are.
+    Memory holds the live tubes only, about `keep * gap` per stream at most, however long the streams are.
     """
 
     def __init__(self, sequences: int, options: LinkOptions = LinkOptions()):
         self.options = options
         self.frame, self._next_id = -1, 0
         self._highest = options.gap + 1 if options.order == "top" else 0
-        self._id = np.full((sequences, 1), -1, np.int64)  # (sequences, slots); a slot may be used again
-        self._last = np.full((sequences, 1), -(1 << 40), np.int64)  # frame of the tube's last box
+        self._id = np.full((sequences, 1), -1, np.int64)  # (sequences, slots); slots of ended tubes are used again
+        self._last = np.full((sequences, 1), _NEVER, np.int64)  # frame of the tube's last box
         self._box = np.zeros((4, sequences, 1))
-        self._motion = np.zeros((4, sequences, 1))  # of each side, a frame
+        self._motion = np.zeros((4, sequences, 1))  # of each side, in pixels per frame
         self._sum, self._count = np.zeros((sequences, 1)), np.zeros((sequences, 1))
         self._top = np.full((sequences, 1, self._highest), -np.inf)  # the highest scores, unsorted
 
     def step(self, sequence: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """Take the boxes of the next frame of every stream.
+        """Link the boxes of the next frame of every stream.
 
         Args:
             sequence: (n,) int, the stream of each box, 0 <= sequence < sequences, in any order.
             boxes: (n, 4) x1 y1 x2 y2; scores: (n,).
         Returns:
-            (n,) int64: the tube of each box, numbers from 0 that never come again; -1 for a box that is not used.
+            (n,) int64: the tube of each box, numbered from 0, never reused; -1 for a box that was suppressed.
         """
         sequence, boxes, scores = np.asarray(sequence), np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(scores)
         used = suppress(sequence, boxes, scores, self.options)
@@ -86,7 +87,7 @@ class Linker:
     def step_suppressed(
         self, sequence: np.ndarray, boxes: np.ndarray, scores: np.ndarray, used: np.ndarray
     ) -> np.ndarray:
-        """As `step`, where `used` already says which boxes are: rows sorted by sequence, the best of each first."""
+        """As `step`, after NMS; used: rows of the boxes that it kept, sorted by sequence and falling score."""
         self.frame += 1
         ids = np.full(len(sequence), -1, np.int64)
         if not len(used):
@@ -107,15 +108,15 @@ class Linker:
         return (self._id[streams] >= 0) & (self.frame - self._last[streams] <= self.options.gap)
 
     def _extend(self, streams: np.ndarray, found: np.ndarray, score: np.ndarray) -> np.ndarray:
-        """(streams, boxes) the slot of the tube that takes each box, -1 for none."""
+        """(streams, boxes) slot of the tube that takes each box, -1: none.  found: (4, streams, boxes)."""
         slot = np.full(score.shape, -1, np.int64)
         live = self._live(streams)
         counts = live.sum(1)
         if not counts.any():
             return slot
         priority = np.where(live, self._priority(streams), -np.inf)
-        order = np.argsort(-priority, axis=1, kind="stable")[:, : counts.max()]  # (streams, live tubes), the best first
-        free = score.copy()  # of the boxes that no tube has taken
+        order = np.argsort(-priority, axis=1, kind="stable")[:, : counts.max()]  # (streams, live tubes), best first
+        free = score.copy()  # -inf for boxes that are taken
         for rank in range(order.shape[1]):
             active = np.flatnonzero(counts > rank)
             expected = self._expected(streams[active], order[active, rank])
@@ -129,7 +130,7 @@ class Linker:
         return slot
 
     def _expected(self, stream: np.ndarray, slot: np.ndarray) -> np.ndarray:
-        """(4, n) where the boxes of tubes are expected in this frame."""
+        """(4, n) boxes expected in this frame for the tubes in slots `slot` (n,) of streams `stream` (n,)."""
         boxes = self._box[:, stream, slot]
         if not self.options.moving:
             return boxes
@@ -143,10 +144,10 @@ class Linker:
         held = np.isfinite(top)
         mean = np.where(held, top, 0.0).sum(2) / np.maximum(held.sum(2), 1)
         new = (count == 1) & (self._last[streams] == self.frame - 1)
-        return np.where(new, -1.0 - self._id[streams], mean)  # in the order in which they began
+        return np.where(new, -1.0 - self._id[streams], mean)  # in order of their beginning
 
     def _begin(self, streams: np.ndarray, slot: np.ndarray, score: np.ndarray) -> None:
-        """Give each box without a tube an unused slot and a new id."""
+        """Begin a tube, with an unused slot and a new id, for each box without one."""
         new = (slot < 0) & np.isfinite(score)
         needed = new.sum(1)
         usable = ~self._live(streams)
@@ -169,7 +170,7 @@ class Linker:
             extra = np.full((len(array), slots, *array.shape[2:]), value, array.dtype)
             return np.concatenate([array, extra], 1)
 
-        self._id, self._last = widened(self._id, -1), widened(self._last, -(1 << 40))
+        self._id, self._last = widened(self._id, -1), widened(self._last, _NEVER)
         self._box, self._motion = (
             np.concatenate([array, np.zeros((4, array.shape[1], slots))], 2) for array in (self._box, self._motion)
         )
@@ -185,13 +186,13 @@ class Linker:
         self._sum[cells] += score[row, column]
         self._count[cells] += 1
         if self._highest:
-            top = self._top[cells]  # the lowest makes room
+            top = self._top[cells]  # a higher score replaces the lowest
             lowest = top.argmin(1)
             top[np.arange(len(top)), lowest] = np.maximum(top.min(1), score[row, column])
             self._top[cells] = top
 
     def _move(self, cells: tuple[np.ndarray, np.ndarray], boxes: np.ndarray) -> None:
-        """Half of the motion is that of the last step, since boxes tremble; a tube's first step is all of it."""
+        """Update the motion: the mean of the old one and the last step, since boxes jitter; first, the step alone."""
         row, column = cells
         count = self._count[cells]
         shift = boxes - self._box[:, row, column]
@@ -203,9 +204,9 @@ class Linker:
 
 
 def suppress(group: np.ndarray, boxes: np.ndarray, scores: np.ndarray, options: LinkOptions) -> np.ndarray:
-    """Rows that non-maximum suppression leaves in each group (n,) int >= 0, sorted by group, the best of each first.
+    """Rows kept by non-maximum suppression in each group, sorted by group and falling score; group: (n,) int >= 0.
 
-    Equal scores: the earlier row first. Groups of about one size are handled together, as one padded array.
+    Of equal scores the earlier row is first. Groups of similar size are handled together as one padded array.
     """
     rows = np.flatnonzero(scores >= options.min_score)
     order = rows[by_number(group[rows])]
@@ -222,7 +223,7 @@ def suppress(group: np.ndarray, boxes: np.ndarray, scores: np.ndarray, options: 
 
 
 def by_number(numbers: np.ndarray) -> np.ndarray:
-    """A stable argsort of (n,) int >= 0. Sixteen bits at a time, which numpy sorts by counting: five times as fast."""
+    """A stable argsort of (n,) int >= 0, by 16 bits at a time: numpy's radix sort of these is five times as fast."""
     order = np.arange(len(numbers))
     for shift in range(0, max(1, int(numbers.max(initial=0)).bit_length()), 16):
         digits = ((numbers >> shift) & 0xFFFF).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""Tubes out of a table of detections, by the published linking rules."""
+"""Links a table of detections to tubes by the published rules."""
 
 from dataclasses import dataclass, field
 
@@ -16,10 +16,10 @@ from detect.utils.runs import run_sizes, run_starts, within
 class LinkRule:
     """How detections become tubes.
 
-    linking: frame by frame, or `PathOptions`, best paths over the whole video.  min_boxes, min_length: tubes with fewer
-    boxes, or over fewer frames, are left out.  min_score: those with a lower score.  score_of: a tube's score is the
-    mean of so many of the highest scores of its frames; 0: of all its boxes.  fill: a frame without a box has one
-    interpolated linearly ("linear") or the next one ("next").
+    linking: `LinkOptions` link frame by frame, `PathOptions` by best paths over the whole video.  min_boxes,
+    min_length: tubes with fewer boxes or frames are left out.  min_score: tubes with a lower mean score are left out,
+    if `score_of` is 0.  score_of: a tube's score is the mean of its `score_of` highest frame scores; 0: the mean over
+    all its boxes.  fill: a frame without a box gets a linearly interpolated one ("linear") or the next one ("next").
     """
 
     linking: LinkOptions | PathOptions
@@ -50,7 +50,8 @@ LINK_RULES: dict[str, LinkRule] = {
 def link_detections(det: Detections, rule: str | LinkRule = "act", switch_cost: float | None = None) -> Tubes:
     """Tubes of every class in every video.
 
-    A video reaches from the first frame with a detection of any class to the last.  switch_cost: also trim, see `trim`.
+    A video begins at its first frame with a detection of any class and ends at its last.  switch_cost: see `trim`;
+    None: tubes are not trimmed.  UserError for an unknown rule or a negative cost.
     """
     if isinstance(rule, str):
         if rule not in LINK_RULES:
@@ -65,8 +66,10 @@ def link_detections(det: Detections, rule: str | LinkRule = "act", switch_cost: 
 
 @dataclass(eq=False)
 class _Streams:
-    """Numbers the classes of the videos that occur. of: (n,) the stream of each detection.  place: (n,) its frame, from
-    the video's first.  video, label, begin, length: (streams,).
+    """Numbers the pairs of video and class that occur as streams.
+
+    of: (n,) stream of each detection.  place: (n,) its frame, counted from the first of the video.  video, label,
+    begin (first frame of the video), length (frames of the video): (streams,).
     """
 
     det: Detections
@@ -92,7 +95,7 @@ class _Streams:
 
 
 def _follow(streams: _Streams, det: Detections, options: LinkOptions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tube number, place and detection row of every linked box, frame by frame, all streams at once."""
+    """Tube number, place and detection row (k,) of every linked box; frame by frame, all streams at once."""
     used = suppress(streams.place * len(streams) + streams.of, det.boxes, det.score, options)
     place, of = streams.place[used], streams.of[used]
     boxes, scores = det.boxes[used].astype(np.float64), det.score[used].astype(np.float64)
@@ -107,7 +110,7 @@ def _follow(streams: _Streams, det: Detections, options: LinkOptions) -> tuple[n
 
 
 def _best_paths(streams: _Streams, det: Detections, options: PathOptions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    order = np.lexsort((streams.place, streams.of))  # stable: within a frame in the order of the table
+    order = np.lexsort((streams.place, streams.of))  # stable: within a frame, the order of the table
     boxes, scores = det.boxes[order].astype(np.float64), det.score[order].astype(np.float64)
     paths = best_paths(streams.of[order], streams.place[order], boxes, scores, streams.length, options)
     rows = [path for _, path in paths]
@@ -183,6 +186,7 @@ def _run_means(values: np.ndarray, first: np.ndarray, count: np.ndarray) -> np.n
 
 
 def _scored(tubes: Tubes, scores: np.ndarray, rule: LinkRule) -> Tubes:
+    """The tubes scored by `rule.score_of`; scores: (m,) of every frame. With 0 they keep their scores."""
     if not rule.score_of or not len(tubes):
         return tubes
     of = np.repeat(np.arange(len(tubes)), tubes.length)
@@ -193,10 +197,10 @@ def _scored(tubes: Tubes, scores: np.ndarray, rule: LinkRule) -> Tubes:
 
 
 def trim(tubes: Tubes, scores: np.ndarray, switch_cost: float, rule: LinkRule) -> Tubes:
-    """Each tube cut to the stretches in which its action happens, tubes of their own (Saha et al., BMVC 2016).
+    """Trims tubes in time: each stretch in which the action happens becomes a tube (Saha et al., BMVC 2016).
 
-    Every frame is labelled action, worth its score (m,), or background, worth 1 - score; the labelling with the
-    greatest sum wins, where each change of label costs `switch_cost`.
+    Every frame is labelled as action, with its score (m,), or as background, with 1 - score; the labelling with the
+    greatest sum minus `switch_cost` per change of label wins. UserError for a negative cost.
     """
     if not switch_cost >= 0:
         raise UserError(f"trimming: a switch cost of {switch_cost}; it must be 0 or more")
@@ -219,12 +223,12 @@ def trim(tubes: Tubes, scores: np.ndarray, switch_cost: float, rule: LinkRule) -
 
 
 def _labelled(tubes: Tubes, scores: np.ndarray, switch_cost: float) -> np.ndarray:
-    """(m,) bool: where the best labelling says action; all tubes together, the longest first."""
+    """(m,) bool: whether the best labelling of a frame is action; all tubes at once, longest first."""
     order = np.argsort(-tubes.length, kind="stable")
     length, offset = tubes.length[order], tubes.offset[:-1][order]
     frames = int(length.max(initial=0))
     value = np.zeros((len(tubes), 2))
-    came = np.zeros((frames, len(tubes), 2), bool)  # from the label "action"
+    came = np.zeros((frames, len(tubes), 2), bool)  # whether the best label of the frame before is action
     for t in range(frames):
         n = int(np.searchsorted(-length, -t, side="left"))  # tubes with a frame t
         score = scores[offset[:n] + t]

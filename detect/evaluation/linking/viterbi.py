@@ -1,8 +1,8 @@
 """Tubes as best paths through a video, class by class: the linking of Peng and Schmid (ECCV 2016) and of YOWO.
 
-A path has one box a frame and maximises the sum, over successive frames, of IoU + score + score (YOWO adds half the
-product of the scores). Its boxes are removed and the next path is sought, up to three, as long as every frame has a box
-left. A frame without boxes has those of the nearest frame with any.
+A path has one box per frame and maximises the sum over successive frames of IoU + score + score (YOWO adds half the
+product of the scores). Its boxes are removed and the next path is sought, up to three, while every frame has a box
+left. A frame without boxes uses the boxes of the nearest frame that has some.
 """
 
 from collections.abc import Iterator
@@ -13,12 +13,14 @@ import numpy as np
 from detect.utils.iou import component_iou
 from detect.utils.runs import run_sizes, run_starts
 
-_CELLS_AT_A_TIME = 1 << 22  # boxes, padding included, of the streams that are linked together
+_CELLS_AT_A_TIME = 1 << 22  # boxes, including padding, of streams linked together, to limit memory
 
 
 @dataclass(frozen=True)
 class PathOptions:
-    """product: weight of the product of the scores.  plus_one: of the IoU.  most: paths of a class in a video."""
+    """product: weight of the product of the scores.  plus_one: for the IoU, as in FrameAPOptions.  most: limit on the
+    number of paths per class and video.
+    """
 
     product: float = 0.0
     plus_one: bool = True
@@ -33,11 +35,11 @@ def best_paths(
     length: np.ndarray,
     options: PathOptions,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(stream, (length,) row of the box in each frame) of every path, the best of a stream first.
+    """Yields (stream, (length,) row of the box in each frame) of every path, the best of a stream first.
 
     Args:
         stream: (n,) int, such as a class of a video, increasing.  frame: (n,) int, 0 <= frame < length[stream],
-            increasing within a stream.  boxes: (n, 4).  scores: (n,).  length: (streams,) frames of each.
+            increasing within a stream.  boxes: (n, 4).  scores: (n,).  length: (streams,) number of frames.
     """
     starts = np.searchsorted(stream, np.arange(len(length) + 1))
     present = np.flatnonzero(np.diff(starts))
@@ -45,19 +47,23 @@ def best_paths(
     widths = np.zeros(len(length), np.int64)
     begins = run_starts(stream, frame)
     np.maximum.at(widths, stream[begins], run_sizes(begins, len(frame)))
-    # streams of about one width and length together, so that little of the padded arrays is padding
+    # streams of similar width and length together, so that the arrays have little padding
     present = present[np.lexsort((length[present], np.ceil(np.log2(widths[present]))))]
     cells = np.cumsum(widths[present] * length[present]) // _CELLS_AT_A_TIME
     for part in np.split(present, np.flatnonzero(np.diff(cells)) + 1):
         if len(part):
-            part = part[np.argsort(-length[part], kind="stable")]  # the longest first: those of a frame are a prefix
+            part = part[np.argsort(-length[part], kind="stable")]  # longest first: those with a frame t are a prefix
             table = _table(part, starts, frame, length, int(widths[part].max()))
             for row, path in _paths(table, boxes, scores, length[part], options):
                 yield int(part[row]), path
 
 
-def _table(part, starts, frame, length, width: int) -> np.ndarray:
-    """(streams, frames, width) rows of the boxes of each frame, -1 for none, empty frames filled from the nearest."""
+def _table(part: np.ndarray, starts: np.ndarray, frame: np.ndarray, length: np.ndarray, width: int) -> np.ndarray:
+    """(streams, frames, width) int64: rows of the boxes in each frame, -1: none; empty frames filled from the nearest.
+
+    part: (streams,) numbers of the streams.  starts: (all streams + 1,) first row of each.  frame: (n,) of each row.
+    length: (all streams,) frames of each.  width: the greatest number of boxes in a frame.
+    """
     table = np.full((len(part), int(length[part].max()), width), -1, np.int64)
     for number, stream in enumerate(part):
         rows = np.arange(starts[stream], starts[stream + 1])
@@ -76,7 +82,10 @@ def _table(part, starts, frame, length, width: int) -> np.ndarray:
 def _paths(
     table: np.ndarray, boxes: np.ndarray, scores: np.ndarray, length: np.ndarray, options: PathOptions
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Paths of the streams of one table, which is used up; streams sorted by falling length."""
+    """Yields (position in `table`, (length,) row of the box in each frame) of every path; `table` is overwritten.
+
+    table: (streams, frames, width) of `_table`.  boxes: (4, n).  scores: (n,).  length: (streams,), falling.
+    """
     inside = np.arange(table.shape[1]) < length[:, None]
     running = np.ones(len(table), bool)
     for _ in range(options.most):
@@ -91,9 +100,12 @@ def _paths(
             table[number, every, columns[: length[number]]] = -1
 
 
-def _best(table, boxes, scores, length, options: PathOptions) -> np.ndarray:
-    """(streams, frames) column of the best path in each frame; backwards as in the published code, so that of equal
-    paths the same one is found.
+def _best(
+    table: np.ndarray, boxes: np.ndarray, scores: np.ndarray, length: np.ndarray, options: PathOptions
+) -> np.ndarray:
+    """(streams, frames) int64: column of `table` that the best path has in each frame; arguments as for `_paths`.
+
+    From the last frame to the first as in the published code, so that ties are broken alike.
     """
     streams, frames, width = table.shape
     padded = np.where(table >= 0, scores[table], -np.inf)

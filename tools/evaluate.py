@@ -1,16 +1,16 @@
 #!/usr/bin/env python
 """Frame-mAP and video-mAP of detections from any detector, under the protocol of any published evaluator.
 
-Reads a file of detections: a table (.parquet, .npz, or .csv, .csv.gz with the columns
-video,frame,label,score,x1,y1,x2,y2), or what YOWO, ACT, MOC, MMAction2, AVA, COCO or MultiSports write; and ground
-truth: a registered set (--dataset, also json:FILE), or a file in any of the formats of tools/convert_annotations.py, a
-table, or a JSON list of tubes. With --tubes it reads tubes instead: a JSON list, plain or gzipped, of {video, label,
-score, start, boxes}, boxes x1 y1 x2 y2, one a frame from frame `start` on; ground truth the same without score. --link
-makes tubes of the detections.
+Reads detections from a table (.parquet, .npz, or .csv, .csv.gz with the columns video,frame,label,score,x1,y1,x2,y2)
+or from a file in the format of YOWO, ACT, MOC, MMAction2, AVA, COCO or MultiSports. Reads ground truth from a
+registered set (--dataset, also json:FILE), or from a table, a JSON list of tubes, or a file in any format of
+tools/convert_annotations.py (--ground-truth). With --tubes it reads tubes instead of detections: a JSON list, plain or
+gzipped, of {video, label, score, start, boxes}, with one box x1 y1 x2 y2 per frame from frame `start` on; tubes of
+ground truth have no score. --link links the detections to tubes.
 
-Prints the AP of each class and, last, `frame-mAP@0.5 = 0.xxxxxx` and, of tubes, `video-mAP@0.2 = 0.xxxxxx`, @0.5,
-@0.75, @0.5:0.95. Writes, where asked, all results with where they come from (--json), the tubes (--tubes-output), and
-an HTML page that explains them (--report).
+Prints the AP of each class and, at the end, `frame-mAP@0.5 = 0.xxxxxx`; for tubes also `video-mAP@0.2 = 0.xxxxxx`,
+@0.5, @0.75, @0.5:0.95. On request it writes all results with their provenance (--json), the tubes (--tubes-output), and
+an HTML report (--report).
 
   tools/evaluate.py output/quickstart/evaluation/synthetic_test/detections.parquet --dataset synthetic_test --errors
   tools/evaluate.py detections.csv.gz --ground-truth ground_truth.csv.gz --protocol all
@@ -32,35 +32,36 @@ def build_parser():
     parser.add_argument("--detections", dest="named", nargs=1, default=[], help=argparse.SUPPRESS)
     truth = parser.add_mutually_exclusive_group(required=True)
     truth.add_argument("--dataset", metavar="NAME", help="registered set, or json:FILE")
-    truth.add_argument("--ground-truth", metavar="FILE", help="table, tubes or annotation of the true boxes")
-    parser.add_argument("--format", metavar="NAME", help="of DETECTIONS, where it cannot be told from the content")
-    parser.add_argument("--truth-format", metavar="NAME", help="of --ground-truth, likewise")
+    truth.add_argument("--ground-truth", metavar="FILE", help="table, list of tubes or annotation file")
+    parser.add_argument("--format", metavar="NAME", help="format of DETECTIONS, if the content does not tell")
+    parser.add_argument("--truth-format", metavar="NAME", help="format of --ground-truth, likewise")
     for name, what in (("--option", "DETECTIONS"), ("--truth-option", "--ground-truth")):
-        dest, text = f"{name[2:].replace('-', '_')}s", f"of the format of {what}, repeatable; a wrong one lists them"
+        dest, text = f"{name[2:].replace('-', '_')}s", f"for the format of {what}, repeatable; a wrong one lists all"
         parser.add_argument(name, dest=dest, action="append", default=[], metavar="KEY=VALUE", help=text)
-    parser.add_argument("--classes", dest="classes_file", metavar="TXT", help="names of the classes, one a line")
+    parser.add_argument("--classes", dest="classes_file", metavar="TXT", help="file of class names, one per line")
     frames = parser.add_argument_group("boxes")
     frames.add_argument("--preset", dest="preset_name", choices=PRESETS, default="voc", help="protocol (voc)")
-    frames.add_argument("--protocol", choices=("all",), help="also every preset, and what each choice changes")
-    frames.add_argument("--frames", choices=FRAME_RULES, help="instead of the preset's own rule")
+    frames.add_argument("--protocol", choices=("all",), help="also score every preset and single changes to this one")
+    frames.add_argument("--frames", choices=FRAME_RULES, help="frames that count (the preset's)")
     frames.add_argument(
-        "--iou", dest="iou_thresholds", type=float, nargs="+", default=[0.5], metavar="T", help="thresholds (0.5)"
+        "--iou", dest="iou_thresholds", type=float, nargs="+", default=[0.5], metavar="T", help="IoU thresholds (0.5)"
     )
-    frames.add_argument("--proposals", metavar="FILE", help="table of boxes of label 0, for recall and errors")
-    frames.add_argument("--errors", action="store_true", help="why detections and truths failed, and what it costs")
+    frames.add_argument("--proposals", metavar="FILE", help="table of proposals, for recall and errors")
+    frames.add_argument("--errors", action="store_true", help="kinds of errors, and what each costs")
     frames.add_argument("--coco", action="store_true", help="also COCO-style AP50, AP50:95, AR (slow)")
     frames.add_argument(
-        "--compare", dest="compared", action="store_true", help="two files, with a bootstrap over videos"
+        "--compare", dest="compared", action="store_true", help="compare two files, with a bootstrap over videos"
     )
     tubes = parser.add_argument_group("tubes")
     tubes.add_argument("--tubes", metavar="JSON", help="tubes to evaluate")
-    tubes.add_argument("--link", choices=LINK_RULES, help="make tubes of DETECTIONS by this rule")
-    tubes.add_argument("--trim", dest="switch_cost", type=float, metavar="COST", help="cut them to where the action is")
-    tubes.add_argument("--tube-nms", type=float, metavar="T", help="overlap that suppresses, 0: none (the preset's)")
-    tubes.add_argument("--spatial-only", action="store_true", help="IoU in common frames only, as for trimmed videos")
-    tubes.add_argument("--tubes-output", metavar="JSON", help="tubes to write")
-    parser.add_argument("--report", dest="report_folder", metavar="DIR", help="folder of the HTML page to write")
-    parser.add_argument("--json", dest="json_file", metavar="FILE", help="results to write")
+    tubes.add_argument("--link", choices=LINK_RULES, help="link DETECTIONS to tubes by this rule")
+    trim = "trim tubes in time; COST per change of label"
+    tubes.add_argument("--trim", dest="switch_cost", type=float, metavar="COST", help=trim)
+    tubes.add_argument("--tube-nms", type=float, metavar="T", help="overlap for NMS of tubes, 0: no NMS (the preset's)")
+    tubes.add_argument("--spatial-only", action="store_true", help="overlap in space only, for trimmed videos")
+    tubes.add_argument("--tubes-output", metavar="JSON", help="file of tubes to write")
+    parser.add_argument("--report", dest="report_folder", metavar="DIR", help="folder for the HTML report")
+    parser.add_argument("--json", dest="json_file", metavar="FILE", help="file of results to write")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML page that says what was measured, how, and what went wrong."""
+"""The report of an evaluation: one HTML page with the scores, the protocol and the errors."""
 
 from detect.report.write import numbered_as, write_report
 

@@ -9,11 +9,11 @@ from detect.report.pieces import by_falling_ap, cells, figure, percent
 from detect.visualization.charts import Axis, Panel, line, share_axis
 from detect.visualization.html import text
 
-MOST_PANELS = 60  # precision-recall curves; beyond, those of the lowest AP
+MOST_PANELS = 60  # precision-recall curves; of more classes, those with the lowest AP are shown
 
 
 def class_table(data: ReportData) -> str:
-    """One row a class, sortable."""
+    """A sortable table with one row per class."""
     at, columns = f"@{data.options.iou_threshold:g}", _further_columns(data)
     heads = ["ground truth", "true positives", "recall, %", "detections", *columns]
     numbers = "".join(f'<th class="number">{text(head)}</th>' for head in heads)
@@ -40,7 +40,7 @@ def class_table(data: ReportData) -> str:
 
 
 def _further_columns(data: ReportData) -> dict[str, np.ndarray]:
-    """AP at another threshold, the mean over thresholds, and what the tubes brought for each class."""
+    """Name -> (C,): AP at IoU 0.75, the mean over thresholds, and per-class results of the tubes."""
     found = {}
     if data.options.iou_threshold != 0.75:
         found["AP@0.75"] = data.by_threshold[0.75]
@@ -52,7 +52,7 @@ def _further_columns(data: ReportData) -> dict[str, np.ndarray]:
 
 
 def precision_recall(data: ReportData) -> str:
-    """A small curve for each class."""
+    """A small precision-recall curve for each class."""
     chosen = [c for c in by_falling_ap(data) if data.ranked[c].npos]
     left_out = max(len(chosen) - MOST_PANELS, 0)
     axes = share_axis("recall"), share_axis("precision")
@@ -63,20 +63,20 @@ def precision_recall(data: ReportData) -> str:
         recall, precision, score = curve(data.ranked[c], envelope=envelope)
         x, y = np.r_[recall[:1] * 0, recall], np.r_[precision[:1], precision]  # from recall 0 on
         hover = [
-            (r, p, f"recall {percent(r)} %, precision {percent(p)} %\nfrom score {s:.3g} up")
+            (r, p, f"recall {percent(r)} %, precision {percent(p)} %\nat a score of at least {s:.3g}")
             for r, p, s in zip(recall.tolist(), precision.tolist(), score.tolist(), strict=True)
         ]
         name, ap = text(data.dataset.classes[c]), percent(data.result.ap[c])
         marks = [line(panel, x.tolist(), y.tolist(), "main", area=True)]
         drawn = panel.draw(marks, f"precision against recall, AP {ap} percent", hover)
         panels.append(f'<div><h4><span title="{name}">{name}</span><span class="number">{ap}</span></h4>{drawn}</div>')
-    shape = "the best precision at that recall or beyond" if envelope else "the precision there"
-    remark = f" The {MOST_PANELS} classes of the lowest AP are shown." if left_out else ""
+    shape = "the best precision at each recall or beyond" if envelope else "the precision at each recall"
+    remark = f" Only the {MOST_PANELS} classes with the lowest AP are shown." if left_out else ""
     return figure(
         f'<div class="many">{"".join(panels)}</div>',
-        f"Precision against recall at IoU {data.options.iou_threshold:g}, the classes by falling AP: {shape}, "
-        "as the score falls from left to right. The shaded area is the AP. A curve that ends early misses truths at "
-        f"any score; one that starts low has false positives among its highest scores.{remark}",
+        f"Precision against recall at IoU {data.options.iou_threshold:g}, sorted by falling AP: {shape}. The score "
+        "falls from left to right, and the shaded area is the AP. If a curve ends early, truths are not found at any "
+        f"score; if it starts low, there are false positives among the highest scores.{remark}",
         "Precision and recall",
     )
 
@@ -93,7 +93,7 @@ def threshold_chart(data: ReportData) -> str:
     hover = [(t, m, f"IoU {t:g}: mAP {percent(m)} %") for t, m in zip(thresholds, mean, strict=True) if m == m]
     return figure(
         panel.draw(marks, "average precision against the IoU threshold", hover),
-        "How exactly the boxes fit: AP as the IoU that a true positive needs rises. <b>Blue</b>: the mean; grey: each "
-        "class. A steep fall at the right is loose boxes.",
+        "How exactly the boxes fit: AP against the IoU that a true positive must reach. <b>Blue</b>: the mean; grey: "
+        "single classes. A steep fall on the right means loose boxes.",
         "Box quality",
     )

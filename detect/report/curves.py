@@ -1,4 +1,4 @@
-"""What a curve, or the AP of some of the truths, needs of each class's ranking: where its true positives stand."""
+"""Precision-recall curves, and the AP on parts of the truths, from the ranks of the true positives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,15 @@ import numpy as np
 
 from detect.evaluation.ranking import Ranking
 
-CURVE_POINTS = 120  # of a drawn curve
+CURVE_POINTS = 120  # in a drawn curve, to keep the page small
 
 
 @dataclass(frozen=True, eq=False)
 class Positives:
-    """The k true positives of a class by falling score: their 1-based `ranks` among its detections, their `scores` and
-    the `truths` that they took (rows of the ground truth). `npos`: truths of the class.
+    """The k true positives of a class by falling score.
+
+    ranks: (k,) int, from 1, among the detections of the class.  scores: (k,).  truths: (k,) rows of the matched truths.
+    npos: number of truths of the class.
     """
 
     ranks: np.ndarray
@@ -23,14 +25,14 @@ class Positives:
 
     @property
     def precision(self) -> np.ndarray:
-        """(k,) at the rank of each."""
+        """(k,) precision at each rank."""
         return np.arange(1, len(self.ranks) + 1) / self.ranks
 
 
 def positives(
     ranking: Ranking, correct: np.ndarray, scores: np.ndarray, truths: np.ndarray, num_gt: np.ndarray
 ) -> list[Positives]:
-    """Of each class. `correct`: the true entries of the ranking; `scores`, `truths`: of every entry."""
+    """The positives of each class. correct: (k,) true entries.  scores, truths: of every entry.  num_gt: (C,)."""
     found = []
     for label, places in enumerate(ranking.by_class(correct)):
         entries = ranking.order[places]
@@ -40,9 +42,9 @@ def positives(
 
 
 def curve(ranked: Positives, *, envelope: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Recall, precision and score at up to CURVE_POINTS true positives, the first and the last among them.
+    """Recall, precision and score at up to CURVE_POINTS true positives, including the first and the last.
 
-    envelope: the precision is the best at that recall or beyond, as in the area that VOC's AP is.
+    envelope: the precision is the best at that recall or beyond, as for VOC's AP.
     """
     precision = ranked.precision
     if envelope:
@@ -52,17 +54,17 @@ def curve(ranked: Positives, *, envelope: bool = True) -> tuple[np.ndarray, np.n
 
 
 def normalised_ap(ranked: Positives, member: np.ndarray) -> float:
-    """AP on the part of a class's truths for which `member` (m,) bool holds; nan where the class has none in it.
+    """AP on the truths of a class for which `member` (m,) bool holds; nan without any.
 
-    Normalised as by Hoiem, Chodpathumwan and Dai (ECCV 2012): true positives of other truths are left out, recall is
-    the part's, and in the precision it counts as if the part were as large as the class, so that small and large parts
-    compare. With k of the part's n found after f false positives, precision is k N / n / (k N / n + f). The area is
-    under the envelope; of a part that is the whole class it is VOC's AP.
+    Normalised as by Hoiem, Chodpathumwan and Dai (ECCV 2012): true positives of other truths are left out, and the
+    precision is computed as if the part had as many truths as the class, so that parts of different size are
+    comparable. With N truths in the class and k of the n truths in the part found after f false positives, the
+    precision is k N / n / (k N / n + f). The AP is the area under the envelope; for the whole class it is VOC's AP.
     """
     count = int(member.sum())
     if not count:
         return float("nan")
-    false = ranked.ranks - np.arange(1, len(ranked.ranks) + 1)  # before each true positive
+    false = ranked.ranks - np.arange(1, len(ranked.ranks) + 1)  # false positives before each true positive
     false = false[member[ranked.truths]]
     scaled = np.arange(1, len(false) + 1) * (ranked.npos / count)
     precision = scaled / (scaled + false)
@@ -71,7 +73,7 @@ def normalised_ap(ranked: Positives, member: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Part:
-    """The truths of a range of size or length: its name, how many, their mean normalised AP, of how many classes."""
+    """A range of size or length: name, number of truths, mean normalised AP, number of classes in the mean."""
 
     name: str
     truths: int
@@ -82,7 +84,7 @@ class Part:
 def parts(
     ranked: Sequence[Positives], labels: np.ndarray, values: np.ndarray, edges: Sequence[float], names: Sequence[str]
 ) -> list[Part]:
-    """The truths, of class `labels` (m,), by their `values` (m,): edges[i] <= value < edges[i + 1] is names[i]."""
+    """A part for each range edges[i] <= value < edges[i + 1], called names[i]; labels, values: (m,) of the truths."""
     place = np.searchsorted(np.asarray(edges)[1:-1], values, side="right")
     found = []
     for i, name in enumerate(names):

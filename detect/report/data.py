@@ -1,4 +1,4 @@
-"""Everything that a report says of an evaluation, computed from the truth and the detections."""
+"""All contents of a report, computed from the ground truth and the detections."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ from detect.report.training import Training
 
 THRESHOLDS = tuple(i / 100 for i in range(50, 100, 5))  # COCO's
 SCORE_BINS = 20
-CONFUSED_FROM = 0.05  # the least score in the confusion matrix; below lies what no one would use
+CONFUSED_FROM = 0.05  # least score in the confusion matrix; lower ones are of no use in practice
 AREA_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, np.inf)  # of the frame
 AREA_NAMES = ("below 1 %", "1–3 %", "3–10 %", "10–30 %", "from 30 %")
 LENGTH_EDGES = (0, 16, 31, 61, 121, np.inf)  # frames of a tube
@@ -42,19 +42,19 @@ class ReportData:
     det: Detections
     options: FrameAPOptions
     result: FrameAPResult
-    other_frames: tuple[str, float] | None  # the other rule of frames and the mAP under it, where that can differ
+    other_frames: tuple[str, float] | None  # the other frame rule and its mAP, if it can differ
     by_threshold: dict[float, np.ndarray]  # IoU threshold -> (C,) AP, for `THRESHOLDS`
     breakdown: ErrorBreakdown
     ranked: list[Positives]  # of each class
-    first: np.ndarray  # (C, K) kinds of each class's highest-scoring detections, as many as it has truths
+    first: np.ndarray  # (C, K) counts of kinds among each class's top detections, as many as it has truths
     confusion: np.ndarray
     areas: list[Part]
     lengths: list[Part]
-    scores: np.ndarray  # (2, SCORE_BINS) true and false positives by score, equal bins from 0 to `top_score`
+    scores: np.ndarray  # (2, SCORE_BINS) true and false positives in equal bins of the score from 0 to `top_score`
     top_score: float
     examples: list[Example]
     mabo: float  # mean average best overlap
-    proposal_recall: dict[int, float]  # proposals a frame -> recall
+    proposal_recall: dict[int, float]  # proposals per frame -> recall
     video_results: Mapping[str, Any] = field(default_factory=dict)
     training: Training | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -69,8 +69,8 @@ def gather(
     max_strips: int = 24,
     **others: Any,
 ) -> ReportData:
-    """What the page shows. `det.video` and `proposals.video` number `dataset.videos`; `others` are the fields of
-    `ReportData` that are not computed here. Of proposals the table, or what `proposal_recall` made of it.
+    """The contents of the page. det.video, proposals.video: positions in `dataset.videos`.  proposals: the table, or
+    the result of `proposal_recall`.  others: fields of `ReportData` that are not computed here.
     """
     gt, classes = GroundTruth(**dataset.ground_truth_table()), len(dataset.classes)
     result = evaluate_frame_ap(gt, det, classes, options)
@@ -105,13 +105,13 @@ def gather(
 
 
 def _areas(dataset: ActionDataset, gt: GroundTruth) -> np.ndarray:
-    """(m,) the share of its frame that a truth covers."""
+    """(m,) share of the frame area that each truth covers."""
     size = np.array([(video.height, video.width) for video in dataset.videos], np.float64).reshape(-1, 2)
     return (gt.boxes[:, 2:] - gt.boxes[:, :2]).prod(axis=1) / np.maximum(size.prod(axis=1), 1)[gt.video]
 
 
 def _lengths(ranked: list[Positives], gt: GroundTruth, tube: np.ndarray) -> list[Part]:
-    """By length of the tube; nothing where the ground truth has single boxes only."""
+    """Parts by tube length; none if the ground truth has single boxes only. tube: (m,) number of each truth's tube."""
     length = np.bincount(tube)[tube] if len(tube) else tube
     if length.max(initial=0) <= 1:
         return []
@@ -119,13 +119,14 @@ def _lengths(ranked: list[Positives], gt: GroundTruth, tube: np.ndarray) -> list
 
 
 def _histograms(score: np.ndarray, correct: np.ndarray, top_score: float) -> np.ndarray:
+    """(2, SCORE_BINS) int: true and false detections; correct: (n,) bool."""
     both = np.histogram(score, SCORE_BINS, (0, top_score))[0]
     true = np.histogram(score[correct], SCORE_BINS, (0, top_score))[0]
     return np.stack([true, both - true])
 
 
 def _by_threshold(case: Comparison, ranking: Ranking, num_gt: np.ndarray) -> dict[float, np.ndarray]:
-    """As `evaluate_frame_ap`, with the boxes compared and the detections ranked once."""
+    """Threshold -> (C,) AP, as by `evaluate_frame_ap`; boxes are compared and detections ranked only once."""
     pairs = joined(case.pairs(case.rows, THRESHOLDS[0], one_class=True))
     every, found = np.ones(len(case.rows), bool), {}
     for threshold in THRESHOLDS:
@@ -137,7 +138,7 @@ def _by_threshold(case: Comparison, ranking: Ranking, num_gt: np.ndarray) -> dic
 
 
 def _ap(case: Comparison, ranking: Ranking, kept: np.ndarray, entries: np.ndarray, num_gt: np.ndarray) -> np.ndarray:
-    """(C,) under the protocol, with the detections at the places `kept`, of which `entries` are true."""
+    """(C,) AP if only the detections at the places `kept` count, and `entries` are true."""
     ap = ranking.average_precision(kept, entries, num_gt, case.options.ap_rule)
     return np.where(num_gt > 0, ap, ap_without_gt(case.options))
 
@@ -161,7 +162,7 @@ def _other_frames(
 ) -> tuple[str, float] | None:
     if sum(len(video.annotated_frames()) for video in dataset.videos) == dataset.num_labelled:
         return None
-    if case.options.frames == "all":  # what is annotated is ranked already
+    if case.options.frames == "all":  # the ranking has the detections on annotated frames
         annotated = case.frames.of_det[case.rows][ranking.order] >= 0
         num_gt = np.bincount(case.gt.label, minlength=case.num_classes)
         return "annotated", mean_of_classes(_ap(case, ranking, annotated, correct, num_gt))
@@ -170,7 +171,7 @@ def _other_frames(
 
 
 def _first_kinds(ranking: Ranking, kind: np.ndarray, kinds: int, num_gt: np.ndarray) -> np.ndarray:
-    """(C, K) how many of each kind are among a class's highest-scoring detections, as many as it has truths."""
+    """(C, K) counts of kinds among each class's top detections, as many as it has truths."""
     starts, ends = ranking.bounds[:-1], np.minimum(ranking.bounds[:-1] + num_gt, ranking.bounds[1:])
     first = [kind[ranking.order[start:end]] for start, end in zip(starts, ends, strict=True)]
     return np.array([np.bincount(one, minlength=kinds) for one in first]).reshape(-1, kinds)

@@ -1,4 +1,4 @@
-"""The sections of a report about errors: what detections and truths are, what it costs, what is taken for what."""
+"""The sections of a report about errors: kinds of detections and truths, their costs, confusions of classes."""
 
 import math
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from detect.report.data import CONFUSED_FROM, ReportData
 from detect.report.pieces import by_falling_ap, cells, figure, percent
 from detect.visualization.html import text
 
-LARGEST_MATRIX = 40  # classes of a confusion matrix; beyond, a list
-LISTED = 25  # confusions
+LARGEST_MATRIX = 40  # classes; for more, the commonest confusions are listed
+LISTED = 25  # confusions in that list
 ORACLE_NAMES = {
     "boxes": "exact boxes",
     "labels": "right classes",
@@ -24,7 +24,7 @@ ORACLE_NAMES = {
 
 
 def stacks(rows: Sequence[tuple[str, Sequence[int], str]], kinds: Sequence[str]) -> str:
-    """Lying bars, each of full width: rows of (name, counts of the kinds, what stands at the right)."""
+    """Horizontal bars of equal length, divided by kind. rows: (name, counts of the kinds, text on the right)."""
     parts = []
     for name, counts, words in rows:
         total = sum(counts) or 1
@@ -40,7 +40,7 @@ def stacks(rows: Sequence[tuple[str, Sequence[int], str]], kinds: Sequence[str])
 
 
 def _row(name: str, alt: str, bar: str, words: str) -> str:
-    """A name, a lying bar and what stands at its right, in a grid of three columns."""
+    """A name, a horizontal bar and the text on its right, in a grid of three columns."""
     return (
         f'<span title="{text(name)}">{text(name)}</span><span class="stack" role="img" aria-label="{text(alt)}">{bar}'
         f'</span><span class="number">{words}</span>'
@@ -59,10 +59,10 @@ def detection_split(data: ReportData) -> str:
     rows += [(classes[c], data.first[c].tolist(), percent(_share(data.first[c])) + " %") for c in chosen]
     return figure(
         legend(kinds) + stacks(rows, kinds),
-        "What the highest-scoring detections are: of each class as many as it has truths, so that a perfect detector "
-        "has nothing but correct ones, whose share stands at the right. <b>Localisation</b>: the right class, an IoU "
-        "too low. <b>Classification</b>: on an actor who does something else. <b>Time</b>: the video has the action, "
-        "the frame does not. <b>Duplicate</b>: on an actor already found. <b>Background</b>: none of these.",
+        "The highest-scoring detections of each class, as many as it has truths; a perfect detector would have only "
+        "correct ones. On the right, the share of correct ones. <b>Localisation</b>: the right class, but the IoU is "
+        "too low. <b>Classification</b>: the actor does something else. <b>Time</b>: the video has the action, but not "
+        "in this frame. <b>Duplicate</b>: the actor has been detected already. <b>Background</b>: none of these.",
         "What the detections are",
     )
 
@@ -76,9 +76,9 @@ def truth_split(data: ReportData) -> str:
     source = "proposal" if data.breakdown.truth_source == "proposals" else "detection of any class"
     return figure(
         legend(kinds) + stacks(rows, kinds),
-        f"What became of the annotated boxes. <b>Found</b>: taken by a correct detection, at whatever score. "
-        f"<b>Missed</b>: no {source} reaches the IoU threshold. <b>Lost</b>: one does, but none of the right class got "
-        "it: the actor was seen, the action was not recognised.",
+        f"The annotated boxes. <b>Found</b>: matched by a correct detection of any score. "
+        f"<b>Missed</b>: no {source} reaches the IoU threshold. <b>Lost</b>: one does, but no detection of the right "
+        "class: the actor was seen, but the action was not recognised.",
         "What became of the truths",
     )
 
@@ -99,9 +99,9 @@ def act_split(data: ReportData) -> str:
     )
     return figure(
         f'<ul class="legend">{items}</ul><span class="stack act" role="img" aria-label="{text(said)}">{pieces}</span>',
-        "The area of the precision-recall square in percent, as the ACT detector's authors divide it, under their own "
-        "protocol: what is not AP is lost to one of the errors, and the parts add up to 100. Their kinds are not those "
-        "above: here localisation is any false detection in a frame that shows its class.",
+        "The area of the precision-recall square in percent, divided as by the authors of the ACT detector and under "
+        "their protocol: the AP and the loss to each error add up to 100. The kinds differ from those above: here, "
+        "localisation is any false detection in a frame that has a truth of its class.",
         "ACT's decomposition",
     )
 
@@ -125,20 +125,20 @@ def oracle_gains(data: ReportData) -> str:
         parts.append(_row(ORACLE_NAMES.get(name, name), f"{words} points", bar, words))
     return figure(
         f'<div class="rows">{"".join(parts)}</div>',
-        f"What mending one kind of error alone would add to the frame-mAP of {percent(data.breakdown.mean)}, in "
-        "points: the longest bar is where work pays. They do not add up: errors hide behind each other.",
+        f"How much the frame-mAP of {percent(data.breakdown.mean)} would rise, in points, if one kind of error alone "
+        "were corrected: work on the longest bar pays most. The gains do not add up, since one error can hide another.",
         "What each error costs",
     )
 
 
 def confusion(data: ReportData) -> str:
-    """The matrix of few classes, or the commonest confusions of many."""
+    """The confusion matrix, or a list of the commonest confusions if there are many classes."""
     matrix, names = data.confusion, (*data.dataset.classes, "background")
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     caption = (
-        f"Rows: what is annotated; columns: what was detected on it, from a score of {CONFUSED_FROM:g} up, in percent "
-        "of the row. The last column are truths that nothing took, the last row detections on no truth or on one "
-        "already taken."
+        f"Rows: annotated classes; columns: detected classes, in percent of the row, for scores of at least "
+        f"{CONFUSED_FROM:g}. Last column: truths without a detection; last row: detections without a truth, and "
+        "duplicates."
     )
     if len(names) - 1 > LARGEST_MATRIX:
         off = matrix[:-1, :-1] * (1 - np.eye(len(names) - 1, dtype=np.int64))
@@ -165,7 +165,7 @@ def _matrix_row(counts: np.ndarray, shares: np.ndarray, row: int, names: Sequenc
     found = []
     for column, (count, share) in enumerate(zip(counts.tolist(), shares.tolist(), strict=True)):
         kind = "wrong" if column != row else "strong" if share > 0.85 else ""
-        kind += " half" if share > 0.45 else ""  # where the text's contrast needs another colour
+        kind += " half" if share > 0.45 else ""  # the text needs another colour for contrast
         words = f"{100 * share:.0f}" if share >= 0.005 else ""
         as_what = f"detected as {names[column]}" if column < len(names) - 1 else "not found"
         tip = f"{names[row]}, {as_what}: {count:,} ({percent(share)} %)"

@@ -1,4 +1,4 @@
-"""Which errors are worth a picture: the surest of each kind, and truths of each kind that were not found."""
+"""Choice of the errors to show: the highest-scoring ones of each kind, and the largest truths not found."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.iou import pairwise_iou
 from detect.utils.runs import run_sizes, run_starts, within
 
-CONSIDERED = 2000  # candidates of a kind, the best ones; enough to find other videos among them
+CONSIDERED = 2000  # best candidates of each kind; enough to have many videos among them
 
 
 @dataclass(frozen=True)
 class Example:
-    """One error: its kind, the video's index, the frame; rows of the detection and the truth, -1 where there is none,
-    and their IoU.
+    """One error: its kind, position of the video, frame; rows of the detection and of the truth (-1: none), and their
+    IoU.
     """
 
     kind: str
@@ -27,8 +27,8 @@ class Example:
 
 
 def choose(gt: GroundTruth, det: Detections, breakdown: ErrorBreakdown, most: int) -> list[Example]:
-    """Up to `most` examples, shared among the kinds that occur, in the order of the kinds; each kind's first the
-    highest-scoring detections, or the largest truths, no two of a video as long as there are others.
+    """Up to `most` examples, shared among the kinds that occur and in their order. Each kind begins with its
+    highest-scoring detections or largest truths, from as many videos as possible.
     """
     kinds = {name: np.flatnonzero(breakdown.detection_kind == i) for i, name in enumerate(breakdown.categories) if i}
     truths = {name: np.flatnonzero(breakdown.truth_kind == i) for i, name in enumerate(breakdown.truth_kinds) if i}
@@ -46,7 +46,7 @@ def choose(gt: GroundTruth, det: Detections, breakdown: ErrorBreakdown, most: in
 
 
 def _spread(rows: np.ndarray, value: np.ndarray, video: np.ndarray, count: int) -> np.ndarray:
-    """The `count` rows of the highest values, first one of each video, then a second one, and so on."""
+    """The `count` rows with the highest values, first one from each video, then a second one, and so on."""
     if len(rows) > CONSIDERED:
         rows = rows[np.argpartition(-value[rows], CONSIDERED)[:CONSIDERED]]
     rows = rows[np.lexsort((rows, -value[rows]))]

@@ -1,4 +1,4 @@
-"""The report as one page: what was measured and how, and the sections in the order in which one asks."""
+"""The report as one page: the main numbers, the protocol, and all sections."""
 
 import json
 import math
@@ -36,28 +36,27 @@ def report_page(data: ReportData) -> str:
 
 
 def _sections(data: ReportData) -> Iterator[tuple[str, str, str]]:
-    """Key, title and content of each section; one without content is left out."""
+    """Key, title and content of each section; the content is "" if there is nothing to show."""
     caption = (
-        "Every class with its AP, what was found of its annotated boxes and how many detections there are. "
-        "A click on a heading sorts."
+        "AP, found truths and number of detections of every class. Click on a heading to sort."
     )
     yield "by-class", "Classes", figure(class_table(data), caption) + precision_recall(data)
     proposals = proposal_chart(data) if data.proposal_recall else ""
     charts = f"{threshold_chart(data)}{proposals}{part_charts(data)}{score_charts(data)}"
     yield "boxes", "Boxes, sizes, scores", f'<div class="charts">{charts}</div>'
     errors = "".join(draw(data) for draw in ERRORS) if len(data.gt) else ""
-    yield "errors", "What went wrong", errors + confusion(data)
+    yield "errors", "Errors", errors + confusion(data)
     shown = strips(data)
     lead = (
-        '<p class="lead">Of each kind of error those of the highest scores, from several videos: five frames '
-        "around the keyframe, which is outlined; frames count from 0. "
-        '<span><i class="key truth"></i>white: annotated; in the colour of the kind: the detection, on the keyframe.'
+        '<p class="lead">The highest-scoring errors of each kind, from several videos: five frames around the '
+        "keyframe, which is outlined. Frames count from 0. "
+        '<span><i class="key truth"></i>white: annotated; coloured, on the keyframe: the detection.'
         "</span></p>"
     )
     yield "pictures", "Errors in pictures", lead + shown if shown else ""
     has_curves = data.training is not None and data.training.scalars
     yield "training", "Training", training_charts(data.training) if has_curves else ""
-    yield "provenance", "Where this comes from", provenance(data)
+    yield "provenance", "Provenance", provenance(data)
 
 
 def _header(data: ReportData, title: str) -> str:
@@ -77,7 +76,7 @@ def _header(data: ReportData, title: str) -> str:
 
 
 def headline_stats(data: ReportData) -> Iterator[tuple[str, str]]:
-    """Name and value, as HTML, of the numbers beside the first one."""
+    """Name and value, as HTML, of the numbers beside the main one."""
     if data.other_frames is not None:
         frames, mean = data.other_frames
         yield f"frame-mAP@{data.options.iou_threshold:g}, {frames} frames", percent(mean)
@@ -106,11 +105,11 @@ def in_words(options: FrameAPOptions) -> str:
     """The protocol in sentences."""
     names = [name for name, row in PRESETS.items() if row == options]
     matching = {
-        "best_of_all": "no higher-scoring detection has taken the annotated box that it overlaps most",
-        "best_unmatched": "it overlaps an annotated box that no higher-scoring detection has taken",
+        "best_of_all": "no higher-scoring detection has matched the annotated box that it overlaps most",
+        "best_unmatched": "no higher-scoring detection has matched that box",
     }[options.matching]
     frames = {
-        "all": "Every frame counts: a detection where nothing is annotated is false",
+        "all": "Every frame counts: a detection on a frame without annotated boxes is false",
         "annotated": "Only frames with an annotated box count: detections on others are left out",
     }[options.frames]
     rest = "left out of the mean" if options.classes_without_gt == "excluded" else "counted as 0"
@@ -125,7 +124,7 @@ def in_words(options: FrameAPOptions) -> str:
 
 
 def provenance(data: ReportData) -> str:
-    """What the numbers were made of: one line a fact, and whatever is long folded away."""
+    """Facts about the inputs: one line each; long ones are folded."""
     dataset = data.dataset
     own = {
         "dataset": dataset.name,

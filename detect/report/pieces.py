@@ -1,4 +1,4 @@
-"""What the sections of a report share: numbers as text, captioned figures, the order of the classes."""
+"""Shared by the sections of a report: numbers as text, figures with captions, the order of the classes."""
 
 import math
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from detect.visualization.html import text
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """A share as the field writes it; a dash where there is none."""
+    """A share in percent, without the sign; a dash for nan."""
     return "–" if not math.isfinite(value) else f"{100 * value:.{digits}f}"
 
 
@@ -20,10 +20,10 @@ def figure(content: str, caption: str, title: str = "") -> str:
 
 
 def by_falling_ap(data: ReportData) -> list[int]:
-    """Class numbers, the best first, those without AP last."""
+    """Class numbers by falling AP; classes without AP are last."""
     return sorted(range(len(data.result.ap)), key=lambda c: -np.nan_to_num(data.result.ap[c], nan=-1.0))
 
 
 def cells(values: Iterable[tuple[str, object]]) -> str:
-    """Table cells of numbers: what stands there, and the value to sort by."""
+    """Table cells from pairs of text and the value to sort by."""
     return "".join(f'<td class="number" data-value="{value}">{words}</td>' for words, value in values)

@@ -11,18 +11,18 @@ from detect.report.pieces import figure, percent
 from detect.visualization.charts import Axis, Panel, bar, bars, line, number_axis, share_axis, short
 
 NORMALISED = (
-    "Normalised AP (Hoiem et al., ECCV 2012) by the actor's size, the mean over the classes that have such boxes: "
-    "detections that hit other boxes are left out, and recall is weighed as if all boxes of the class were of this "
-    "kind, so that rare and frequent kinds compare. Below the range stands how many boxes it has."
+    "Normalised AP (Hoiem et al., ECCV 2012) by actor size, averaged over the classes with boxes in the range. "
+    "Detections of other boxes are left out, and precision is computed as if all boxes of the class were in the range, "
+    "so that rare and frequent sizes are comparable. Below each range: its number of boxes."
 )
 
 
 def part_charts(data: ReportData) -> str:
-    """By size and by length; "" without truths."""
+    """Charts by size and by tube length; "" without truths."""
     if not len(data.gt):
         return ""
     size, length = _part_chart(data.areas, "share of the frame"), _part_chart(data.lengths, "frames of the tube")
-    same = figure(length, "The same by the length of the tube that a box is of.", "Tube length") if data.lengths else ""
+    same = figure(length, "The same by the length of a box's tube.", "Tube length") if data.lengths else ""
     return figure(size, NORMALISED, "Actor size") + same
 
 
@@ -53,34 +53,34 @@ def score_charts(data: ReportData) -> str:
             middles.append(middle)
             correct.append(true / (true + false))
     counts = panel.draw(marks, "number of true and false detections by score")
-    plane = Panel(x, share_axis("share that is true", 4))
+    plane = Panel(x, share_axis("share of true positives", 4))
     diagonal = line(plane, [0, 1], [0, 1], "thin") if data.top_score == 1.0 else ""
     hover = [(m, c, f"score about {m:.2f}: {percent(c)} % true") for m, c in zip(middles, correct, strict=True)]
     trust = plane.draw([diagonal, line(plane, middles, correct, "main")], "share of true detections by score", hover)
     return figure(
         counts,
-        "Detections by score, on a logarithmic scale: <b>blue</b> true, grey false positives. Where they are apart a "
-        "threshold is easy to choose.",
+        "Number of detections by score, on a logarithmic scale: <b>blue</b> true positives, grey false positives. If "
+        "they are well separated, a threshold is easy to choose.",
         "Scores",
     ) + figure(
         trust,
-        "The share of detections of a score that are true. On the thin diagonal a score could be read as a "
-        "probability; below it the detector is too sure.",
-        "What a score is worth",
+        "The share of true positives at each score. On the thin diagonal, a score is a probability; below it, the "
+        "detector is overconfident.",
+        "Calibration",
     )  # fmt: skip
 
 
 def proposal_chart(data: ReportData) -> str:
     found = dict(sorted(data.proposal_recall.items()))
     ticks = tuple((math.log10(k), str(k)) for k in found)
-    high = max(ticks[-1][0], ticks[0][0] + 1e-9)
-    panel = Panel(Axis("proposals a frame", ticks[0][0], high, ticks), share_axis("recall", 4))
+    high = max(ticks[-1][0], ticks[0][0] + 1e-9)  # an axis with a single tick needs a length
+    panel = Panel(Axis("proposals per frame", ticks[0][0], high, ticks), share_axis("recall", 4))
     places = [math.log10(k) for k in found]
     hover = [(p, r, f"{k} proposals: recall {percent(r)} %") for p, (k, r) in zip(places, found.items(), strict=True)]
     marks = [line(panel, places, list(found.values()), "main")]
     return figure(
         panel.draw(marks, "recall against the number of proposals", hover),
-        "The share of annotated boxes that one of the best-scored proposals of their frame covers with the needed IoU. "
-        "No head can find more.",
+        "The share of annotated boxes that reach the IoU threshold with one of the top-scoring proposals in their "
+        "frame. It limits the recall of the detector.",
         "Proposals",
     )

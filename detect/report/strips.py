@@ -1,4 +1,4 @@
-"""Picture strips of single errors: five frames around the keyframe, the boxes drawn as vectors over them."""
+"""Picture strips of single errors: five frames around the keyframe with the boxes as vector graphics."""
 
 import logging
 import os
@@ -14,10 +14,10 @@ from detect.video.readers import FrameReadError, MissingMediaError, read_frames
 from detect.visualization.html import data_uri, text
 
 logger = logging.getLogger(__name__)
-OFFSETS = (-10, -5, 0, 5, 10)  # frames; the 20 frames that the paper's detector sees
-WIDTH = 240  # pixels of a picture at most
-QUALITY = 72
-DECODED_IN_ALL = 60_000  # frames; later strips from deep inside long video files go without pictures
+OFFSETS = (-10, -5, 0, 5, 10)  # frames; they span the 20 frames of the detector's input
+WIDTH = 240  # greatest width of a picture in pixels
+QUALITY = 72  # of its JPEG
+DECODED_IN_ALL = 60_000  # frames; after these, strips from far inside long video files have no pictures
 
 KIND_TITLES = {
     "localisation": "Wrong place",
@@ -29,18 +29,18 @@ KIND_TITLES = {
     "lost": "Seen, not recognised",
 }
 KIND_TEXTS = {
-    "localisation": "The class is right and the box is near, but overlaps the annotated one too little.",
+    "localisation": "The class is right, but the box overlaps the annotated one too little.",
     "classification": "The box fits an annotated one of another class.",
     "time": "The video has this action, but not in this frame.",
-    "duplicate": "A second box on an actor that a higher-scoring detection has already taken.",
+    "duplicate": "Another box on an actor that a higher-scoring detection has already found.",
     "background": "No annotated box of the class is near, and none of another class fits.",
-    "missed": "Annotated boxes, the largest first, that no box of any class covers; the nearest detection is drawn.",
-    "lost": "Annotated boxes, the largest first, that some box covers, but no detection of their class got.",
+    "missed": "The largest annotated boxes that no box of any class covers; the nearest detection is drawn.",
+    "lost": "The largest annotated boxes that some box covers, but no detection of their class.",
 }
 
 
 def strips(data: ReportData) -> str:
-    """All examples under the headings of their kinds; "" without any."""
+    """All examples, grouped by kind; "" without any."""
     left = DECODED_IN_ALL
     groups: dict[str, list[str]] = {}
     for example in data.examples:
@@ -48,7 +48,7 @@ def strips(data: ReportData) -> str:
         wanted = {offset: example.frame + offset for offset in OFFSETS}
         wanted = {offset: frame for offset, frame in wanted.items() if 0 <= frame < max(video.num_frames, 1)}
         last = 0 if os.path.isdir(video.path) else max(wanted.values(), default=0)
-        pictures, remark = _pictures(video, wanted) if last < left else ({}, "too far inside a long video to decode")
+        pictures, remark = _pictures(video, wanted) if last < left else ({}, "too far inside a long video")
         left -= last if pictures else 0
         groups.setdefault(example.kind, []).append(_strip(data, example, wanted, pictures, remark))
     return "".join(
@@ -59,7 +59,7 @@ def strips(data: ReportData) -> str:
 
 
 def _pictures(video: VideoRecord, wanted: dict[int, int]) -> tuple[dict[int, np.ndarray], str]:
-    """Offset -> small picture, and why there are none."""
+    """Offset -> small picture; if there are none, the reason."""
 
     def small(frame: np.ndarray) -> np.ndarray:
         factor = min(1.0, WIDTH / frame.shape[1])
@@ -117,7 +117,7 @@ def _box(box: Sequence[float], kind: str) -> str:
 
 
 def sentence(data: ReportData, example: Example) -> str:
-    """What happened, in a sentence of HTML."""
+    """A sentence of HTML about the error."""
     classes, det, gt = data.dataset.classes, data.det, data.gt
     truth = f"<b>{text(classes[gt.label[example.truth]])}</b>" if example.truth >= 0 else ""
     if example.detection < 0:

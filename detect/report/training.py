@@ -1,4 +1,4 @@
-"""The curves of a training run, from the metrics.json that it wrote."""
+"""The curves of a training run, from its metrics.json."""
 
 import json
 from collections.abc import Sequence
@@ -9,29 +9,29 @@ import numpy as np
 
 from detect.utils.files import read_text
 
-POINTS = 300  # of a drawn curve
+POINTS = 300  # in a drawn curve, to keep the page small
 
 
 @dataclass(frozen=True)
 class Training:
-    """Scalars of a run: name -> (iterations (n,), values (n,)), in the order of the iterations."""
+    """Scalars of a run: name -> (iterations (n,), values (n,)), sorted by iteration."""
 
     scalars: dict[str, tuple[np.ndarray, np.ndarray]]
     lines_skipped: int = 0
 
     def losses(self) -> list[str]:
-        """The parts of the loss, `total_loss` first."""
+        """Names of the parts of the loss, `total_loss` first."""
         names = sorted(name for name in self.scalars if "loss" in name and "/" not in name)
         return sorted(names, key=lambda name: name != "total_loss")
 
     def scores(self) -> list[str]:
-        """The mean scores of evaluations on the way."""
+        """Names of the mean scores of evaluations during training."""
         return sorted(name for name in self.scalars if name.endswith("/mAP"))
 
 
 def read_training(folder: str | Path) -> Training | None:
-    """The scalars of `folder`/metrics.json; None without that file. A line that is no JSON object with an iteration,
-    such as one cut off, is skipped and counted; of an iteration written twice, by a resumed run, the last counts.
+    """The scalars of `folder`/metrics.json; None without that file. Lines that are not a JSON object with an iteration,
+    such as truncated ones, are skipped and counted. If a resumed run wrote an iteration twice, the last line counts.
     """
     path = Path(folder) / "metrics.json"
     if not path.is_file():
@@ -57,7 +57,7 @@ def _columns(values: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def thinned(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[Sequence[float], Sequence[float]]:
-    """Medians of equal runs of a long curve, so that it stays readable and small."""
+    """A long curve as the medians of about equal parts, so that it stays readable and small."""
     if len(x) <= points:
         return x.tolist(), y.tolist()
     groups = np.array_split(np.arange(len(x)), points)

@@ -18,8 +18,8 @@ def training_charts(training: Training) -> str:
         cells.append(_curve(training, name, " ".join(last).replace("_", " "), "main"))
     return figure(
         f'<div class="many curves">{"".join(cells)}</div>',
-        "What the run wrote into metrics.json, against the iteration: the loss, its parts, the learning rate, and the "
-        "scores of evaluations on the way, a dot where there was one only.",
+        "From metrics.json, against the iteration: the loss and its parts, the learning rate, and the scores of "
+        "evaluations during training (a dot if there was only one).",
     )
 
 

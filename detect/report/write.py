@@ -1,4 +1,4 @@
-"""Write the report of an evaluation: one HTML file that needs nothing beside it."""
+"""Writes the report of an evaluation: one self-contained HTML file."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -33,17 +33,17 @@ def write_report(
     provenance: Mapping[str, Any] | None = None,
     max_strips: int = 24,
 ) -> Path:
-    """Write `folder`/index.html and give its path.
+    """Write `folder`/index.html and return its path.
 
     Args:
-        det: whose `video` numbers `dataset.videos`; see `numbered_as`.
-        options: the protocol of the first number; others are shown beside it.
-        proposals: class-agnostic boxes, `label` 0, numbered like `det`; or what `proposal_recall` says of them.
+        det: detections; `video` holds positions in `dataset.videos`, see `numbered_as`.
+        options: the protocol of the main number; other protocols are shown beside it.
+        proposals: class-agnostic boxes with `label` 0, numbered like `det`; or the result of `proposal_recall`.
         video_results: name -> share for the head of the page, name -> (C,) shares for the table of classes.
-        run_folder: OUTPUT_DIR of the training; its metrics.json and config.yaml are shown where they are there.
-        provenance: further facts: files, hashes, seed. Of a mapping or a text of several lines the page shows the name
-            and unfolds it.
-        max_strips: pictures of errors, about 20 to 40 KB each.
+        run_folder: OUTPUT_DIR of the training; its metrics.json and config.yaml are shown if they exist.
+        provenance: further facts, such as files, hashes and seed. Nested mappings and texts of several lines are shown
+            folded.
+        max_strips: greatest number of error pictures, about 20 to 40 KB each.
     Raises:
         UserError: a video or class that the data set does not have; the folder cannot be written.
     """
@@ -71,7 +71,7 @@ def write_report(
 
 
 def numbered_as(dataset: ActionDataset, det: Detections, names: Sequence[str]) -> Detections:
-    """The table with `video` numbering `dataset.videos` instead of `names`. UserError for a video that is not there."""
+    """The table with positions in `dataset.videos` instead of `names` as `video`. UserError for an unknown video."""
     number = {video.name: i for i, video in enumerate(dataset.videos)}
     unknown = [name for name in {names[code] for code in np.unique(det.video).tolist()} if name not in number]
     if unknown:

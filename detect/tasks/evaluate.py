@@ -1,4 +1,4 @@
-"""What `tools/evaluate.py` does with boxes: frame-mAP under any protocol, and what stands behind the number."""
+"""The boxes of `tools/evaluate.py`: frame-mAP under any protocol, errors, comparisons, the report."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,8 +21,8 @@ from detect.utils.provenance import code_version
 
 
 def evaluate(detections: Sequence[str] = (), **options: Any) -> dict[str, Any]:
-    """See the docstring of tools/evaluate.py; options: the other fields of `Request`. Gives what goes to the JSON file;
-    UserError for bad input.
+    """See the docstring of tools/evaluate.py; options: the other fields of `Request`. Returns the contents of the JSON
+    file. UserError for bad input.
     """
     request = Request(detections, **options)
     rules = request.rules
@@ -54,7 +54,7 @@ def evaluate(detections: Sequence[str] = (), **options: Any) -> dict[str, Any]:
 
 
 def _facts(case: Case) -> dict[str, Any]:
-    """Where the tables come from; one file of detections as it is, several as a list."""
+    """Provenance of the tables; a list of files only if there are several."""
     files = case.facts["detections"]
     return {**case.facts, "detections": files[0] if len(files) == 1 else files}
 
@@ -100,7 +100,7 @@ def _score(case: Case, rules: Sequence[FrameAPOptions], request: Request) -> dic
 
 
 def _overlap(case: Case, rule: FrameAPOptions) -> dict[str, Any]:
-    """How well the boxes cover the truths, whatever their labels."""
+    """How well boxes of any label cover the truths."""
     gt, det, proposals = case.gt, case.found[0], case.proposals
     of_class, mabo = mean_best_overlap(gt, det, len(case.classes), rule.plus_one)
     boxes, what = (det, "boxes of any class") if proposals is None else (proposals, "proposals")

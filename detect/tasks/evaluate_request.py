@@ -1,4 +1,4 @@
-"""What is asked of `tools/evaluate.py`: the options, and which of them need others."""
+"""The options of `tools/evaluate.py`, and which of them need others."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Request:
 
 
 def _check_files(request: Request) -> None:
-    """UserError unless there is something to evaluate, and no more than that."""
+    """UserError for no, or too many, files to evaluate."""
     count = len(request.detections)
     if not (count or request.tubes):
         raise UserError("nothing to evaluate: give a file of detections, or --tubes FILE")
@@ -68,7 +68,7 @@ def _check_files(request: Request) -> None:
 
 @dataclass(frozen=True)
 class Need:
-    """A condition on a request, and how a message goes on that names an option for which it is not met."""
+    """A condition on a request, and the message, after the name of the option, if it is not met."""
 
     met: Callable[[Request], Any]
     words: str
@@ -82,7 +82,7 @@ ONE_FILE = {
     "--link": lambda request: request.link,
     "--iou with several thresholds": lambda request: len(request.iou_thresholds) > 1,
 }
-# Without its need an option would do nothing, and nobody would notice.
+# Without its need an option would silently do nothing.
 NEEDS: dict[Need, dict[str, Callable[[Request], Any]]] = {
     Need(lambda request: request.detections, "is about detections; name their file"): {
         **ONE_FILE,

@@ -1,4 +1,4 @@
-"""What `tools/evaluate.py` does with tubes: video-mAP of given ones, or of those that it links from detections."""
+"""The tubes of `tools/evaluate.py`: video-mAP of given tubes, or of tubes linked from detections."""
 
 from dataclasses import replace
 from typing import Any

@@ -84,8 +84,7 @@ def break_down(
 
     proposals: boxes of the proposal stage, of any label and score, to tell truths missed by the proposals from truths
     lost by the head; None: counted detections of every class are used instead.  min_score: detections below it are
-    ignored, also for mAP and gains.  background_threshold: IoU below which a detection has nothing to do with a truth.
-    UserError for a label >= num_classes or a background_threshold outside [0, 1).
+    ignored, also for mAP and gains.  UserError for a label >= num_classes or a background_threshold outside [0, 1).
     """
     if not 0 <= background_threshold < 1:
         raise UserError(f"background_threshold is {background_threshold}; expected 0 <= background_threshold < 1")

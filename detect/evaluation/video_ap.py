@@ -26,7 +26,7 @@ class VideoAPOptions:
     threshold, not only reach it.  shift: added to x1, y1, width and height of detections, before which they are x1, y1,
     x2 - x1, y2 - y1.  min_common: tubes with fewer frames in common do not overlap.  spatial_only: the overlap is the
     mean IoU in the common frames, for trimmed videos.  tube_nms: of the tubes of one class and video, one that overlaps
-    a better one by more goes; 1 keeps all.
+    a better one by more goes; 1 keeps all.  nms_min_common: `min_common` there.
     """
 
     ap_rule: str = "voc_all_point"
@@ -38,6 +38,7 @@ class VideoAPOptions:
     spatial_only: bool = False
     classes_without_gt: str = "excluded"
     tube_nms: float = 0.3
+    nms_min_common: int = 1
 
     def __post_init__(self) -> None:
         for name, legal in (
@@ -47,7 +48,7 @@ class VideoAPOptions:
         ):
             if getattr(self, name) not in legal:
                 raise UserError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(legal)}")
-        if not 0 < self.tube_nms <= 1:
+        if not 0 < self.tube_nms <= 1:  # nan too
             raise UserError(f"tube_nms is {self.tube_nms}; it must be above 0 and at most 1, which keeps all tubes")
 
 
@@ -56,7 +57,7 @@ class VideoAPOptions:
 VIDEO_PRESETS: dict[str, VideoAPOptions] = {
     "voc": VideoAPOptions(),
     "act": VideoAPOptions(ap_rule="act_trapezoid", plus_one=True, matching="best_unmatched"),
-    "peng": VideoAPOptions(plus_one=True, matching="best_unmatched", min_common=2),
+    "peng": VideoAPOptions(plus_one=True, matching="best_unmatched", min_common=2, nms_min_common=2),
     "gurkirt": VideoAPOptions(
         matching="best_unmatched", strict=True, shift=1.0, min_common=2, classes_without_gt="zero", tube_nms=1.0
     ),
@@ -112,9 +113,9 @@ def evaluate_video_ap(
 ) -> VideoAPResult:
     """Video-AP of each class at each threshold, and their plain means. The tables are not changed."""
     if options.tube_nms < 1:
-        # detections among themselves: a shift of both is the added pixel
+        # a shift of both is the added pixel: gurkirt's tubes are suppressed as ACT's, having no rule of their own
         plus_one = options.plus_one or options.shift == 1
-        kept = suppress_tubes(det, options.tube_nms, plus_one=plus_one, min_common=options.min_common)
+        kept = suppress_tubes(det, options.tube_nms, plus_one=plus_one, min_common=options.nms_min_common)
     else:
         kept = np.arange(len(det))
     suppressed, det = len(det) - len(kept), det.take(kept)

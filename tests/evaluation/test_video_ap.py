@@ -67,8 +67,7 @@ def plain_video_map(truth, found, classes, threshold, name, nms):
         rows = sorted((row for row in found if row[1] == label), key=lambda row: -row[2])
         kept = []
         for row in rows:
-            mutual = "act" if name == "gurkirt" else name  # both boxes grow by the same pixel
-            rule = "peng" if name in ("peng", "gurkirt") else mutual
+            rule = "act" if name == "gurkirt" else name  # both boxes grow by the same pixel
             if all(r[0] != row[0] or overlap(r, row, rule) <= nms for r in kept):
                 kept.append(row)
         own = [row for row in truth if row[1] == label]

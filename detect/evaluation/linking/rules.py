@@ -1,5 +1,7 @@
 """Tubes out of a table of detections, by the published linking rules."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +26,7 @@ class LinkRule:
     linking: LinkOptions | PathOptions
     min_boxes: int = 1
     min_length: int = 1
-    min_score: float = 0.0
+    min_score: float = -math.inf
     score_of: int = 0
     fill: str = "linear"
 
@@ -46,16 +48,25 @@ LINK_RULES: dict[str, LinkRule] = {
 }
 
 
-def link_detections(det: Detections, rule: str | LinkRule = "act", switch_cost: float | None = None) -> Tubes:
+_LONGEST = 1_000_000  # frames of a video: eleven hours at 25 a second
+
+
+def link_detections(
+    det: Detections,
+    rule: str | LinkRule = "act",
+    switch_cost: float | None = None,
+    num_frames: Mapping[int, int] | None = None,
+) -> Tubes:
     """Tubes of every class in every video.
 
-    A video reaches from the first frame with a detection of any class to the last.  switch_cost: also trim, see `trim`.
+    switch_cost: also trim, see `trim`.  num_frames: the length of each video, by its number; best paths go through all
+    of it. Without, a video reaches from the first frame with a detection of any class to the last.
     """
     if isinstance(rule, str):
         if rule not in LINK_RULES:
             raise UserError(f"no linking rule {rule!r}; choose one of {', '.join(LINK_RULES)}")
         rule = LINK_RULES[rule]
-    streams = _Streams(det)
+    streams = _Streams(det, num_frames)
     linked = _follow if isinstance(rule.linking, LinkOptions) else _best_paths
     tube, frame, row = linked(streams, det, rule.linking)
     tubes, scores = _filled(streams, det, tube, frame, row, rule)
@@ -69,6 +80,7 @@ class _Streams:
     """
 
     det: Detections
+    num_frames: Mapping[int, int] | None = None
     of: np.ndarray = field(init=False)
     place: np.ndarray = field(init=False)
 
@@ -83,6 +95,9 @@ class _Streams:
         first, last = np.full(videos, np.iinfo(np.int64).max), np.full(videos, -1, np.int64)
         np.minimum.at(first, video, self.det.frame)
         np.maximum.at(last, video, self.det.frame)
+        for number, count in (self.num_frames or {}).items():
+            if number < videos:
+                first[number], last[number] = 0, max(count - 1, last[number])
         self.begin, self.length = first[self.video], (last - first + 1)[self.video]
         self.place = self.det.frame - first[video]
 
@@ -96,16 +111,23 @@ def _follow(streams: _Streams, det: Detections, options: LinkOptions) -> tuple[n
     place, of = streams.place[used], streams.of[used]
     boxes, scores = det.boxes[used].astype(np.float64), det.score[used].astype(np.float64)
     linker = Linker(len(streams), options)
-    frames = int(place[-1]) + 1 if len(used) else 0
-    bounds = np.searchsorted(place, np.arange(frames + 1))
+    frames = np.unique(place)  # a frame without boxes changes nothing
+    bounds = np.r_[np.searchsorted(place, frames), len(place)]
     tube = np.empty(len(used), np.int64)
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for frame, begin, end in zip(frames.tolist(), bounds[:-1], bounds[1:], strict=True):
         part = slice(begin, end)
+        linker.frame = frame - 1
         tube[part] = linker.step_suppressed(of[part], boxes[part], scores[part], np.arange(end - begin))
     return tube, place, used
 
 
 def _best_paths(streams: _Streams, det: Detections, options: PathOptions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if len(det) and streams.length.max() > _LONGEST:
+        longest = int(streams.length.argmax())
+        raise UserError(
+            f"best paths through {streams.length[longest]} frames of video number {streams.video[longest]}; at most "
+            f"{_LONGEST} are followed. Is a frame's number wrong?"
+        )
     order = np.lexsort((streams.place, streams.of))  # stable: within a frame in the order of the table
     boxes, scores = det.boxes[order].astype(np.float64), det.score[order].astype(np.float64)
     paths = best_paths(streams.of[order], streams.place[order], boxes, scores, streams.length, options)

@@ -8,7 +8,7 @@ import numpy as np
 
 from detect.data.records import ActionDataset
 from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
-from detect.evaluation.errors.breakdown import ErrorBreakdown, break_down, confusion_matrix
+from detect.evaluation.errors.breakdown import CONFUSED_FROM, ErrorBreakdown, break_down, confusion_matrix
 from detect.evaluation.errors.kinds import CORRECT, Comparison, compare
 from detect.evaluation.frame_ap import FrameAPOptions, FrameAPResult, evaluate_frame_ap, joined, mean_of_classes
 from detect.evaluation.ranking import Ranking
@@ -19,7 +19,6 @@ from detect.report.training import Training
 
 THRESHOLDS = tuple(i / 100 for i in range(50, 100, 5))  # COCO's
 SCORE_BINS = 20
-CONFUSED_FROM = 0.05  # the least score in the confusion matrix; below lies what no one would use
 AREA_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, np.inf)  # of the frame
 AREA_NAMES = ("below 1 %", "1–3 %", "3–10 %", "10–30 %", "from 30 %")
 LENGTH_EDGES = (0, 16, 31, 61, 121, np.inf)  # frames of a tube

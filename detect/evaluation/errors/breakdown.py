@@ -17,6 +17,8 @@ from detect.evaluation.frame_ap import FrameAPOptions, FrameIndex, joined, mean_
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.errors import UserError
 
+CONFUSED_FROM = 0.05  # the least score in the confusion matrices that are shown; below lies what no one would use
+
 
 @dataclass(frozen=True, eq=False)
 class ErrorBreakdown:

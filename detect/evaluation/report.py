@@ -7,10 +7,11 @@ from dataclasses import fields
 import numpy as np
 from tabulate import tabulate
 
+from detect.evaluation.average_precision import COCO_THRESHOLDS
 from detect.evaluation.bootstrap import CONFIDENCE, Comparison
 from detect.evaluation.choices import Choice
 from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, FrameAPResult
-from detect.evaluation.video_ap import COCO_THRESHOLDS, THRESHOLDS, VideoAPResult
+from detect.evaluation.video_ap import THRESHOLDS, VideoAPResult
 
 
 def summary_line(mean: float, iou_threshold: float) -> str:

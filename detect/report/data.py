@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from detect.data.records import ActionDataset
+from detect.evaluation.average_precision import COCO_THRESHOLDS
 from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
 from detect.evaluation.errors.breakdown import CONFUSED_FROM, ErrorBreakdown, break_down, confusion_matrix
 from detect.evaluation.errors.kinds import CORRECT, Comparison, compare
@@ -17,7 +18,6 @@ from detect.report.curves import Part, Positives, parts, positives
 from detect.report.examples import Example, choose
 from detect.report.training import Training
 
-THRESHOLDS = tuple(i / 100 for i in range(50, 100, 5))  # COCO's
 SCORE_BINS = 20
 AREA_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, np.inf)  # of the frame
 AREA_NAMES = ("below 1 %", "1–3 %", "3–10 %", "10–30 %", "from 30 %")
@@ -35,7 +35,7 @@ class ReportData:
     options: FrameAPOptions
     result: FrameAPResult
     other_frames: tuple[str, float] | None  # the other rule of frames and the mAP under it, where that can differ
-    by_threshold: dict[float, np.ndarray]  # IoU threshold -> (C,) AP, for `THRESHOLDS`
+    by_threshold: dict[float, np.ndarray]  # IoU threshold -> (C,) AP, for `COCO_THRESHOLDS`
     breakdown: ErrorBreakdown
     ranked: list[Positives]  # of each class
     first: np.ndarray  # (C, K) kinds of each class's highest-scoring detections, as many as it has truths
@@ -118,9 +118,9 @@ def _histograms(score: np.ndarray, correct: np.ndarray, top_score: float) -> np.
 
 def _by_threshold(case: Comparison, ranking: Ranking, num_gt: np.ndarray) -> dict[float, np.ndarray]:
     """As `evaluate_frame_ap`, with the boxes compared and the detections ranked once."""
-    pairs = joined(case.pairs(case.rows, THRESHOLDS[0], one_class=True))
+    pairs = joined(case.pairs(case.rows, COCO_THRESHOLDS[0], one_class=True))
     every, found = np.ones(len(case.rows), bool), {}
-    for threshold in THRESHOLDS:
+    for threshold in COCO_THRESHOLDS:
         reaches = pairs[2] >= threshold
         correct, _ = case.taken(tuple(column[reaches] for column in pairs))
         entries = np.searchsorted(case.rows, correct)

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detect.evaluation import tubes as tubes_module
+from detect.evaluation.average_precision import COCO_THRESHOLDS
 from detect.evaluation.tubes import contiguous, make_tubes, suppress_tubes, tube_overlaps
-from detect.evaluation.video_ap import COCO_THRESHOLDS, VIDEO_PRESETS, evaluate_video_ap, video_preset
+from detect.evaluation.video_ap import VIDEO_PRESETS, evaluate_video_ap, video_preset
 from detect.utils.errors import UserError
 
 EVERY = dict.fromkeys(VIDEO_PRESETS)

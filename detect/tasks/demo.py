@@ -72,7 +72,7 @@ def run_demo(
         source = stack.enter_context(open_input(video))
         opts = [*(LIVE_LINES if source.live and speed != "exact" else ()), *opts]
         detector = ActionDetector.load(weights, config_file=config_file, overrides=opts, speed=speed)
-        threshold = suited_threshold(weights) if threshold is None else threshold
+        threshold = suited_threshold(weights, detector.weights_hash) if threshold is None else threshold
         every = source.every(detector, every, flow)
         options = {"every": every, "batch_size": batch_size, "flow": flow}
         failure = watch(detector, source, options, TrackOptions.for_stream(threshold, every, source.live), wanted)
@@ -139,11 +139,11 @@ def _give_out(
     return None
 
 
-def suited_threshold(weights: str) -> float:
-    """The one that suits the weights, of the evaluation beside them; which one it is is said."""
-    found = evaluated_threshold(weights)
-    threshold, source = found or (DEFAULT_THRESHOLD, None)
-    why = f"the best F1 in {source}" if source else "the default; no evaluation beside the weights tells a better one"
+def suited_threshold(weights: str, weights_hash: str) -> float:
+    """The one that suits the weights, of an evaluation of them; which one it is is said."""
+    threshold, why = DEFAULT_THRESHOLD, "the default; beside the weights is no evaluation of them that tells another"
+    if found := evaluated_threshold(weights, weights_hash):
+        threshold, why = found.threshold, f"the best F1 of these weights on {found.dataset}, in {found.path}"
     print(f"threshold {threshold:.3g}: {printable(why)}", file=sys.stderr)
     return threshold
 

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from detect import ActionDetector
+from detect.engine.checkpoint import weights_hash
 from detect.evaluation.files.formats import read_detections
 from detect.evaluation.files.tube_files import read_tubes
+from detect.modeling import build_model
 from detect.tasks import demo, demo_input
+from detect.utils.checkpoint_files import read_checkpoint
 from detect.video.readers import container_facts, count_frames, read_frames
 from detect.video.writer import save_video
 from tests.running import ROOT, run_tool
-from tests.tiny import save_detector
+from tests.tiny import save_detector, tiny_cfg
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +74,23 @@ def test_the_table_has_every_detection(detector, tmp_path, suffix):
         np.testing.assert_array_equal(getattr(table, name).astype(expected.dtype), expected)
 
 
-def test_the_threshold_of_the_evaluation_beside_the_weights(tmp_path, capsys):
-    assert demo.suited_threshold(str(tmp_path / "m.pth")) == demo.DEFAULT_THRESHOLD
-    (tmp_path / "evaluation" / "set").mkdir(parents=True)
+def test_the_threshold_of_the_evaluation_of_the_same_weights(tmp_path, capsys):
+    """As an evaluation notes them: of the model as it is in the file, not as it is folded for a stream."""
+    weights = str(save_detector(tmp_path / "m.pth"))
+    model = build_model(tiny_cfg())
+    model.load_state_dict(read_checkpoint(weights)["model"])
+    loaded = ActionDetector.load(weights)
+    assert loaded.weights_hash == weights_hash(model) != weights_hash(loaded.model)
     file = tmp_path / "evaluation" / "set" / "results.json"
-    file.write_text(json.dumps({"protocols": [{"best_f1": {"threshold": 0.07}}]}))
-    assert demo.suited_threshold(str(tmp_path / "m.pth")) == 0.07
+    file.parent.mkdir(parents=True)
+    for digest in (loaded.weights_hash, "0" * 64):
+        facts = {"dataset": "small_test", "weights_hash": digest}
+        file.write_text(json.dumps({"protocols": [{"best_f1": {"threshold": 0.07}}], "provenance": facts}))
+        own = digest == loaded.weights_hash
+        assert demo.suited_threshold(weights, loaded.weights_hash) == (0.07 if own else demo.DEFAULT_THRESHOLD)
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("threshold 0.4: the default") and said[1] == f"threshold 0.07: the best F1 in {file}"
+    assert said[0] == f"threshold 0.07: the best F1 of these weights on small_test, in {file}"
+    assert said[1].startswith("threshold 0.4: the default")
 
 
 class Camera:

@@ -31,13 +31,13 @@ class Outputs:
 
     output: str | None = None
     json_file: str | None = None
-    csv_file: str | None = None
+    detections: str | None = None
     show: bool = False
     trail: bool = False
     window: Window | None = field(default=None, init=False)
 
     def files(self) -> dict[str, str]:
-        named = {"--output": self.output, "--json": self.json_file, "--csv": self.csv_file}
+        named = {"--output": self.output, "--json": self.json_file, "--detections": self.detections}
         return {option: path for option, path in named.items() if path}
 
 
@@ -57,7 +57,7 @@ def run_demo(
     """See the docstring of tools/demo.py; outputs: the fields of `Outputs`. UserError for bad input."""
     wanted = Outputs(**outputs)
     if not (wanted.files() or wanted.show):
-        raise UserError("nothing to write: give --output VIDEO, --json FILE, --csv FILE, --show or several")
+        raise UserError("nothing to write: give --output VIDEO, --json FILE, --detections FILE, --show or several")
     if (every is not None and every < 1) or batch_size < 1:
         raise UserError(f"--every {every} --batch-size {batch_size}: both must be at least 1")
     if threshold is not None and not 0 <= threshold <= 1:
@@ -96,7 +96,10 @@ def watch(
     with ExitStack() as stack:
         film = stack.enter_context(VideoWriter(wanted.output, source.fps)) if wanted.output else None
         listing = stack.enter_context(json_listing(wanted.json_file, facts)) if wanted.json_file else None
-        table = stack.enter_context(detections_table(wanted.csv_file, source.name)) if wanted.csv_file else None
+        table = None
+        if path := wanted.detections:
+            opened = detections_table(path, source.name, detector.classes, live=source.live)
+            table = stack.enter_context(opened)
         if source.live:
             stack.enter_context(finishing_on_signals(source.stop))
         results = detector.detect_with_frames(source.frames(), fps=source.fps, **options)

@@ -14,8 +14,9 @@ frame to frame. It leaves at least one of:
             alone are of a camera
   --show    a window
 
-Each frame is decoded once and memory does not grow with the length of the video. Frames of a camera are left out rather
-than late; Ctrl-C ends it with all that there is. Flow, for a detector that sees it, is computed as frames arrive.
+Each frame is decoded once and memory does not grow with the length of the video, but for --detections .parquet or .npz,
+32 bytes a row. Frames of a camera are left out rather than late; Ctrl-C ends it with all that there is. Flow, for a
+detector that sees it, is computed as frames arrive.
 
   tools/demo.py --weights output/quickstart/model_final.pth --input video.mp4 --output out.mp4 --speed fast
   tools/demo.py --weights model_final.pth --input 0 --show --speed fast

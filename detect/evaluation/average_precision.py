@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+COCO_THRESHOLDS = tuple(k / 100 for k in range(50, 100, 5))  # IoU .50, .55, ..., .95
 MATCHING_RULES = ("best_of_all", "best_unmatched")
 
 

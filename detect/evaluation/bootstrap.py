@@ -22,7 +22,7 @@ REPEATS, CONFIDENCE = 1000, 0.95
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class VideoBootstrap:
     """Of tables A and B. ap: (2, C), mean: (2,) in [0, 1].  low, high: of the mAP of B minus that of A, the interval
     that holds `CONFIDENCE` of the differences over `repeats` draws of as many videos, with replacement.  better: share
     of the draws in which B is ahead.  class_low, class_high: (C,) of each class.
@@ -45,7 +45,7 @@ def compare(
     options: FrameAPOptions,
     repeats: int = REPEATS,
     seed: int = 0,
-) -> Comparison:
+) -> VideoBootstrap:
     """Frame-AP of both, and the bootstrap over videos (Efron and Tibshirani 1993, percentiles) of their difference."""
     videos = 1 + max(int(table.video.max(initial=0)) for table in (gt, *found))
     ranked = [_Ranked(gt, det, num_classes, options, videos) for det in found]
@@ -65,7 +65,7 @@ def compare(
     with np.errstate(all="ignore"):
         class_low, class_high = _percentiles(differences, tail)
     mean = np.array([mean_of_classes(row) for row in ap])
-    return Comparison(ap, mean, float(low), float(high), float((means > 0).mean()), class_low, class_high, repeats)
+    return VideoBootstrap(ap, mean, float(low), float(high), float((means > 0).mean()), class_low, class_high, repeats)
 
 
 def _percentiles(values: np.ndarray, tail: float) -> tuple[np.ndarray, np.ndarray]:

@@ -143,10 +143,12 @@ def suppress_tubes(tubes: Tubes, threshold: float, **overlap) -> np.ndarray:
     group = np.stack([tubes.video[order], tubes.label[order]], 1)
     starts = np.flatnonzero(np.r_[True, (group[1:] != group[:-1]).any(1)][: len(order)])
     sizes = np.diff(np.r_[starts, len(order)])
+    every = np.arange(len(order))
+    after = np.repeat(starts + sizes, sizes) - 1 - every  # worse ones of its group
     gone = np.zeros(len(tubes), bool)
     boxes, _ = _present(tubes)
-    for part in _portions(np.arange(len(starts)), sizes**2):
-        better, worse = _pairs(order, starts[part], sizes[part])
+    for part in _portions(every, after):  # a large group is many parts, the best of it first
+        better, worse = (order[place] for place in _pairs(part, after[part]))
         shared = np.minimum(tubes.end[better], tubes.end[worse]) - np.maximum(tubes.start[better], tubes.start[worse])
         near = shared > threshold * np.maximum(boxes[better], boxes[worse])  # the overlap is at most that in time
         better, worse = better[near], worse[near]
@@ -156,11 +158,8 @@ def suppress_tubes(tubes: Tubes, threshold: float, **overlap) -> np.ndarray:
     return np.flatnonzero(~gone)
 
 
-def _pairs(order: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every pair (better, worse) within the groups of `order`, the best of a group first."""
-    of = np.repeat(np.arange(len(starts)), sizes)
-    place = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    after = sizes[of] - 1 - place
-    better = np.repeat(starts[of] + place, after)
-    step = np.arange(after.sum()) - np.repeat(np.cumsum(after) - after, after)
-    return order[better], order[better + 1 + step]
+def _pairs(places: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every pair of a place and one of the `after` places that follow it."""
+    first = np.repeat(places, after)
+    step = np.arange(len(first)) - np.repeat(np.cumsum(after) - after, after)
+    return first, first + 1 + step

@@ -9,13 +9,12 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, average_precision, match
+from detect.evaluation.average_precision import AP_RULES, COCO_THRESHOLDS, MATCHING_RULES, average_precision, match
 from detect.evaluation.frame_ap import CLASS_RULES
 from detect.evaluation.tubes import Tubes, suppress_tubes, tube_overlaps
 from detect.utils.errors import UserError
 
 THRESHOLDS = (0.2, 0.5, 0.75)
-COCO_THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
 
 
 @dataclass(frozen=True)

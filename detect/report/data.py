@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from detect.data.records import ActionDataset
+from detect.evaluation.average_precision import COCO_THRESHOLDS
 from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
-from detect.evaluation.errors.breakdown import ErrorBreakdown, break_down, confusion_matrix
-from detect.evaluation.errors.kinds import CORRECT, Comparison, compare
+from detect.evaluation.errors.breakdown import CONFUSED_FROM, ErrorBreakdown, break_down, confusion_matrix
+from detect.evaluation.errors.kinds import CORRECT, MatchedTables, compare
 from detect.evaluation.frame_ap import FrameAPOptions, FrameAPResult, evaluate_frame_ap, joined, mean_of_classes
 from detect.evaluation.ranking import Ranking
 from detect.evaluation.tables import Detections, GroundTruth
@@ -17,9 +18,7 @@ from detect.report.curves import Part, Positives, parts, positives
 from detect.report.examples import Example, choose
 from detect.report.training import Training
 
-THRESHOLDS = tuple(i / 100 for i in range(50, 100, 5))  # COCO's
 SCORE_BINS = 20
-CONFUSED_FROM = 0.05  # the least score in the confusion matrix; below lies what no one would use
 AREA_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, np.inf)  # of the frame
 AREA_NAMES = ("below 1 %", "1–3 %", "3–10 %", "10–30 %", "from 30 %")
 LENGTH_EDGES = (0, 16, 31, 61, 121, np.inf)  # frames of a tube
@@ -36,7 +35,7 @@ class ReportData:
     options: FrameAPOptions
     result: FrameAPResult
     other_frames: tuple[str, float] | None  # the other rule of frames and the mAP under it, where that can differ
-    by_threshold: dict[float, np.ndarray]  # IoU threshold -> (C,) AP, for `THRESHOLDS`
+    by_threshold: dict[float, np.ndarray]  # IoU threshold -> (C,) AP, for `COCO_THRESHOLDS`
     breakdown: ErrorBreakdown
     ranked: list[Positives]  # of each class
     first: np.ndarray  # (C, K) kinds of each class's highest-scoring detections, as many as it has truths
@@ -68,11 +67,12 @@ def gather(
     gt, classes = GroundTruth(**dataset.ground_truth_table()), len(dataset.classes)
     result = evaluate_frame_ap(gt, det, classes, options)
     breakdown = break_down(gt, det, classes, options, proposals if isinstance(proposals, Detections) else None)
-    case = compare(gt, det, classes, options)
-    ranking = Ranking(det, case.rows, det.label[case.rows], classes, case.frames, options.tie_order)
-    kind = breakdown.detection_kind[case.rows]
+    matched = compare(gt, det, classes, options)
+    ranking = Ranking(det, matched.rows, det.label[matched.rows], classes, matched.frames, options.tie_order)
+    kind = breakdown.detection_kind[matched.rows]
     correct = np.flatnonzero(kind == CORRECT)
-    ranked = positives(ranking, correct, det.score[case.rows], breakdown.detection_truth[case.rows], result.num_gt)
+    truth = breakdown.detection_truth[matched.rows]
+    ranked = positives(ranking, correct, det.score[matched.rows], truth, result.num_gt)
     top_score = max(1.0, float(det.score.max(initial=0.0)))
     return ReportData(
         dataset,
@@ -80,15 +80,15 @@ def gather(
         det,
         options,
         result,
-        _other_frames(dataset, case, ranking, correct),
-        _by_threshold(case, ranking, result.num_gt),
+        _other_frames(dataset, matched, ranking, correct),
+        _by_threshold(matched, ranking, result.num_gt),
         breakdown,
         ranked,
         _first_kinds(ranking, kind, breakdown.counts.shape[1], result.num_gt),
         confusion_matrix(gt, det, classes, options, CONFUSED_FROM),
         parts(ranked, gt.label, _areas(dataset, gt), AREA_EDGES, AREA_NAMES),
         _lengths(ranked, gt, dataset.tube_of_boxes()),
-        _histograms(det.score[case.rows], kind == CORRECT, top_score),
+        _histograms(det.score[matched.rows], kind == CORRECT, top_score),
         top_score,
         choose(gt, det, breakdown, max_strips),
         mean_best_overlap(gt, det, classes, options.plus_one)[1],
@@ -117,22 +117,24 @@ def _histograms(score: np.ndarray, correct: np.ndarray, top_score: float) -> np.
     return np.stack([true, both - true])
 
 
-def _by_threshold(case: Comparison, ranking: Ranking, num_gt: np.ndarray) -> dict[float, np.ndarray]:
+def _by_threshold(matched: MatchedTables, ranking: Ranking, num_gt: np.ndarray) -> dict[float, np.ndarray]:
     """As `evaluate_frame_ap`, with the boxes compared and the detections ranked once."""
-    pairs = joined(case.pairs(case.rows, THRESHOLDS[0], one_class=True))
-    every, found = np.ones(len(case.rows), bool), {}
-    for threshold in THRESHOLDS:
+    pairs = joined(matched.pairs(matched.rows, COCO_THRESHOLDS[0], one_class=True))
+    every, found = np.ones(len(matched.rows), bool), {}
+    for threshold in COCO_THRESHOLDS:
         reaches = pairs[2] >= threshold
-        correct, _ = case.taken(tuple(column[reaches] for column in pairs))
-        entries = np.searchsorted(case.rows, correct)
-        found[threshold] = _ap(case, ranking, every, entries, num_gt)
+        correct, _ = matched.taken(tuple(column[reaches] for column in pairs))
+        entries = np.searchsorted(matched.rows, correct)
+        found[threshold] = _ap(matched, ranking, every, entries, num_gt)
     return found
 
 
-def _ap(case: Comparison, ranking: Ranking, kept: np.ndarray, entries: np.ndarray, num_gt: np.ndarray) -> np.ndarray:
+def _ap(
+    matched: MatchedTables, ranking: Ranking, kept: np.ndarray, entries: np.ndarray, num_gt: np.ndarray
+) -> np.ndarray:
     """(C,) under the protocol, with the detections at the places `kept`, of which `entries` are true."""
-    without = 0.0 if case.options.classes_without_gt == "zero" else np.nan
-    return np.where(num_gt > 0, ranking.average_precision(kept, entries, num_gt, case.options.ap_rule), without)
+    without = 0.0 if matched.options.classes_without_gt == "zero" else np.nan
+    return np.where(num_gt > 0, ranking.average_precision(kept, entries, num_gt, matched.options.ap_rule), without)
 
 
 def means(by_threshold: Mapping[float, np.ndarray]) -> list[float]:
@@ -150,16 +152,16 @@ def _proposal_recall(
 
 
 def _other_frames(
-    dataset: ActionDataset, case: Comparison, ranking: Ranking, correct: np.ndarray
+    dataset: ActionDataset, matched: MatchedTables, ranking: Ranking, correct: np.ndarray
 ) -> tuple[str, float] | None:
     if sum(len(video.annotated_frames()) for video in dataset.videos) == dataset.num_labelled:
         return None
-    if case.options.frames == "all":  # what is annotated is ranked already
-        annotated = case.frames.of_det[case.rows][ranking.order] >= 0
-        num_gt = np.bincount(case.gt.label, minlength=case.num_classes)
-        return "annotated", mean_of_classes(_ap(case, ranking, annotated, correct, num_gt))
-    other = replace(case.options, frames="all")
-    return "all", evaluate_frame_ap(case.gt, case.det, case.num_classes, other).mean
+    if matched.options.frames == "all":  # what is annotated is ranked already
+        annotated = matched.frames.of_det[matched.rows][ranking.order] >= 0
+        num_gt = np.bincount(matched.gt.label, minlength=matched.num_classes)
+        return "annotated", mean_of_classes(_ap(matched, ranking, annotated, correct, num_gt))
+    other = replace(matched.options, frames="all")
+    return "all", evaluate_frame_ap(matched.gt, matched.det, matched.num_classes, other).mean
 
 
 def _first_kinds(ranking: Ranking, kind: np.ndarray, kinds: int, num_gt: np.ndarray) -> np.ndarray:

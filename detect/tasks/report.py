@@ -38,7 +38,7 @@ def report_of_run(output: Path, dataset: ActionDataset, options: FrameAPOptions,
         det,
         options,
         proposals=found["results"].get("proposals") if proposed is None else proposed,
-        video_results=video.scores(),
+        video_results={**video.scores(), "video-AP@0.5": video.ap[0.5]},
         run_folder=output,
         provenance=found["provenance"] | {"linking": LINKING, "preset of the tubes": preset},
     )

@@ -232,6 +232,14 @@ def test_errors_say_why(tmp_path, own):
     errors = json.loads((tmp_path / "out.json").read_text())["errors"]
     assert code == 0 and errors["detections"]["classification"] == 1 and errors["truths"]["found"] == 32
     assert errors["gains"]["labels"] > 0 == errors["gains"]["boxes"]
+    first, *others = errors["classes"]
+    names = [first["name"], *(one["name"] for one in others)]
+    for kind in ("correct", "classification", "found", "lost"):
+        total = errors["detections" if kind in errors["detections"] else "truths"][kind]
+        assert first[kind] + sum(one[kind] for one in others) == total
+    truths = errors["confusion"]["truths"]
+    assert errors["confusion"]["from_score"] == 0.05 and set(truths) <= {*names, ""}
+    assert sum(truths[name][name] for name in names) == 32 and truths[""] == {names[1]: 1}  # its truth was taken
 
 
 @pytest.mark.parametrize(
@@ -270,11 +278,11 @@ def test_proposals_tell_what_the_head_lost(tmp_path, own):
     write_table(tmp_path / "found.npz", Detections(*(column[:16] for column in rows.values())), ["a", "b"])
     some = Detections(*(np.r_[column[:16], column[16:24]] for column in rows.values()))
     write_table(tmp_path / "boxes.npz", some, ["a", "b"], ["actor", "nobody"])
-    options = ("--errors", "--proposals", tmp_path / "boxes.npz", "--report", tmp_path / "page")
+    options = ("--errors", "--proposals", tmp_path / "boxes.npz", "--link", "act", "--report", tmp_path / "page")
     code, lines, error = evaluated(tmp_path, *options, "--json", tmp_path / "out.json")
     assert code == 0, error
     written = json.loads((tmp_path / "out.json").read_text())
     assert written["errors"]["truths"] == {"found": 16, "missed": 8, "lost": 8}
     assert written["recall"]["1"] == 0.75 and written["provenance"]["proposals"]["rows"] == 24
     assert any("of the best k proposals of a frame" in line for line in lines)
-    assert (tmp_path / "page" / "index.html").exists()
+    assert ">video-AP@0.5</th>" in (tmp_path / "page" / "index.html").read_text()  # of each class

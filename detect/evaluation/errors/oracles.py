@@ -26,8 +26,8 @@ from detect.evaluation.errors.kinds import (
     LOST,
     MISSED,
     TIME,
-    Comparison,
     Kinds,
+    MatchedTables,
 )
 from detect.evaluation.frame_ap import FrameIndex, Pairs, joined, overlapping
 from detect.evaluation.ranking import Ranking
@@ -37,13 +37,13 @@ ORACLES = ("boxes", "labels", "timing", "duplicates", "background", "proposals",
 _COPY = len(CATEGORIES)  # the kind of an entry that is a classification error under its truth's label
 
 
-def oracle_ap(case: Comparison, kinds: Kinds, truth_kind: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def oracle_ap(matched: MatchedTables, kinds: Kinds, truth_kind: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """(C,) AP as it is, and under each of `ORACLES`; nan for a class that is not in the mean."""
-    takers = _matched_anew(case, kinds)
-    entries = _Entries(case, kinds, takers)
+    takers = _matched_anew(matched, kinds)
+    entries = _Entries(matched, kinds, takers)
     correct, every = np.flatnonzero(kinds.kind == CORRECT), set(range(len(CATEGORIES)))
-    count = {name: _count(case, truth_kind == kind) for name, kind in (("proposals", MISSED), ("head", LOST))}
-    npos = _count(case, np.ones(len(case.gt), dtype=bool))
+    count = {name: _count(matched, truth_kind == kind) for name, kind in (("proposals", MISSED), ("head", LOST))}
+    npos = _count(matched, np.ones(len(matched.gt), dtype=bool))
     selections = {  # kinds that stay, the true ones, which stay too, and the number of truths
         "as it is": (every, correct, npos),
         "boxes": (every - {CORRECT, LOCALISATION}, takers["boxes"][0], npos),
@@ -53,33 +53,33 @@ def oracle_ap(case: Comparison, kinds: Kinds, truth_kind: np.ndarray) -> tuple[n
         "background": (every - {BACKGROUND}, correct, npos),
         "proposals": (every, correct, npos - count["proposals"]),
         "head": (every, correct, npos - count["head"]),
-        "all": (set(), takers["all"][0], _count(case, takers["all"][1])),
+        "all": (set(), takers["all"][0], _count(matched, takers["all"][1])),
     }
-    without = 0.0 if case.options.classes_without_gt == "zero" else np.nan
+    without = 0.0 if matched.options.classes_without_gt == "zero" else np.nan
     ap = {name: np.where(npos > 0, entries.ap(*chosen), without) for name, chosen in selections.items()}
     return ap.pop("as it is"), ap
 
 
-def _count(case: Comparison, truths: np.ndarray) -> np.ndarray:
-    return np.bincount(case.gt.label[truths], minlength=case.num_classes)
+def _count(matched: MatchedTables, truths: np.ndarray) -> np.ndarray:
+    return np.bincount(matched.gt.label[truths], minlength=matched.num_classes)
 
 
-def _matched_anew(case: Comparison, kinds: Kinds) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _matched_anew(matched: MatchedTables, kinds: Kinds) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """(rows of detections, rows of the truths that they take) with boxes, labels or both mended."""
     wrong = {kind: np.flatnonzero(kinds.kind == kind) for kind in (LOCALISATION, CLASSIFICATION)}
     rows = wrong[LOCALISATION]
-    boxes = _mended(case, rows, case.det.label[rows], case.gt.boxes[kinds.truth[rows]])
+    boxes = _mended(matched, rows, matched.det.label[rows], matched.gt.boxes[kinds.truth[rows]])
     rows = wrong[CLASSIFICATION]
-    labels = _mended(case, rows, case.gt.label[kinds.truth[rows]], case.det.boxes[rows])
+    labels = _mended(matched, rows, matched.gt.label[kinds.truth[rows]], matched.det.boxes[rows])
     mended = {"boxes": [boxes], "labels": [labels], "all": [boxes, labels]}
-    return {name: case.taken(joined([kinds.hits, *pairs])) for name, pairs in mended.items()}
+    return {name: matched.taken(joined([kinds.hits, *pairs])) for name, pairs in mended.items()}
 
 
-def _mended(case: Comparison, rows: np.ndarray, label: np.ndarray, boxes: np.ndarray) -> Pairs:
+def _mended(matched: MatchedTables, rows: np.ndarray, label: np.ndarray, boxes: np.ndarray) -> Pairs:
     """Pairs that reach the threshold of the detections `rows` with other labels and boxes."""
-    det = Detections(case.det.video[rows], case.det.frame[rows], label, case.det.score[rows], boxes)
-    every, frames, options = np.arange(len(det)), FrameIndex(case.gt, det), case.options
-    found = overlapping(case.gt, det, every, frames, options.iou_threshold, options.plus_one, case.num_classes)
+    det = Detections(matched.det.video[rows], matched.det.frame[rows], label, matched.det.score[rows], boxes)
+    every, frames, options = np.arange(len(det)), FrameIndex(matched.gt, det), matched.options
+    found = overlapping(matched.gt, det, every, frames, options.iou_threshold, options.plus_one, matched.num_classes)
     detection, truth, overlap = joined(found)
     return rows[detection], truth, overlap
 
@@ -89,14 +89,14 @@ class _Entries:
     has its label.
     """
 
-    def __init__(self, case: Comparison, kinds: Kinds, takers: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-        self._case, self._kind = case, kinds.kind
+    def __init__(self, matched: MatchedTables, kinds: Kinds, takers: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        self._case, self._kind = matched, kinds.kind
         relabelled = (rows[kinds.kind[rows] == CLASSIFICATION] for rows, _ in takers.values())
         self._copies = np.unique(np.concatenate(list(relabelled)))
-        row = np.r_[case.rows, self._copies]
-        label = np.r_[case.det.label[case.rows], case.gt.label[kinds.truth[self._copies]]]
-        self._ranking = Ranking(case.det, row, label, case.num_classes, case.frames, case.options.tie_order)
-        kind = np.r_[kinds.kind[case.rows], np.full(len(self._copies), _COPY, dtype=np.int8)]
+        row = np.r_[matched.rows, self._copies]
+        label = np.r_[matched.det.label[matched.rows], matched.gt.label[kinds.truth[self._copies]]]
+        self._ranking = Ranking(matched.det, row, label, matched.num_classes, matched.frames, matched.options.tie_order)
+        kind = np.r_[kinds.kind[matched.rows], np.full(len(self._copies), _COPY, dtype=np.int8)]
         self._kind_at = kind[self._ranking.order]
 
     def ap(self, kept: Iterable[int], true_rows: np.ndarray, npos: np.ndarray) -> np.ndarray:

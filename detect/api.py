@@ -16,7 +16,7 @@ from detect.classification.model import ActionClassifier
 from detect.config import ActionCfgNode
 from detect.d2 import Instances
 from detect.data.keyframe_mapper import KeyframeMapper
-from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint
+from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint, weights_hash
 from detect.evaluation.linking.actors import TrackOptions
 from detect.modeling import build_model, fold_for_inference
 from detect.modeling.context_weights import read_network
@@ -37,11 +37,12 @@ class ActionDetector:
     """The detector of a checkpoint: who does what, where, in every frame of a video.
 
     classes: names, in the order of the labels.  cfg: its config, frozen.  model: the `ActionRCNN`, which `load` folds
-    for inference.
+    for inference.  weights_hash: of the checkpoint's weights, before they are folded, as an evaluation notes it; "" of
+    a detector that was not loaded.
     """
 
-    def __init__(self, model: nn.Module, cfg: ActionCfgNode, classes: Sequence[str]):
-        self.model, self.cfg, self.classes = model.eval(), cfg, tuple(classes)
+    def __init__(self, model: nn.Module, cfg: ActionCfgNode, classes: Sequence[str], weights_hash: str = ""):
+        self.model, self.cfg, self.classes, self.weights_hash = model.eval(), cfg, tuple(classes), weights_hash
         self._mapper = KeyframeMapper.from_config(cfg, is_train=False, plan=span_plan(cfg, is_train=False))
 
     @classmethod
@@ -75,7 +76,8 @@ class ActionDetector:
             )
         model = build_model(cfg, initial_weights=False)
         ActionCheckpointer(model).load(weights, checkpointables=[], contents=contents)
-        return cls(fold_for_inference(model), cfg, classes)
+        digest = weights_hash(model)  # 0.1 s
+        return cls(fold_for_inference(model), cfg, classes, digest)
 
     def detect(
         self,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Time the parts of the detector on this machine; prints, writes nothing.
+"""Time the parts of the detector on this machine; prints, and writes with --json.
 
 tools/benchmark.py roi-pool                3D RoI pooling against torchvision's roi_align
 tools/benchmark.py frame-ap --scale 1      frame-mAP of 17 million detections

@@ -10,18 +10,20 @@ frame to frame. It leaves at least one of:
             [{"box": [x0, y0, x1, y1], "label", "score", "tube"}]}], "tubes": [{"video", "id", "label", "score",
             "start", "end", "boxes"}]}; frames count from 0, `end` is the one after the last, times are seconds, boxes
             pixels
-  --csv     every detection of every frame, as tools/evaluate.py reads them
+  --detections  every detection of every frame, as tools/evaluate.py reads them: .parquet, .npz, or .csv, .csv.gz, which
+            alone are of a camera
   --show    a window
 
-Each frame is decoded once and memory does not grow with the length of the video. Frames of a camera are left out rather
-than late; Ctrl-C ends it with all that there is. Flow, for a detector that sees it, is computed as frames arrive.
+Each frame is decoded once and memory does not grow with the length of the video, but for --detections .parquet or .npz,
+32 bytes a row. Frames of a camera are left out rather than late; Ctrl-C ends it with all that there is. Flow, for a
+detector that sees it, is computed as frames arrive.
 
   tools/demo.py --weights output/quickstart/model_final.pth --input video.mp4 --output out.mp4 --speed fast
   tools/demo.py --weights model_final.pth --input 0 --show --speed fast
 """
 
 from detect.speed import SPEEDS
-from detect.utils.cli import WEIGHTS, add_config, running_tool, tool_parser
+from detect.utils.cli import WEIGHTS, add_config, old_name, running_tool, tool_parser
 
 
 def build_parser():
@@ -33,12 +35,14 @@ def build_parser():
     )  # fmt: skip
     parser.add_argument("--output", metavar="VIDEO", help="drawn video to write, .mp4 or .avi")
     parser.add_argument("--json", dest="json_file", metavar="FILE", help="what was drawn, frames and tubes")
-    parser.add_argument("--csv", dest="csv_file", metavar="FILE", help="all detections, .csv or .csv.gz")
+    parser.add_argument("--detections", metavar="FILE", help="all detections, .parquet, .npz, .csv or .csv.gz")
+    old_name(parser, "--csv", "--detections")
     parser.add_argument("--show", action="store_true", help="show it in a window; q closes it")
     parser.add_argument("--trail", action="store_true", help="draw the way that each actor took")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE",
-        help="lowest mean score of an actor who is drawn (the best of the evaluation beside the weights, else 0.4)",
+        help="lowest mean of the detection scores along the tube of an actor who is drawn (the detection score with the"
+        " best F1 over all classes, where an evaluation of the same weights lies beside them, else 0.4)",
     )  # fmt: skip
     parser.add_argument("--speed", choices=SPEEDS, default="exact", help="how much of the paper's way to keep (exact)")
     parser.add_argument("--every", type=int, help="detect on every n-th frame; boxes move between them")

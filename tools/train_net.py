@@ -13,7 +13,7 @@ augmentation until all are found, in a minute or two, and holds boxes and labels
   check:     tools/train_net.py --config-file configs/quickstart.yaml --overfit-check
 """
 
-from detect.speed import SPEEDS, speed_lines
+from detect.speed import SPEEDS
 from detect.utils.cli import running_tool, training_parser
 
 
@@ -28,23 +28,9 @@ def build_parser():
 def main(arguments=None) -> None:
     args = build_parser().parse_args(arguments)
     with running_tool():
-        from detect.tasks.detection import DETECTION
-        from detect.tasks.runner import run
-        from detect.utils.comm import launch
-        from detect.utils.errors import UserError
+        from detect.tasks.train_net import train_net
 
-        if args.speed != "exact" and not args.eval_only:
-            raise UserError(f"--speed {args.speed} is for --eval-only; a training has INPUT.SPAN_FRAMES")
-        if args.overfit_check:
-            from detect.tasks.overfit import overfit_check
-
-            if args.eval_only or args.resume or args.num_gpus * args.num_machines > 1:
-                raise UserError("--overfit-check is a training of its own, in one process, never resumed")
-            overfit_check(args.config_file, args.opts, args.weights, args.clips)
-            return
-        opts = [*speed_lines(args.speed), *args.opts]
-        job = (DETECTION, args.config_file, opts, args.weights, args.resume, args.eval_only)
-        launch(run, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, args=job)
+        train_net(**vars(args))
 
 
 if __name__ == "__main__":

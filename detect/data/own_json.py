@@ -82,12 +82,6 @@ def problems_of(
     return findings.errors, [*findings.warnings, *findings.notes.lines()]
 
 
-def validate_own_json(path: str | Path, decode: bool = True, media_root: str | Path | None = None) -> list[str]:
-    """All problems of the file, one line each, errors before warnings."""
-    errors, warnings = problems_of(path, decode, media_root)
-    return [*(f"error: {line}" for line in errors), *(f"warning: {line}" for line in warnings)]
-
-
 def _understood(path: Path, media_root: str | Path | None, *, decode: bool) -> tuple[OwnFile, Findings]:
     findings = Findings()
     own = parse_own(path, path.parent if media_root is None else Path(media_root), findings)

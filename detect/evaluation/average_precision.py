@@ -12,6 +12,7 @@ import numpy as np
 
 from detect.utils.runs import run_starts
 
+COCO_THRESHOLDS = tuple(k / 100 for k in range(50, 100, 5))  # IoU .50, .55, ..., .95
 MATCHING_RULES = ("best_of_all", "best_unmatched")
 
 

@@ -24,7 +24,7 @@ REPEATS, CONFIDENCE = 1000, 0.95
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class VideoBootstrap:
     """Frame-AP of tables A and B.
 
     ap: (2, C), mean: (2,) in [0, 1].  low, high: bounds of the bootstrap confidence interval of mAP(B) - mAP(A), at the
@@ -49,7 +49,7 @@ def compare(
     options: FrameAPOptions,
     repeats: int = REPEATS,
     seed: int = 0,
-) -> Comparison:
+) -> VideoBootstrap:
     """Frame-AP of both tables; percentile bootstrap of the difference over videos (Efron and Tibshirani, 1993)."""
     videos = 1 + max(int(table.video.max(initial=0)) for table in (gt, *found))
     ranked = [_Ranked(gt, det, num_classes, options, videos) for det in found]
@@ -69,7 +69,7 @@ def compare(
     with np.errstate(all="ignore"):
         class_low, class_high = _percentiles(differences, tail)
     mean = np.array([mean_of_classes(row) for row in ap])
-    return Comparison(ap, mean, float(low), float(high), float((means > 0).mean()), class_low, class_high, repeats)
+    return VideoBootstrap(ap, mean, float(low), float(high), float((means > 0).mean()), class_low, class_high, repeats)
 
 
 def _percentiles(values: np.ndarray, tail: float) -> tuple[np.ndarray, np.ndarray]:

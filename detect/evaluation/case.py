@@ -45,6 +45,13 @@ class Case:
         """Detections of a file that are left out because no annotator looked at their frames."""
         return len(self.all_detections[index]) - len(self.found[index])
 
+    def num_frames(self) -> dict[int, int] | None:
+        """The length of each video in frames, by its number; None if the source has no lengths."""
+        if self.dataset is None:
+            return None
+        number = {name: index for index, name in enumerate(self.videos)}
+        return {number[video.name]: video.num_frames for video in self.dataset.videos if video.name in number}
+
     def unlabelled_cut(self, tubes: Tubes) -> Tubes:
         """The tubes with nan instead of a box in frames that no annotator looked at."""
         of, frame = tubes.places
@@ -176,7 +183,17 @@ def _class_names(truth: Truth, files: Sequence[Columns], classes_file: str | Non
     """The class names in the order of their labels; None if no source has names."""
     if classes_file:
         return [name.strip() for name in read_text(classes_file).split("\n") if name.strip()]
-    return next((columns.classes for columns in (truth.columns, *files) if columns.classes is not None), None)
+    if truth.columns.classes is None:
+        if named := [columns.classes for columns in files if columns.classes is not None]:
+            raise TableError(
+                f"{source(truth)}: has numbers for classes, where the detections have names, such as {named[0][:3]}; "
+                "give the names in the order of the numbers with --classes FILE"
+            )
+        return None
+    if truth.dataset or truth.tubes is None:
+        return truth.columns.classes
+    # a list of tubes names the classes that occur in it; a class that only detections name has no truth
+    return sorted(set(truth.columns.classes).union(*(columns.classes or () for columns in files)))
 
 
 def _relabelled(path: str, table, own: list[str] | None, names: list[str] | None):

@@ -40,16 +40,25 @@ def best_f1(scores: np.ndarray, true_scores: np.ndarray, npos: int) -> Operating
     return OperatingPoint(*map(float, numbers))
 
 
-def evaluated_threshold(weights: str | os.PathLike) -> tuple[float, Path] | None:
-    """The threshold of the newest evaluation beside a checkpoint (evaluation/*/results.json), and that file; None where
-    there is none.
+class EvaluatedThreshold(NamedTuple):
+    """threshold: of the best F1 of an evaluation.  dataset: the name of the set.  path: of its results.json."""
+
+    threshold: float
+    dataset: str
+    path: Path
+
+
+def evaluated_threshold(weights: str | os.PathLike, weights_hash: str) -> EvaluatedThreshold | None:
+    """Of the newest evaluation beside a checkpoint (evaluation/*/results.json) that was of the same weights: the sha256
+    that it notes is `weights_hash`, see `detect.engine.checkpoint`. None where there is none.
     """
     files = [path for path in Path(weights).parent.glob("evaluation/*/results.json") if path.is_file()]
     for path in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         try:
-            threshold = json.loads(read_text(path))["protocols"][0]["best_f1"]["threshold"]
-            if 0 <= threshold <= 1:
-                return float(threshold), path
+            found = json.loads(read_text(path))
+            threshold, facts = found["protocols"][0]["best_f1"]["threshold"], found["provenance"]
+            if 0 <= threshold <= 1 and facts["weights_hash"] == weights_hash:
+                return EvaluatedThreshold(float(threshold), str(facts["dataset"]), path)
         except (ValueError, LookupError, TypeError) as error:  # of an earlier version, or of other code
             logger.debug("%s: no threshold: %s", path, error)
     return None

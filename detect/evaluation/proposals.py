@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from detect.evaluation.average_precision import COCO_THRESHOLDS
 from detect.utils.iou import component_iou
 
 LIMITS = (10, 100, 300)  # proposals per frame
-THRESHOLDS = np.linspace(0.5, 0.95, 10)  # COCO's
 
 
 def best_overlaps(
@@ -44,6 +44,6 @@ def proposal_recall(overlaps: np.ndarray, limits: Sequence[int] = LIMITS) -> dic
     scores = {}
     for row, limit in zip(overlaps, limits, strict=True):
         empty = not row.size
-        scores[f"AR@{limit}"] = float("nan") if empty else float((row >= THRESHOLDS[:, None]).mean())
+        scores[f"AR@{limit}"] = float("nan") if empty else float((row >= np.array(COCO_THRESHOLDS)[:, None]).mean())
         scores[f"recall@0.5@{limit}"] = float("nan") if empty else float((row >= 0.5).mean())
     return scores

@@ -6,10 +6,11 @@ from dataclasses import fields
 
 import numpy as np
 
-from detect.evaluation.bootstrap import CONFIDENCE, Comparison
+from detect.evaluation.average_precision import COCO_THRESHOLDS
+from detect.evaluation.bootstrap import CONFIDENCE, VideoBootstrap
 from detect.evaluation.choices import Choice
 from detect.evaluation.frame_ap import PRESETS, FrameAPOptions, FrameAPResult
-from detect.evaluation.video_ap import COCO_THRESHOLDS, THRESHOLDS, VideoAPResult
+from detect.evaluation.video_ap import THRESHOLDS, VideoAPResult
 from detect.utils.tables import text_table
 
 
@@ -76,7 +77,7 @@ def choice_tables(presets: Sequence[Choice], choices: Sequence[Choice], base: Fr
     )
 
 
-def comparison_table(found: Comparison, class_names: Sequence[str]) -> str:
+def comparison_table(found: VideoBootstrap, class_names: Sequence[str]) -> str:
     """AP of A and B, and the difference with its confidence interval, in percent."""
     columns = (class_names, *found.ap, found.class_low, found.class_high)
     rows = [(name, *_difference(*values)) for name, *values in zip(*columns, strict=True)]
@@ -90,7 +91,7 @@ def _difference(a: float, b: float, low: float, high: float) -> tuple[str, ...]:
     return f"{100 * a:.2f}", f"{100 * b:.2f}", f"{100 * (b - a):+.2f}", f"{100 * low:+.2f} to {100 * high:+.2f}"
 
 
-def comparison_line(found: Comparison) -> str:
+def comparison_line(found: VideoBootstrap) -> str:
     """The result of the bootstrap in words."""
     ahead = "B" if found.mean[1] > found.mean[0] else "A"
     sure = "more" if found.low > 0 or found.high < 0 else "no more"

@@ -151,10 +151,11 @@ def suppress_tubes(tubes: Tubes, threshold: float, **overlap) -> np.ndarray:
     order = np.lexsort((-tubes.score, tubes.label, tubes.video))  # stable: the first of equal scores is better
     starts = run_starts(tubes.video[order], tubes.label[order])
     sizes = run_sizes(starts, len(order))
+    after = np.repeat(sizes, sizes) - 1 - within(sizes)  # number of worse tubes in the group
     gone = np.zeros(len(tubes), bool)
     boxes, _ = _present(tubes)
-    for part in _portions(np.arange(len(starts)), sizes**2):
-        better, worse = _pairs(order, starts[part], sizes[part])
+    for part in _portions(np.arange(len(order)), after):  # a large group has many parts, its best tubes first
+        better, worse = (order[place] for place in _pairs(part, after[part]))
         shared = np.minimum(tubes.end[better], tubes.end[worse]) - np.maximum(tubes.start[better], tubes.start[worse])
         near = shared > threshold * np.maximum(boxes[better], boxes[worse])  # the overlap cannot exceed that in time
         better, worse = better[near], worse[near]
@@ -164,10 +165,7 @@ def suppress_tubes(tubes: Tubes, threshold: float, **overlap) -> np.ndarray:
     return np.flatnonzero(~gone)
 
 
-def _pairs(order: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every pair (better, worse) within groups of `order` (n,), which lists each group by falling score."""
-    of = np.repeat(np.arange(len(starts)), sizes)
-    place = within(sizes)
-    after = sizes[of] - 1 - place
-    better = np.repeat(starts[of] + place, after)
-    return order[better], order[better + 1 + within(after)]
+def _pairs(places: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every pair of a place and one of the `after` places that follow it, both (n,)."""
+    first = np.repeat(places, after)
+    return first, first + 1 + within(after)

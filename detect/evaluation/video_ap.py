@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, average_precision, match
+from detect.evaluation.average_precision import AP_RULES, COCO_THRESHOLDS, MATCHING_RULES, average_precision, match
 from detect.evaluation.frame_ap import CLASS_RULES, ap_without_gt, mean_of_classes
 from detect.evaluation.tubes import Tubes, suppress_tubes, tube_overlaps
 from detect.utils.errors import UserError
 from detect.utils.runs import within
 
 THRESHOLDS = (0.2, 0.5, 0.75)
-COCO_THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class VideoAPOptions:
     threshold; an equal one is no hit.  shift: added to x1, y1, width = x2 - x1 and height = y2 - y1 of detections.
     min_common: tubes with fewer common frames do not overlap.  spatial_only: the overlap is the mean IoU in the common
     frames, for trimmed videos.  tube_nms: overlap with a better tube of the same class and video above which a tube is
-    suppressed; 1 keeps all.
+    suppressed; 1 keeps all.  nms_min_common: `min_common` for this overlap.
     """
 
     ap_rule: str = "voc_all_point"
@@ -39,6 +38,7 @@ class VideoAPOptions:
     spatial_only: bool = False
     classes_without_gt: str = "excluded"
     tube_nms: float = 0.3
+    nms_min_common: int = 1
 
     def __post_init__(self) -> None:
         for name, legal in (
@@ -57,7 +57,7 @@ class VideoAPOptions:
 VIDEO_PRESETS: dict[str, VideoAPOptions] = {
     "voc": VideoAPOptions(),
     "act": VideoAPOptions(ap_rule="act_trapezoid", plus_one=True, matching="best_unmatched"),
-    "peng": VideoAPOptions(plus_one=True, matching="best_unmatched", min_common=2),
+    "peng": VideoAPOptions(plus_one=True, matching="best_unmatched", min_common=2, nms_min_common=2),
     "gurkirt": VideoAPOptions(
         matching="best_unmatched", strict=True, shift=1.0, min_common=2, classes_without_gt="zero", tube_nms=1.0
     ),
@@ -113,9 +113,9 @@ def evaluate_video_ap(
 ) -> VideoAPResult:
     """Video-AP of each class at each threshold, and the means over classes."""
     if options.tube_nms < 1:
-        # between two detections a shift of 1 is the added pixel
+        # Between two detections a shift of 1 is the added pixel. gurkirt has no rule for NMS of tubes; this is ACT's.
         plus_one = options.plus_one or options.shift == 1
-        kept = suppress_tubes(det, options.tube_nms, plus_one=plus_one, min_common=options.min_common)
+        kept = suppress_tubes(det, options.tube_nms, plus_one=plus_one, min_common=options.nms_min_common)
     else:
         kept = np.arange(len(det))
     suppressed, det = len(det) - len(kept), det.take(kept)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from detect.data.records import ActionDataset
+from detect.evaluation.average_precision import COCO_THRESHOLDS
 from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
-from detect.evaluation.errors.breakdown import ErrorBreakdown, break_down, confusion_matrix
-from detect.evaluation.errors.kinds import CORRECT, Comparison, compare
+from detect.evaluation.errors.breakdown import CONFUSED_FROM, ErrorBreakdown, break_down, confusion_matrix
+from detect.evaluation.errors.kinds import CORRECT, MatchedTables, compare
 from detect.evaluation.frame_ap import (
     FrameAPOptions,
     FrameAPResult,
@@ -24,9 +25,7 @@ from detect.report.curves import Part, Positives, parts, positives
 from detect.report.examples import Example, choose
 from detect.report.training import Training
 
-THRESHOLDS = tuple(i / 100 for i in range(50, 100, 5))  # COCO's
 SCORE_BINS = 20
-CONFUSED_FROM = 0.05  # least score in the confusion matrix; lower ones are of no use in practice
 AREA_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, np.inf)  # of the frame
 AREA_NAMES = ("below 1 %", "1–3 %", "3–10 %", "10–30 %", "from 30 %")
 LENGTH_EDGES = (0, 16, 31, 61, 121, np.inf)  # frames of a tube
@@ -43,7 +42,7 @@ class ReportData:
     options: FrameAPOptions
     result: FrameAPResult
     other_frames: tuple[str, float] | None  # the other frame rule and its mAP, if it can differ
-    by_threshold: dict[float, np.ndarray]  # IoU threshold -> (C,) AP, for `THRESHOLDS`
+    by_threshold: dict[float, np.ndarray]  # IoU threshold -> (C,) AP, for `COCO_THRESHOLDS`
     breakdown: ErrorBreakdown
     ranked: list[Positives]  # of each class
     first: np.ndarray  # (C, K) counts of kinds among each class's top detections, as many as it has truths
@@ -75,11 +74,12 @@ def gather(
     gt, classes = GroundTruth(**dataset.ground_truth_table()), len(dataset.classes)
     result = evaluate_frame_ap(gt, det, classes, options)
     breakdown = break_down(gt, det, classes, options, proposals if isinstance(proposals, Detections) else None)
-    case = compare(gt, det, classes, options)
-    ranking = Ranking(det, case.rows, det.label[case.rows], classes, case.frames, options.tie_order)
-    kind = breakdown.detection_kind[case.rows]
+    matched = compare(gt, det, classes, options)
+    ranking = Ranking(det, matched.rows, det.label[matched.rows], classes, matched.frames, options.tie_order)
+    kind = breakdown.detection_kind[matched.rows]
     correct = np.flatnonzero(kind == CORRECT)
-    ranked = positives(ranking, correct, det.score[case.rows], breakdown.detection_truth[case.rows], result.num_gt)
+    truth = breakdown.detection_truth[matched.rows]
+    ranked = positives(ranking, correct, det.score[matched.rows], truth, result.num_gt)
     top_score = max(1.0, float(det.score.max(initial=0.0)))
     return ReportData(
         dataset,
@@ -87,15 +87,15 @@ def gather(
         det,
         options,
         result,
-        _other_frames(dataset, case, ranking, correct),
-        _by_threshold(case, ranking, result.num_gt),
+        _other_frames(dataset, matched, ranking, correct),
+        _by_threshold(matched, ranking, result.num_gt),
         breakdown,
         ranked,
         _first_kinds(ranking, kind, breakdown.counts.shape[1], result.num_gt),
         confusion_matrix(gt, det, classes, options, CONFUSED_FROM),
         parts(ranked, gt.label, _areas(dataset, gt), AREA_EDGES, AREA_NAMES),
         _lengths(ranked, gt, dataset.tube_of_boxes()),
-        _histograms(det.score[case.rows], kind == CORRECT, top_score),
+        _histograms(det.score[matched.rows], kind == CORRECT, top_score),
         top_score,
         choose(gt, det, breakdown, max_strips),
         mean_best_overlap(gt, det, classes, options.plus_one)[1],
@@ -125,22 +125,24 @@ def _histograms(score: np.ndarray, correct: np.ndarray, top_score: float) -> np.
     return np.stack([true, both - true])
 
 
-def _by_threshold(case: Comparison, ranking: Ranking, num_gt: np.ndarray) -> dict[float, np.ndarray]:
+def _by_threshold(matched: MatchedTables, ranking: Ranking, num_gt: np.ndarray) -> dict[float, np.ndarray]:
     """Threshold -> (C,) AP, as by `evaluate_frame_ap`; boxes are compared and detections ranked only once."""
-    pairs = joined(case.pairs(case.rows, THRESHOLDS[0], one_class=True))
-    every, found = np.ones(len(case.rows), bool), {}
-    for threshold in THRESHOLDS:
+    pairs = joined(matched.pairs(matched.rows, COCO_THRESHOLDS[0], one_class=True))
+    every, found = np.ones(len(matched.rows), bool), {}
+    for threshold in COCO_THRESHOLDS:
         reaches = pairs[2] >= threshold
-        correct, _ = case.taken(tuple(column[reaches] for column in pairs))
-        entries = np.searchsorted(case.rows, correct)
-        found[threshold] = _ap(case, ranking, every, entries, num_gt)
+        correct, _ = matched.taken(tuple(column[reaches] for column in pairs))
+        entries = np.searchsorted(matched.rows, correct)
+        found[threshold] = _ap(matched, ranking, every, entries, num_gt)
     return found
 
 
-def _ap(case: Comparison, ranking: Ranking, kept: np.ndarray, entries: np.ndarray, num_gt: np.ndarray) -> np.ndarray:
+def _ap(
+    matched: MatchedTables, ranking: Ranking, kept: np.ndarray, entries: np.ndarray, num_gt: np.ndarray
+) -> np.ndarray:
     """(C,) AP if only the detections at the places `kept` count, and `entries` are true."""
-    ap = ranking.average_precision(kept, entries, num_gt, case.options.ap_rule)
-    return np.where(num_gt > 0, ap, ap_without_gt(case.options))
+    ap = ranking.average_precision(kept, entries, num_gt, matched.options.ap_rule)
+    return np.where(num_gt > 0, ap, ap_without_gt(matched.options))
 
 
 def means(by_threshold: Mapping[float, np.ndarray]) -> list[float]:
@@ -158,16 +160,16 @@ def _proposal_recall(
 
 
 def _other_frames(
-    dataset: ActionDataset, case: Comparison, ranking: Ranking, correct: np.ndarray
+    dataset: ActionDataset, matched: MatchedTables, ranking: Ranking, correct: np.ndarray
 ) -> tuple[str, float] | None:
     if sum(len(video.annotated_frames()) for video in dataset.videos) == dataset.num_labelled:
         return None
-    if case.options.frames == "all":  # the ranking has the detections on annotated frames
-        annotated = case.frames.of_det[case.rows][ranking.order] >= 0
-        num_gt = np.bincount(case.gt.label, minlength=case.num_classes)
-        return "annotated", mean_of_classes(_ap(case, ranking, annotated, correct, num_gt))
-    other = replace(case.options, frames="all")
-    return "all", evaluate_frame_ap(case.gt, case.det, case.num_classes, other).mean
+    if matched.options.frames == "all":  # the ranking has the detections on annotated frames
+        annotated = matched.frames.of_det[matched.rows][ranking.order] >= 0
+        num_gt = np.bincount(matched.gt.label, minlength=matched.num_classes)
+        return "annotated", mean_of_classes(_ap(matched, ranking, annotated, correct, num_gt))
+    other = replace(matched.options, frames="all")
+    return "all", evaluate_frame_ap(matched.gt, matched.det, matched.num_classes, other).mean
 
 
 def _first_kinds(ranking: Ranking, kind: np.ndarray, kinds: int, num_gt: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detect.report.data import CONFUSED_FROM, ReportData
+from detect.evaluation.errors.breakdown import CONFUSED_FROM
+from detect.report.data import ReportData
 from detect.report.pieces import by_falling_ap, cells, figure, percent
 from detect.visualization.html import text
 

@@ -4,7 +4,7 @@ import argparse
 
 
 def benchmark(args: argparse.Namespace) -> None:
-    """The benchmark `args.command` with the options that the tool parsed for it."""
+    """The benchmark `args.command`. args: as the tool parsed them, since each command has options of its own."""
     if args.command == "roi-pool":
         from detect.benchmarks.roi_pool import benchmark_roi_pool
 

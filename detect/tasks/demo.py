@@ -31,13 +31,13 @@ class Outputs:
 
     output: str | None = None
     json_file: str | None = None
-    csv_file: str | None = None
+    detections: str | None = None
     show: bool = False
     trail: bool = False
     window: Window | None = field(default=None, init=False)
 
     def files(self) -> dict[str, str]:
-        named = {"--output": self.output, "--json": self.json_file, "--csv": self.csv_file}
+        named = {"--output": self.output, "--json": self.json_file, "--detections": self.detections}
         return {option: path for option, path in named.items() if path}
 
 
@@ -57,7 +57,7 @@ def run_demo(
     """See the docstring of tools/demo.py; outputs: the fields of `Outputs`. UserError for bad input."""
     wanted = Outputs(**outputs)
     if not (wanted.files() or wanted.show):
-        raise UserError("nothing to write: give --output VIDEO, --json FILE, --csv FILE, --show or several")
+        raise UserError("nothing to write: give --output VIDEO, --json FILE, --detections FILE, --show or several")
     if (every is not None and every < 1) or batch_size < 1:
         raise UserError(f"--every {every} --batch-size {batch_size}: both must be at least 1")
     if threshold is not None and not 0 <= threshold <= 1:
@@ -72,7 +72,7 @@ def run_demo(
         source = stack.enter_context(open_input(video))
         opts = [*(LIVE_LINES if source.live and speed != "exact" else ()), *opts]
         detector = ActionDetector.load(weights, config_file=config_file, overrides=opts, speed=speed)
-        threshold = suited_threshold(weights) if threshold is None else threshold
+        threshold = suited_threshold(weights, detector.weights_hash) if threshold is None else threshold
         every = source.every(detector, every, flow)
         options = {"every": every, "batch_size": batch_size, "flow": flow}
         failure = watch(detector, source, options, TrackOptions.for_stream(threshold, every, source.live), wanted)
@@ -96,7 +96,10 @@ def watch(
     with ExitStack() as stack:
         film = stack.enter_context(VideoWriter(wanted.output, source.fps)) if wanted.output else None
         listing = stack.enter_context(json_listing(wanted.json_file, facts)) if wanted.json_file else None
-        table = stack.enter_context(detections_table(wanted.csv_file, source.name)) if wanted.csv_file else None
+        table = None
+        if path := wanted.detections:
+            opened = detections_table(path, source.name, detector.classes, live=source.live)
+            table = stack.enter_context(opened)
         if source.live:
             stack.enter_context(finishing_on_signals(source.stop))
         results = detector.detect_with_frames(source.frames(), fps=source.fps, **options)
@@ -139,11 +142,11 @@ def _give_out(
     return None
 
 
-def suited_threshold(weights: str) -> float:
-    """The one that suits the weights, of the evaluation beside them; which one it is is said."""
-    found = evaluated_threshold(weights)
-    threshold, source = found or (DEFAULT_THRESHOLD, None)
-    why = f"the best F1 in {source}" if source else "the default; no evaluation beside the weights tells a better one"
+def suited_threshold(weights: str, weights_hash: str) -> float:
+    """The one that suits the weights, of an evaluation of them; which one it is is said."""
+    threshold, why = DEFAULT_THRESHOLD, "the default; beside the weights is no evaluation of them that tells another"
+    if found := evaluated_threshold(weights, weights_hash):
+        threshold, why = found.threshold, f"the best F1 of these weights on {found.dataset}, in {found.path}"
     print(f"threshold {threshold:.3g}: {printable(why)}", file=sys.stderr)
     return threshold
 

@@ -4,13 +4,16 @@ import json
 import shutil
 import tempfile
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from detect.evaluation.files.csv_tables import csv_table
+from detect.evaluation.files.formats import SUFFIXES, write_table
+from detect.evaluation.files.typed_tables import require_pyarrow
 from detect.evaluation.linking.actors import ActorTube
 from detect.evaluation.tables import Detections
 from detect.tracking import FrameDetections
@@ -20,6 +23,7 @@ from detect.video.encoders import MPEG4
 from detect.visualization.drawing import class_colour, draw_actors, enlarged, readable
 from detect.visualization.tags import draw_note, draw_trail
 
+CSV_SUFFIXES = (".csv", ".csv.gz")
 TRAIL = 30  # frames
 READABLE = 240  # rows: letters on fewer cover what they name, so smaller frames are drawn enlarged
 
@@ -104,17 +108,37 @@ def json_listing(path: str, head: dict[str, Any]) -> Iterator[Listing]:
 
 
 @contextmanager
-def detections_table(path: str, name: str) -> Iterator[Callable[[FrameDetections], None]]:
-    """Gives `add(found)`, called once a frame; `name`: of the video."""
-    if not path.endswith((".csv", ".csv.gz")):
-        raise UserError(f"--csv {path}: the table is written as it comes, so its name must end in .csv or .csv.gz")
-    with csv_table(path, Detections) as add:
+def detections_table(
+    path: str, name: str, classes: Sequence[str], *, live: bool = False
+) -> Iterator[Callable[[FrameDetections], None]]:
+    """Gives `add(found)`, called once a frame; `name`: of the video.
+
+    A CSV is written as it comes. Typed columns are collected in memory, 32 bytes a row, so not those of a camera
+    (`live`), which may run for days.
+    """
+    as_it_comes = path.endswith(CSV_SUFFIXES)
+    if not as_it_comes and (live or not path.endswith(SUFFIXES)):
+        legal = f"{', '.join(CSV_SUFFIXES)} of a camera, as it comes" if live else ", ".join(SUFFIXES)
+        raise UserError(f"--detections {path}: the name of the table must end in {legal}")
+    with csv_table(path, Detections) if as_it_comes else _collected(path, name, classes) as add:
 
         def add_frame(found: FrameDetections) -> None:
-            zeros = np.zeros(len(found), np.int64)
-            add(Detections(zeros, zeros + found.frame, found.labels, found.scores, found.boxes), [name])
+            zeros, labels = np.zeros(len(found), np.int32), found.labels.astype(np.int32)
+            add(Detections(zeros, zeros + found.frame, labels, found.scores, found.boxes), [name])
 
         yield add_frame
+
+
+@contextmanager
+def _collected(path: str, name: str, classes: Sequence[str]) -> Iterator[Callable[[Detections, Sequence[str]], None]]:
+    """As `csv_table`, for typed columns of one video."""
+    if path.endswith(".parquet"):
+        require_pyarrow()  # before the work, not after
+    parts = []
+    yield lambda table, _: parts.append(table) if len(table) else None
+    parts = parts or [Detections(*(np.zeros(0, np.int32),) * 3, np.zeros(0, np.float32), np.zeros((0, 4), np.float32))]
+    columns = [np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Detections)]
+    write_table(path, Detections(*columns), [name], classes)
 
 
 def listed_on_the_way(

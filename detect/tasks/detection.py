@@ -28,7 +28,7 @@ from detect.modeling.sharing import span_plan
 from detect.tasks.every_frame import EveryFrame, every_nth
 from detect.tasks.report import report_of_run
 from detect.tasks.runner import Task
-from detect.tasks.sets import keyframe_set
+from detect.tasks.sets import for_training, keyframe_set
 from detect.utils.checkpoint_files import CheckpointError
 from detect.utils.comm import barrier, get_rank, get_world_size, is_main_process
 from detect.utils.errors import UserError
@@ -58,9 +58,7 @@ class DetectionTask(Task):
         return dataset
 
     def load_training_set(self, name: str, cfg: CfgNode) -> KeyframeDataset:
-        """A name of one's own has no `_train` in it: of such a set the frames with boxes are trained on."""
-        dataset = self.load_set(name, cfg)
-        return KeyframeDataset(dataset.dataset, "annotated") if catalog.is_own(name) else dataset
+        return for_training(self.load_set(name, cfg))
 
     def fitted(self, cfg: CfgNode, dataset: KeyframeDataset) -> CfgNode:
         count = num_classes(cfg, dataset)

@@ -10,7 +10,7 @@ from detect.evaluation.bootstrap import compare
 from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
 from detect.evaluation.case import Case, make_case
 from detect.evaluation.choices import choice_scores, preset_scores
-from detect.evaluation.errors.breakdown import break_down, breakdown_table
+from detect.evaluation.errors.breakdown import CONFUSED_FROM, break_down, breakdown_table, confusion_matrix
 from detect.evaluation.frame_ap import FrameAPOptions, evaluate_frame_ap
 from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.truth import read_truth
@@ -112,14 +112,25 @@ def _overlap(case: Case, rule: FrameAPOptions) -> dict[str, Any]:
 
 
 def _errors(case: Case, rule: FrameAPOptions) -> dict[str, Any]:
-    """Why detections and truths failed."""
-    found = break_down(case.gt, case.found[0], len(case.classes), rule, case.proposals)
+    """Why detections and truths failed, printed as tables. The confusions for JSON are those that occur, by the class
+    names of the truth and of the detection, "" for none.
+    """
+    tables = case.gt, case.found[0], len(case.classes), rule
+    found = break_down(*tables, case.proposals)
     print(breakdown_table(found, case.classes))
+    kinds, counts = (*found.categories, *found.truth_kinds), np.hstack([found.counts, found.truth_counts])
+    matrix, names = confusion_matrix(*tables, CONFUSED_FROM), (*case.classes, "")
+    named = ((name, {names[k]: row[k] for k in np.flatnonzero(row)}) for name, row in zip(names, matrix, strict=True))
     return {
         "gains": found.gains,
         "act": found.act,
-        "detections": dict(zip(found.categories, found.counts.sum(0).tolist(), strict=True)),
-        "truths": dict(zip(found.truth_kinds, found.truth_counts.sum(0).tolist(), strict=True)),
+        "detections": dict(zip(found.categories, found.counts.sum(0), strict=True)),
+        "truths": dict(zip(found.truth_kinds, found.truth_counts.sum(0), strict=True)),
+        "classes": [
+            {"name": name, **dict(zip(kinds, row, strict=True))}
+            for name, row in zip(case.classes, counts.tolist(), strict=True)
+        ],
+        "confusion": {"from_score": CONFUSED_FROM, "truths": {name: row for name, row in named if row}},
     }
 
 
@@ -174,8 +185,10 @@ def _write_report(folder: str, case: Case, options: FrameAPOptions, output: dict
     dataset = case.dataset or case.as_dataset()
     det = numbered_as(dataset, case.found[0], case.videos)
     proposals = None if case.proposals is None else numbered_as(dataset, case.proposals, case.videos)
-    video = output.get("video")
+    results = {}
+    if video := output.get("video"):
+        ap = {row["name"]: row["AP@0.5"] for row in video["classes"]}  # the file of tubes may order them otherwise
+        results = {**video["scores"], "video-AP@0.5": [ap.get(name, np.nan) for name in dataset.classes]}
     return write_report(
-        folder, dataset, det, options, proposals=proposals, video_results=video and video["scores"],
-        provenance=case.facts,
-    )  # fmt: skip
+        folder, dataset, det, options, proposals=proposals, video_results=results, provenance=case.facts
+    )

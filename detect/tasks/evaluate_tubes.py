@@ -29,6 +29,8 @@ def evaluate_tubes(
     tubes_output: str | None = None,
 ) -> dict[str, Any]:
     """{"video": results, "sources": where the tubes come from}, printed. UserError for bad input."""
+    if truth.tubes is not None and not len(truth.tubes):
+        raise TableError(f"{source(truth)}: no tubes in it; without ground truth there is no mAP")
     if truth.tubes is None:
         raise TableError(
             f"{source(truth)}: has boxes and no tubes; give a set (--dataset), own JSON, or a JSON list of tubes"
@@ -46,9 +48,13 @@ def evaluate_tubes(
             print(f"note: {unmatched} tubes in videos without ground truth (false positives); are the names the same?")
     else:
         annotated, videos, classes = case.tubes, case.videos, case.classes
-        found = case.unlabelled_cut(link_detections(case.all_detections[0], link, switch_cost))
+        found = case.unlabelled_cut(link_detections(case.all_detections[0], link, switch_cost, case.num_frames()))
         sources["linking"] = {"rule": link, "switch_cost": switch_cost, "tubes": len(found)}
         print(f"{len(case.all_detections[0])} detections linked to {len(found)} tubes by the rule {link}")
+    without = found.label[~np.isin(found.label, annotated.label)]
+    if len(without):
+        names = ", ".join(str(classes[label]) for label in np.unique(without)[:5])
+        print(f"note: {len(without)} tubes of classes without ground truth: {names}")
     if tubes_output:
         write_tubes(tubes_output, found, videos, classes)
         print(f"written: {tubes_output}")

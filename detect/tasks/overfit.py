@@ -21,7 +21,7 @@ from detect.tasks.detection import DETECTION, frozen_at_random
 from detect.tasks.overfit_annotation import clash_line, look_at_annotation
 from detect.tasks.overfit_clips import choose_clips
 from detect.tasks.overfit_training import learn, overfit_config, try_out
-from detect.tasks.overfit_verdict import Case, Circumstances, Finding, Learned, reason
+from detect.tasks.overfit_verdict import Circumstances, FailedTraining, Finding, Learned, reason
 from detect.utils.errors import UserError, explain_errors
 from detect.utils.lock import only_run
 
@@ -44,8 +44,8 @@ def overfit_check(config_file: str = "", opts: Sequence[Any] = (), weights: str 
         clips, items = choose_clips(whole.dataset, count, KeyframeMapper.from_config(cfg, is_train=False))
         learned = learn(cfg, clips, items, contents)
         if not findings and not learned.reached:
-            case = Case(learned, circumstances(cfg, clips), partial(try_out, cfg, clips, items, contents))
-            findings = [reason(case)]
+            failed = FailedTraining(learned, circumstances(cfg, clips), partial(try_out, cfg, clips, items, contents))
+            findings = [reason(failed)]
     conclude(looked, findings, learned, clips, len(learned.losses) // cfg.SOLVER.ACCUMULATE)
 
 

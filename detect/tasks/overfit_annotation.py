@@ -10,9 +10,11 @@ from detect.data.motion_fit import MIN_FIT, MIN_VIDEOS, MovingVideo, best_readin
 from detect.data.records import ActionDataset, VideoRecord
 from detect.tasks.overfit_verdict import Finding
 
-LOOKED_AT = 24  # videos of the set
+LOOKED_AT = 24  # videos of the set: as many as the figures in `detect.data.motion_fit` are of
 SEE = "see it: tools/visualize_data.py {} --output boxes.html"
-STICKING_OUT = 0.25  # share of the boxes that the reader had to cut at the image's edge, or found outside it
+# Share of the boxes that the reader had to cut at the image's edge, or found outside it; chosen: of sound ones only
+# those at an edge do; of corners read as sizes all that lie right of or below the middle of the image.
+STICKING_OUT = 0.25
 OUTSIDE = re.compile(r"(\d+) boxes (clamped to the image|dropped, no area inside the image)")
 
 

@@ -79,7 +79,8 @@ def learn(cfg: CfgNode, clips: KeyframeDataset, items: Items, contents: dict[str
         learned.not_finite = str(error)
     handle.remove()
     if learned.measures and not learned.reached and not learned.not_finite:
-        norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        # batch normalisation, but for what is frozen: that is never in training mode
+        norms = [module for module in model.modules() if hasattr(module, "reset_running_stats") and module.training]
         learned.momentum = min((norm.momentum for norm in norms), default=1.0)
         learned.refreshed = look_with_new_statistics(cfg, model, norms, clips, items) if norms else None
     return learned

@@ -10,14 +10,19 @@ import numpy as np
 
 from detect.evaluation.overfit_measures import IOU, LOOSE_IOU, Measures
 
-REACHED = 0.999  # frame-mAP
-FLAT = 0.8  # of the loss at the start: what stays above it has not fallen
-FALLING, SMALL = 0.9, 0.25  # of the loss in the third quarter, and of that at the start: what ends between falls on
-BETTER = 0.7  # of the loss, or of what lacks in score: a change of the config that comes below it is better
-RATES = (0.01, 0.1, 10.0, 100.0)  # times the learning rate
-LOW_RECALL, POOR_ANCHOR, GOOD, NEAR = 0.9, 0.5, 0.9, 0.6
-QUICK = 0.1  # momentum with which running statistics are those of the last few dozen steps
-DIVERGED = 10.0  # times the first loss
+# "chosen": no measurement is behind the number.
+REACHED = 0.999  # frame-mAP: 1, but for rounding
+FLAT = 0.8  # of the loss at the start: what stays above it has not fallen; chosen
+FALLING = 0.9  # of the loss in the third quarter: what ends below it falls on; chosen
+SMALL = 0.25  # of the loss at the start: what ends below it is small, and its rate not to blame; chosen
+BETTER = 0.7  # of the loss, or of what lacks in score: a change of the config that comes below it is better; chosen
+RATES = (0.01, 0.1, 10.0, 100.0)  # times the learning rate: powers of ten, since each costs a short training; chosen
+LOW_RECALL = 0.9  # proposals that cover fewer of so few boxes lack something; chosen
+POOR_ANCHOR = 0.5  # in the middle of MODEL.RPN.IOU_THRESHOLDS, 0.3 and 0.7: fewer anchors are positive below; chosen
+GOOD = 0.9  # from here on recall, or the score at the loose IoU, is not what lacks; chosen
+NEAR = 0.6  # mean IoU: boxes just above the 0.5 that a hit takes are not found for certain; chosen
+QUICK = 0.1  # momentum, PyTorch's default: after 40 steps 0.9 ** 40 = 1.5 % of where the statistics began is left
+DIVERGED = 10.0  # times the first loss, as the median of all: more than a start that leaps; chosen
 
 
 class Finding(NamedTuple):
@@ -75,7 +80,7 @@ class Circumstances:
     see: str = "look at the clips"
 
 
-class Case(NamedTuple):
+class FailedTraining(NamedTuple):
     """A training that did not get there. `trial`: from changes of the config, KEY VALUE ..., to what comes of a short
     training with them or, if asked to get there, of a whole one; it takes a while.
     """
@@ -85,24 +90,24 @@ class Case(NamedTuple):
     trial: Callable[[Sequence, bool], Learned]
 
 
-def reason(case: Case) -> Finding:
+def reason(failed: FailedTraining) -> Finding:
     """Why the clips were not learned: the first of PARTS that says so. Trials are made only where they decide."""
-    if case.learned.not_finite:
-        step = f"lower SOLVER.BASE_LR, {case.about.rate:g}, ten times"
-        return Finding("learning rate: the loss is not finite", case.learned.not_finite, step)
-    rest = Finding("no single reason shows", case.learned.measures[-1].line(), case.about.see)
-    return next((finding for part in PARTS for finding in part(case)), rest)
+    if failed.learned.not_finite:
+        step = f"lower SOLVER.BASE_LR, {failed.about.rate:g}, ten times"
+        return Finding("learning rate: the loss is not finite", failed.learned.not_finite, step)
+    rest = Finding("no single reason shows", failed.learned.measures[-1].line(), failed.about.see)
+    return next((finding for part in PARTS for finding in part(failed)), rest)
 
 
-def _anchors(case: Case) -> Iterator[Finding]:
-    about, recall = case.about, case.learned.measures[-1].recall
+def _anchors(failed: FailedTraining) -> Iterator[Finding]:
+    about, recall = failed.about, failed.learned.measures[-1].recall
     if recall < LOW_RECALL and about.anchor < POOR_ANCHOR:
         step = f"set MODEL.ANCHOR_GENERATOR.SIZES to [{list(about.sizes)}], in pixels of INPUT.SIZE"
-        yield Finding("the RPN finds little: no anchor fits the boxes", _recall_line(case), step)
+        yield Finding("the RPN finds little: no anchor fits the boxes", _recall_line(failed), step)
 
 
-def _running_statistics(case: Case) -> Iterator[Finding]:
-    learned, again = case.learned, case.learned.refreshed
+def _running_statistics(failed: FailedTraining) -> Iterator[Finding]:
+    learned, again = failed.learned, failed.learned.refreshed
     last = learned.measures[-1].frame_map
     if again is None or not _is_better(again.frame_map, last):
         return
@@ -116,26 +121,26 @@ def _running_statistics(case: Case) -> Iterator[Finding]:
     yield Finding("batch normalisation: its running statistics lag behind the weights", evidence, step)
 
 
-def _frozen_statistics(case: Case) -> Iterator[Finding]:
-    if frozen := case.about.frozen:
-        free, last = case.trial([word for key in frozen for word in (key, "BN")], True), case.learned.measures[-1]
+def _frozen_statistics(failed: FailedTraining) -> Iterator[Finding]:
+    if frozen := failed.about.frozen:
+        free, last = failed.trial([word for key in frozen for word in (key, "BN")], True), failed.learned.measures[-1]
         if free.measures and _is_better(free.measures[-1].frame_map, last.frame_map):
             evidence = f"frame-mAP@{IOU} {last.frame_map:.3f}, with BN {free.measures[-1].frame_map:.3f}"
             step = f"give weights, or set {' and '.join(frozen)} to BN"
             yield Finding("frozen batch normalisation with random statistics", evidence, step)
 
 
-def _rate(case: Case) -> Iterator[Finding]:
+def _rate(failed: FailedTraining) -> Iterator[Finding]:
     """The learning rate, by trying others."""
-    rate, fell = case.about.rate, _has_fallen(case.learned)
-    first, typical = case.learned.losses[0], float(np.median(case.learned.losses))
+    rate, fell = failed.about.rate, _has_fallen(failed.learned)
+    first, typical = failed.learned.losses[0], float(np.median(failed.learned.losses))
     if typical > DIVERGED * first:
         evidence = f"the first loss is {first:.3g}, the median of all {typical:.3g}"
         yield Finding(f"learning rate: SOLVER.BASE_LR {rate:g} is too high", evidence, "lower it ten times")
-    if case.learned.loss(1.0) < SMALL * case.learned.loss(0.0):  # what lacks then is not in the loss
+    if failed.learned.loss(1.0) < SMALL * failed.learned.loss(0.0):  # what lacks then is not in the loss
         return
-    now = _end(case.trial((), False))
-    losses = {factor: _end(case.trial(["SOLVER.BASE_LR", rate * factor], False)) for factor in RATES}
+    now = _end(failed.trial((), False))
+    losses = {factor: _end(failed.trial(["SOLVER.BASE_LR", rate * factor], False)) for factor in RATES}
     best = min(losses, key=losses.get)
     numbers = ", ".join(f"{loss:.3g} with {rate * factor:.2g}" for factor, loss in losses.items())
     evidence = f"after as many steps the loss is {now:.3g} with {rate:.2g}, {numbers}"
@@ -144,44 +149,44 @@ def _rate(case: Case) -> Iterator[Finding]:
         step = f"set SOLVER.BASE_LR to {rate * best:.2g}"
         yield Finding(f"learning rate: SOLVER.BASE_LR {rate:g} is too {level}", evidence, step)
     if not fell:
-        evidence = f"{case.learned.loss_line()}; {evidence}"
-        yield Finding("the loss does not fall, at any rate", evidence, case.about.see)
+        evidence = f"{failed.learned.loss_line()}; {evidence}"
+        yield Finding("the loss does not fall, at any rate", evidence, failed.about.see)
 
 
-def _twice_labelled(case: Case) -> Iterator[Finding]:
-    if clashes := case.about.clashes:
+def _twice_labelled(failed: FailedTraining) -> Iterator[Finding]:
+    if clashes := failed.about.clashes:
         evidence = f"{len(clashes)} in these clips, such as {clashes[0]}"
         yield Finding("labels contradict each other: an actor has two at once", evidence, "keep one of them")
 
 
-def _proposals(case: Case) -> Iterator[Finding]:
-    if case.learned.measures[-1].recall < LOW_RECALL and not _still_falls(case.learned):
+def _proposals(failed: FailedTraining) -> Iterator[Finding]:
+    if failed.learned.measures[-1].recall < LOW_RECALL and not _still_falls(failed.learned):
         step = "raise MODEL.RPN.POST_NMS_TOPK_TEST, lower MODEL.PROPOSAL_GENERATOR.MIN_SIZE, or see whether boxes fit"
-        yield Finding("the RPN finds little", _recall_line(case), step)
+        yield Finding("the RPN finds little", _recall_line(failed), step)
 
 
-def _more_steps(case: Case) -> Iterator[Finding]:
-    if _still_falls(case.learned):
+def _more_steps(failed: FailedTraining) -> Iterator[Finding]:
+    if _still_falls(failed.learned):
         why = "learning rate or steps: the loss still falls at the last step"
-        yield Finding(why, case.learned.loss_line(), "raise SOLVER.BASE_LR, or SOLVER.MAX_ITER")
+        yield Finding(why, failed.learned.loss_line(), "raise SOLVER.BASE_LR, or SOLVER.MAX_ITER")
 
 
-def _places(case: Case) -> Iterator[Finding]:
-    last = case.learned.measures[-1]
+def _places(failed: FailedTraining) -> Iterator[Finding]:
+    last = failed.learned.measures[-1]
     if last.frame_map < GOOD <= last.loose_map and last.overlap < NEAR:
         scores = f"frame-mAP@{LOOSE_IOU} {last.loose_map:.3f}, @{IOU} {last.frame_map:.3f}"
         evidence = f"{scores}; mean IoU {last.overlap:.2f}"
-        yield Finding("boxes are off: labels fit and places do not", evidence, case.about.see)
+        yield Finding("boxes are off: labels fit and places do not", evidence, failed.about.see)
 
 
-def _confusions(case: Case) -> Iterator[Finding]:
-    last = case.learned.measures[-1]
+def _confusions(failed: FailedTraining) -> Iterator[Finding]:
+    last = failed.learned.measures[-1]
     if last.confused and last.recall >= GOOD:
         (label, found), times = Counter(last.confused).most_common(1)[0]
-        names = case.about.classes
+        names = failed.about.classes
         most = f"{names[label]} is taken for {names[found]} {times} times"
         evidence = f"{last.recall:.0%} of the boxes are proposed, {last.label_right:.0%} get their label; {most}"
-        yield Finding("labels do not follow from what is seen", evidence, case.about.see)
+        yield Finding("labels do not follow from what is seen", evidence, failed.about.see)
 
 
 PARTS = (
@@ -190,9 +195,9 @@ PARTS = (
 )  # fmt: skip
 
 
-def _recall_line(case: Case) -> str:
-    share = f"{case.learned.measures[-1].recall:.0%} of the boxes are proposed"
-    return f"{share}; IoU with the anchor of the best shape {case.about.anchor:.2f}"
+def _recall_line(failed: FailedTraining) -> str:
+    share = f"{failed.learned.measures[-1].recall:.0%} of the boxes are proposed"
+    return f"{share}; IoU with the anchor of the best shape {failed.about.anchor:.2f}"
 
 
 def _is_better(score: float, than: float) -> bool:

@@ -27,7 +27,7 @@ def report_of_run(output: Path, dataset: ActionDataset, options: FrameAPOptions,
     detections, proposals = (find_table(folder, table) for table in ("detections", "proposals"))
     truth = truth_of(dataset, {"dataset": dataset.name})
     case = make_case(truth, [str(detections)], proposals=str(proposals) if proposals.exists() else None)
-    tubes = case.unlabelled_cut(link_detections(case.all_detections[0], LINKING))
+    tubes = case.unlabelled_cut(link_detections(case.all_detections[0], LINKING, num_frames=case.num_frames()))
     video = evaluate_video_ap(case.tubes, tubes, len(case.classes), video_preset(preset))
     det = numbered_as(dataset, case.found[0], case.videos)
     proposed = None if case.proposals is None else numbered_as(dataset, case.proposals, case.videos)
@@ -38,7 +38,7 @@ def report_of_run(output: Path, dataset: ActionDataset, options: FrameAPOptions,
         det,
         options,
         proposals=found["results"].get("proposals") if proposed is None else proposed,
-        video_results=video.scores(),
+        video_results={**video.scores(), "video-AP@0.5": video.ap[0.5]},
         run_folder=output,
         provenance=found["provenance"] | {"linking": LINKING, "preset of the tubes": preset},
     )

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from detect.data.catalog import set_datasets_root
 from detect.data.keyframe_mapper import KeyframeMapper
 from detect.data.records import KeyframeDataset, VideoRecord
 from detect.data.train_stream import build_train_loader
-from detect.tasks.sets import keyframe_set
+from detect.tasks.sets import for_training, is_for_tests, keyframe_set
 from detect.utils.errors import UserError
 from detect.utils.files import write_text
 from detect.video.readers import FrameReadError, printable, read_frames
@@ -30,7 +29,6 @@ from detect.visualization.contact_sheet import Shown, chosen_frames, contact_she
 from detect.visualization.drawing import save_image
 
 PAGES = (".html", ".htm")
-FOR_TESTS = re.compile(r"(^|[\W_])(test|val|valid|validation|held)([\W_]|$)")
 COUNT = 4  # samples on a picture unless told
 COMPLAINTS = 10  # unreadable videos that are named
 
@@ -57,8 +55,8 @@ def visualize_data(
     cfg = load_cfg(config_file, opts)
     cfg = cfg.changed(["MODEL.STREAMS", ("rgb", "flow")]) if flow else cfg
     set_datasets_root(cfg.DATASETS.ROOT)
-    train = not FOR_TESTS.search(name.lower()) if train is None else train
-    dataset = keyframe_set(name, train)
+    train = not is_for_tests(name) if train is None else train
+    dataset = for_training(keyframe_set(name)) if train else keyframe_set(name)
     chosen = chosen_keyframes(dataset, index, video, frame)
     if Path(output).suffix.lower() in PAGES:
         if chosen:

@@ -19,7 +19,7 @@ from detect.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 _NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp(\.\w+)?")
 
 
 class UnusableFileError(UserError, OSError):
@@ -35,6 +35,11 @@ def make_folder(path: str | os.PathLike) -> Path:
     return Path(path)
 
 
+def temporary_beside(path: Path, suffix: str = "") -> Path:
+    """What this process calls `path` while it writes it; `remove_leftovers` knows the name."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp{suffix}")
+
+
 @contextmanager
 def atomic_file(path: str | os.PathLike, size: int | None = None) -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` when the block ends, and vanishes if the block fails.
@@ -43,7 +48,7 @@ def atomic_file(path: str | os.PathLike, size: int | None = None) -> Iterator[Bi
     where it cannot be made, or the disk is full. size: about how many bytes are to be written, for that message.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     make_folder(path.parent)
     try:
         stream = open(temporary, "wb")  # noqa: SIM115
@@ -74,13 +79,14 @@ def _of_a_full_disk(error: BaseException | None) -> OSError | None:
     return error
 
 
-def remove_leftovers(folder: str | os.PathLike) -> list[Path]:
+def remove_leftovers(folder: str | os.PathLike, pattern: str = ".*.tmp") -> list[Path]:
     """Remove what `atomic_file` left directly in `folder` when its process was killed; returns those files.
+    pattern: of the names of `temporary_beside`.
 
     Call it before this process, and others that write there, write: a file of this process's id is an earlier one's.
     """
     removed = []
-    for path in sorted(Path(folder).glob(".*.tmp")):
+    for path in sorted(Path(folder).glob(pattern)):
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or not path.is_file() or _other_process_lives(int(match[1])):
             continue

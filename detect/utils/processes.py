@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 import cv2
@@ -20,12 +21,12 @@ class WorkerKilledError(UserError, ChildProcessError):
 
 def in_processes(function: Callable, jobs: Iterable[tuple], workers: int) -> Iterator[tuple[tuple, Any]]:
     """(job, `function(*job)`) of each job, as they finish; its errors are raised here. Close it where it is not used to
-    its end: then, and after any error, the workers are killed.
+    its end: then, and after any error, its workers, and no other
+    children of this process, are killed.
 
     Few jobs are handed out ahead, as there can be 240,000. WorkerKilledError names those that were under way.
     """
-    # spawned, because a forked process inherits OpenCV's thread pool without its threads
-    context = multiprocessing.get_context("spawn")
+    context = _Workers()
     pending: dict[Future, tuple] = {}
     with ProcessPoolExecutor(workers, context, _start_worker) as pool:
         try:
@@ -36,12 +37,26 @@ def in_processes(function: Callable, jobs: Iterable[tuple], workers: int) -> Ite
             while pending:
                 yield from _finished(pending)
         except BaseException as error:
-            for process in multiprocessing.active_children():
-                process.kill()
+            for worker in context.workers:
+                worker.kill()
             if isinstance(error, BrokenProcessPool):
                 under_way = ", ".join(str(job[0]) for job in pending.values())
                 raise WorkerKilledError(f"a worker process was killed (out of memory?) at one of {under_way}") from None
             raise
+
+
+class _Workers(SpawnContext):
+    """Starts the workers of a pool and knows them: this process may have other children. They are spawned, because a
+    forked process inherits OpenCV's thread pool without its threads.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workers: list[SpawnProcess] = []
+
+    def Process(self, **arguments: Any) -> SpawnProcess:
+        self.workers.append(SpawnProcess(**arguments))
+        return self.workers[-1]
 
 
 def _finished(pending: dict[Future, tuple]) -> Iterator[tuple[tuple, Any]]:

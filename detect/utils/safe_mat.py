@@ -139,9 +139,11 @@ class _Reader:
         if len(shape) < 2 or min(shape) < 0:
             raise MatError(f"an array of the shape {shape}")
         kind = flags & 0xFF
-        read: dict[int, Callable] = {_CELL: self.cell, _STRUCT: self.struct, _CHAR: self.text}
+        read: dict[int, Callable] = {_CELL: self.cell, _STRUCT: self.struct}
         if kind in _NUMBERS and not flags & 0x800:  # complex
             return name, self.numbers(position, end, shape, _NUMBERS[kind])
+        if kind == _CHAR:
+            return name, self.text(position, end, shape)
         if kind not in read:
             raise MatError(f"an array of class {kind}; numbers, text, cells and structs are read")
         return name, read[kind](position, end, shape, depth)
@@ -153,7 +155,7 @@ class _Reader:
         stored = np.frombuffer(self.data, self.order + _STORED[kind], math.prod(shape), start)
         return stored.reshape(shape, order="F").astype(dtype)
 
-    def text(self, position: int, end: int, shape: tuple[int, ...], depth: int) -> np.ndarray:
+    def text(self, position: int, end: int, shape: tuple[int, ...]) -> np.ndarray:
         kind, start, stop, _ = self.next(position, end)
         if kind not in _TEXT:
             raise MatError(f"text of type {kind}")

@@ -83,9 +83,13 @@ class PyAVEncoder:
             self._file = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         except OSError as error:
             raise UnusableFileError(f"{path}: cannot be written ({error.strerror})") from error
-        self._stream = self._file.add_stream("libx264", rate=rate, options={"crf": QUALITY, "preset": PRESET})
-        self._stream.height, self._stream.width = size
-        self._stream.pix_fmt = "yuv420p"
+        try:
+            self._stream = self._file.add_stream("libx264", rate=rate, options={"crf": QUALITY, "preset": PRESET})
+            self._stream.height, self._stream.width = size
+            self._stream.pix_fmt = "yuv420p"
+        except BaseException:
+            self.abandon()
+            raise
         self._frame_of = av.VideoFrame.from_ndarray
 
     def write(self, frame: np.ndarray) -> None:

@@ -3,13 +3,14 @@
 import logging
 import os
 from collections.abc import Callable, Iterable
+from glob import escape
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from detect.utils.errors import UserError
-from detect.utils.files import UnusableFileError, make_folder
+from detect.utils.files import UnusableFileError, make_folder, remove_leftovers, temporary_beside
 from detect.video.encoders import Encoder, open_mjpeg, open_mp4
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ class VideoWriter:
         if suffix not in self.ENCODERS:
             raise UserError(f"output video {self.path}: the suffix must be one of {', '.join(self.ENCODERS)}")
         make_folder(self.path.parent)
-        self.temporary = self.path.with_name(f".{self.path.stem}.part{suffix}")
+        self.temporary = temporary_beside(self.path, suffix)  # OpenCV looks at the suffix
+        remove_leftovers(self.path.parent, f".{escape(self.path.name)}.*.tmp{suffix}")
         self._open = self.ENCODERS[suffix]
         self.encoder, self.codec, self.count, self.size, self._warned = None, "", 0, (0, 0), False
         self._last: np.ndarray | None = None

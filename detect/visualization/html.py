@@ -13,11 +13,11 @@ import numpy as np
 
 _LIGHT = """
   color-scheme: light; --page: #f7f7f5; --surface: #ffffff; --raised: #f0f0ec; --text: #1d1f23; --muted: #62666d;
-  --line: #dedfda; --accent: #1f6feb; --good: #18794e; --bad: #c62a2f; --warn: #996500;
+  --line: #dedfda; --accent: #1f6feb; --bad: #c62a2f;
   --shadow: 0 1px 2px #0000001a;"""
 _DARK = """
   color-scheme: dark; --page: #131416; --surface: #1c1e21; --raised: #26292d; --text: #e8e9eb; --muted: #9aa0a8;
-  --line: #33363b; --accent: #6ea8fe; --good: #4cc38a; --bad: #ff8589; --warn: #e2a336; --shadow: none;"""
+  --line: #33363b; --accent: #6ea8fe; --bad: #ff8589; --shadow: none;"""
 _COLOURS = f"""
 :root {{ {_LIGHT} }}
 @media screen and (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{ {_DARK} }} }}

@@ -25,3 +25,8 @@ DET_BOX = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), CORNER, CORNER, SID
 PLACE = (st.sampled_from([0, 0, 1]), st.sampled_from([0, 0, 1]), st.sampled_from([0, 0, 1]))
 GTS = st.lists(st.tuples(*PLACE, GT_BOX), max_size=8)
 DETS = st.lists(st.tuples(*PLACE, st.sampled_from([0.25, 0.5, 0.75]), DET_BOX), max_size=14)
+
+
+def kind_names(breakdown):
+    """The kind of each detection of an `ErrorBreakdown`, "" of one that does not count."""
+    return ["" if kind < 0 else breakdown.categories[kind] for kind in breakdown.detection_kind]

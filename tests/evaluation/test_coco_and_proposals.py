@@ -69,6 +69,8 @@ def test_recall_values():
     # Overlaps .5, .72, 1 and 0. Thresholds reached of ten: 1, 5, 10, 0 -> AR 16/40; three of four reach .5.
     scores = proposal_recall(np.array([[0.5, 0.72, 1.0, 0.0]]), (10,))
     assert scores == {"AR@10": pytest.approx(16 / 40), "recall@0.5@10": 0.75}
+    close = proposal_recall(np.array([[0.9, np.nextafter(0.9, 0)]]), (10,))  # numpy's linspace has the second in place
+    assert close["AR@10"] == pytest.approx((9 + 8) / 20)
     assert math.isnan(proposal_recall(np.zeros((1, 0)), (10,))["AR@10"])
 
 

@@ -1,5 +1,6 @@
 """The online linker against a plain, slow writing of its rule, and its edges by hand."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detect.evaluation.linking import linker as linker_module
 from detect.evaluation.linking.linker import Linker, LinkOptions, suppress
 from detect.utils.errors import UserError
 
@@ -133,8 +135,8 @@ def test_nothing_at_all():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 40), st.integers(1, 5), st.integers(0, 6), st.integers(0, 10**6))
-def test_suppression_equals_the_plain_rule(count, groups, keep, seed):
+@given(st.integers(0, 40), st.integers(1, 5), st.integers(0, 6), st.integers(0, 10**6), st.sampled_from([0, 4, 2048]))
+def test_suppression_equals_the_plain_rule(count, groups, keep, seed, widest):
     rng = np.random.default_rng(seed)
     group, corner = rng.integers(0, groups, count), rng.uniform(0, 30, (count, 2))
     boxes, scores = np.hstack([corner, corner + rng.uniform(5, 25, (count, 2))]), rng.random(count)
@@ -147,7 +149,20 @@ def test_suppression_equals_the_plain_rule(count, groups, keep, seed):
             if all(iou(boxes[row], boxes[better]) <= options.nms for better in left):
                 left.append(row)
         expected += left[:keep] if keep else left
-    assert suppress(group, boxes, scores, options).tolist() == expected
+    with pytest.MonkeyPatch.context() as patch:  # all groups box by box, the large ones, none
+        patch.setattr(linker_module, "_WIDEST", widest)
+        assert suppress(group, boxes, scores, options).tolist() == expected
+
+
+def test_twenty_thousand_boxes_of_a_frame_need_little_memory():
+    """All with all would be 3.2 GB for one array of float64."""
+    corner = np.random.default_rng(0).uniform(0, 200, (20_000, 2))
+    boxes, scores = np.hstack([corner, corner + 40]), np.arange(20_000.0)
+    tracemalloc.start()
+    used = suppress(np.zeros(20_000, int), boxes, scores, LinkOptions(keep=0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used[0] == 19_999 and 20 < len(used) < 200 and peak < 30e6
 
 
 def test_options_are_checked():

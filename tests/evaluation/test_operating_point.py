@@ -37,14 +37,19 @@ def test_an_evaluation_writes_it_and_the_newest_is_read(tmp_path):
     result = evaluate_frame_ap(
         GroundTruth(*(c[:1] for c in columns), boxes[:1]), Detections(*columns, np.array([0.8, 0.3]), boxes), 1
     )
-    assert evaluated_threshold(tmp_path / "model_final.pth") is None
+    weights, protocols = tmp_path / "model_final.pth", [result_dict(result, ["a"])]
+    assert evaluated_threshold(weights, "abc") is None
     for age, (name, content) in enumerate({
-        "new": {"protocols": [result_dict(result, ["a"])]}, "broken": {"protocols": []}, "odd": [1],
+        "new": {"protocols": protocols, "provenance": {"weights_hash": "abc", "dataset": "small_test"}},
+        "of others": {"protocols": protocols, "provenance": {"weights_hash": "ab", "dataset": "small_test"}},
+        "of whom": {"protocols": protocols, "provenance": {"weights_hash": None, "dataset": "small_test"}},
+        "earlier": {"protocols": protocols}, "broken": {"protocols": []}, "odd": [1],
     }.items()):  # fmt: skip
         file = tmp_path / "evaluation" / name / "results.json"
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps(content))
         os.utime(file, (age, age))
-    threshold, path = evaluated_threshold(tmp_path / "model_final.pth")
-    assert 0.3 < threshold <= 0.8 and path.parent.name == "new"
+    threshold, dataset, path = evaluated_threshold(weights, "abc")
+    assert 0.3 < threshold <= 0.8 and dataset == "small_test" and path.parent.name == "new"
+    assert evaluated_threshold(weights, "") is None
     assert result.best_f1[1:] == (1, 1, 1)

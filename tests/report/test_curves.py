@@ -7,8 +7,9 @@ import pytest
 
 from detect.data.records import ActionDataset, Tube
 from detect.evaluation import PRESETS, FrameAPOptions, GroundTruth, evaluate_frame_ap, preset
+from detect.evaluation.average_precision import COCO_THRESHOLDS
 from detect.report.curves import Positives, curve, normalised_ap, parts
-from detect.report.data import THRESHOLDS, gather
+from detect.report.data import gather
 from tests.report.small_set import KINDS, detections, small_set
 
 
@@ -65,7 +66,7 @@ def test_numbers_of_the_page_are_those_of_the_evaluator(name):
     dataset, det = small_set(), detections(KINDS)
     gt = GroundTruth(**dataset.ground_truth_table())
     data = gather(dataset, det, preset(name))
-    for threshold in THRESHOLDS:
+    for threshold in COCO_THRESHOLDS:
         expected = evaluate_frame_ap(gt, det, 4, preset(name, iou_threshold=threshold))
         assert data.by_threshold[threshold] == pytest.approx(expected.ap, nan_ok=True)
     frames, mean = data.other_frames

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 
 import cv2
@@ -10,13 +11,18 @@ import numpy as np
 import pytest
 
 from detect import ActionDetector
-from detect.evaluation.files.formats import read_detections
+from detect.engine.checkpoint import weights_hash
+from detect.evaluation.files.formats import read_detections, read_table_files
 from detect.evaluation.files.tube_files import read_tubes
-from detect.tasks import demo, demo_input
+from detect.evaluation.tables import Detections
+from detect.modeling import build_model
+from detect.tasks import demo, demo_input, demo_output
+from detect.utils.checkpoint_files import read_checkpoint
+from detect.utils.errors import MissingExtraError, UserError
 from detect.video.readers import container_facts, count_frames, read_frames
 from detect.video.writer import save_video
 from tests.running import ROOT, run_tool
-from tests.tiny import save_detector
+from tests.tiny import save_detector, tiny_cfg
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +62,16 @@ def assert_tubes_are_what_the_frames_show(listing, path):
     assert len(read_tubes(path).tubes) == len(tubes)  # what tools/evaluate.py --tubes reads
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".npz", ".parquet"])
 def test_the_table_has_every_detection(detector, tmp_path, suffix):
     frames = np.random.default_rng(0).integers(0, 256, (5, 60, 80, 3), dtype=np.uint8)
     save_video(tmp_path / "in.avi", frames, fps=10)
-    done = run_tool("demo", "--weights", detector, "--input", tmp_path / "in.avi", "--csv", tmp_path / f"out{suffix}")
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    table = ("--csv" if suffix == ".csv" else "--detections", tmp_path / f"out{suffix}")  # the older name, and the name
+    done = run_tool("demo", "--weights", detector, "--input", tmp_path / "in.avi", *table)
     assert done.returncode == 0 and "threshold 0.4: the default" in done.stderr
+    assert ("note: --csv is now --detections" in done.stderr) == (suffix == ".csv")
     (table,), names = read_detections([tmp_path / f"out{suffix}"])
     found = list(ActionDetector.load(detector).detect(tmp_path / "in.avi"))
     assert names == ["in"] and len(table) == sum(map(len, found)) > 0 and not table.video.any()
@@ -71,14 +81,35 @@ def test_the_table_has_every_detection(detector, tmp_path, suffix):
         np.testing.assert_array_equal(getattr(table, name).astype(expected.dtype), expected)
 
 
-def test_the_threshold_of_the_evaluation_beside_the_weights(tmp_path, capsys):
-    assert demo.suited_threshold(str(tmp_path / "m.pth")) == demo.DEFAULT_THRESHOLD
-    (tmp_path / "evaluation" / "set").mkdir(parents=True)
+def test_typed_columns_are_collected_from_files_only(detector, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="must end in .csv, .csv.gz of a camera, as it comes"):
+        demo_output.detections_table("o.npz", "0", "abc", live=True).__enter__()
+    with demo_output.detections_table(str(tmp_path / "o.npz"), "in", "abc"):
+        pass  # not one frame
+    table, names, classes = read_table_files([(tmp_path / "o.npz", Detections)])
+    assert len(table[0]) == 0 and names == ["in"] and classes == ["a", "b", "c"]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError), demo_output.detections_table("o.parquet", "in", "abc"):
+        raise AssertionError  # said before the work
+
+
+def test_the_threshold_of_the_evaluation_of_the_same_weights(tmp_path, capsys):
+    """As an evaluation notes them: of the model as it is in the file, not as it is folded for a stream."""
+    weights = str(save_detector(tmp_path / "m.pth"))
+    model = build_model(tiny_cfg())
+    model.load_state_dict(read_checkpoint(weights)["model"])
+    loaded = ActionDetector.load(weights)
+    assert loaded.weights_hash == weights_hash(model) != weights_hash(loaded.model)
     file = tmp_path / "evaluation" / "set" / "results.json"
-    file.write_text(json.dumps({"protocols": [{"best_f1": {"threshold": 0.07}}]}))
-    assert demo.suited_threshold(str(tmp_path / "m.pth")) == 0.07
+    file.parent.mkdir(parents=True)
+    for digest in (loaded.weights_hash, "0" * 64):
+        facts = {"dataset": "small_test", "weights_hash": digest}
+        file.write_text(json.dumps({"protocols": [{"best_f1": {"threshold": 0.07}}], "provenance": facts}))
+        own = digest == loaded.weights_hash
+        assert demo.suited_threshold(weights, loaded.weights_hash) == (0.07 if own else demo.DEFAULT_THRESHOLD)
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("threshold 0.4: the default") and said[1] == f"threshold 0.07: the best F1 in {file}"
+    assert said[0] == f"threshold 0.07: the best F1 of these weights on small_test, in {file}"
+    assert said[1].startswith("threshold 0.4: the default")
 
 
 class Camera:
@@ -194,16 +225,16 @@ def test_a_folder_of_frames_of_several_odd_sizes(detector, tmp_path):
     (["--input", "absent.mp4", "--output", "o.mp4"], "absent.mp4: there is no such video"),
     (["--input", "x", "--json", "o.json", "MODEL.CONTEXT.NAMES", "i3d"], "closest legal keys: MODEL.CONTEXT.NAME"),
     (["--input", "x", "--json", "o.json", "SOLVER.BASE_LR", "1"], "SOLVER.BASE_LR: tools/demo.py does not read it"),
-    (["--input", "setup.py"], "--output VIDEO, --json FILE, --csv FILE, --show"),
+    (["--input", "setup.py"], "--output VIDEO, --json FILE, --detections FILE, --show"),
     (["--input", "997", "--json", "o.json"], "camera 997: does not open"),
-    (["--input", "tests", "--csv", "o.parquet"], "--csv o.parquet: the table is written as it comes"),
+    (["--input", "tests", "--detections", "o.txt"], "--detections o.txt: the name of the table must end in .parquet"),
     (["--input", "setup.py", "--json", "o.json"], "setup.py: does not open as a video"),
     (["--input", "configs", "--output", "o.gif"], "o.gif: the suffix must be one of .mp4, .avi"),
     (["--input", "tests", "--output", "o.gif", "--every", "0"], "--every 0"),
     (["--input", "setup.py", "--json", "o.json", "--threshold", "nan"], "--threshold nan: it must be 0 to 1"),
     (["--input", "a.mp4", "--output", "./a.mp4"], "--output ./a.mp4 is --input too"),
     (["--input", "a.mp4", "--output", "b.mp4", "--json", "b.mp4"], "--json b.mp4 is --output too"),
-    (["--input", "a.mp4", "--csv", "b.csv", "--json", "b.csv"], "--csv b.csv is --json too"),
+    (["--input", "a.mp4", "--detections", "b.csv", "--json", "b.csv"], "--detections b.csv is --json too"),
 ])  # fmt: skip
 def test_demo_says_what_is_wrong(detector, arguments, message):
     out = run_tool("demo", "--weights", detector, *arguments)

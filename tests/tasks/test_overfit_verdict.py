@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from detect.evaluation.overfit_measures import Measures
-from detect.tasks.overfit_verdict import RATES, Case, Circumstances, Learned, reason
+from detect.tasks.overfit_verdict import RATES, Circumstances, FailedTraining, Learned, reason
 
 FELL = [3.0] * 10 + [0.5] * 90  # small in the end: no rate is tried
 BAD = Measures(0.3, 0.4, 1.0, 0.5, 0.7)
@@ -25,7 +25,7 @@ def found(learned, about=ABOUT, trials=None):
             return Learned([1.0], [replace(BAD, frame_map=value)])
         return Learned([], not_finite="nan") if value == math.inf else Learned([value] * 5)
 
-    finding = reason(Case(learned, about, trial))
+    finding = reason(FailedTraining(learned, about, trial))
     assert asked or trials is None
     return finding
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from detect import ActionDetector
 from detect.d2 import DatasetCatalog, MetadataCatalog
 from detect.data import catalog
 from detect.data.media import MissingDataError
@@ -64,6 +65,8 @@ def test_training_and_evaluation_without_a_number_of_classes(tmp_path, monkeypat
     results = json.loads(Path("out/evaluation/json_test.json/results.json").read_text())
     assert results["provenance"]["frames"] == 10  # all frames are tested, those without a box too
     assert list(Path("out/pictures/json_test.json").iterdir())
+    fast = ActionDetector.load("out/model_final.pth", speed="fast")  # so the demo knows the evaluation for its own
+    assert results["provenance"]["weights_hash"] == fast.weights_hash
 
     # the weights alone, a set that was not there before, and the config file in place of the checkpoint's
     write_set(tmp_path / "heldout.json", classes, (3, 3, 3))

@@ -23,5 +23,5 @@ def test_report_of_a_run(tmp_path):
     text = path.read_text()
     assert path == tmp_path / "report" / folder_name("toy & set") / "index.html"
     assert "7 of 23" in text  # found: as many as with the set's own numbering
-    assert "video-mAP@0.5" in text
+    assert "video-mAP@0.5" in text and ">video-AP@0.5</th>" in text
     assert "recall of 10 proposals" in text and "<dt>seed</dt><dd>11</dd>" in text and "total loss" in text

@@ -1,5 +1,6 @@
 """tools/visualize_data.py: what is drawn is what the model gets, and bad arguments are said."""
 
+import json
 from itertools import islice
 
 import cv2
@@ -10,8 +11,8 @@ from detect.config import load_cfg
 from detect.data.catalog import register_ucf24
 from detect.data.keyframe_mapper import KeyframeMapper
 from detect.data.train_stream import build_train_loader
-from detect.tasks.sets import keyframe_set
-from detect.tasks.visualize_data import FOR_TESTS, mapped, view
+from detect.tasks.sets import for_training, is_for_tests, keyframe_set
+from detect.tasks.visualize_data import mapped, view
 from detect.video.windows import clip_indices
 from tests.data.tiny_set import draw, entry, tube, write_frames, write_ucf
 from tests.running import run_tool
@@ -150,8 +151,17 @@ def test_a_page_is_of_videos_not_of_keyframes(tmp_path):
 
 def test_which_sets_are_for_tests():
     names = ["synthetic_test", "ucf24_held", "json:a/val.json", "json:my-test.json", "hmdb_validation"]
-    assert all(FOR_TESTS.search(name) for name in names)
-    assert not any(FOR_TESTS.search(name) for name in ["synthetic_train", "json:contest.json", "ucf24_fit", "x_values"])
+    assert all(is_for_tests(name) for name in names)
+    assert not any(is_for_tests(name) for name in ["synthetic_train", "json:contest.json", "ucf24_fit", "x_values"])
+
+
+def test_of_ones_own_set_frames_with_a_box_are_trained_on(tmp_path):
+    path = tmp_path / "own.json"
+    video = {"id": 1, "file_name": "a.avi", "width": 32, "height": 24, "num_frames": 6, "labelled_frames": "all"}
+    tube = {"video_id": 1, "category_id": 1, "frames": [2, 3], "bboxes": [[1, 1, 9, 9]] * 2}
+    path.write_text(json.dumps({"categories": [{"id": 1, "name": "run"}], "videos": [video], "annotations": [tube]}))
+    own, registered = keyframe_set(f"json:{path}"), keyframe_set("sheets_test")
+    assert (len(own), len(for_training(own))) == (6, 2) and for_training(registered) is registered
 
 
 def test_a_keyframe_by_video_and_frame(tmp_path):

@@ -42,3 +42,17 @@ def test_closed_before_the_end():
         assert next(results) == ((0,), None)
         start = time.monotonic()
     assert time.monotonic() - start < 10 and not multiprocessing.active_children()
+
+
+def test_other_children_of_this_process_live_on():
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    other.start()
+    try:
+        with pytest.raises(UserError, match="3 is odd"):
+            list(in_processes(half, [(3,)], 1))
+        with closing(in_processes(time.sleep, [(0,), (60,)], 1)) as results:
+            assert next(results) == ((0,), None)
+        assert multiprocessing.active_children() == [other]
+    finally:
+        other.kill()
+        other.join()

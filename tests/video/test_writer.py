@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from detect.utils.files import UnusableFileError
-from detect.video.encoders import H264, MPEG4
+from detect.video.encoders import H264, MPEG4, PyAVEncoder
 from detect.video.readers import container_facts, count_frames, read_frames
 from detect.video.writer import VideoWriter, save_video
 
@@ -83,6 +83,44 @@ def test_a_broken_block_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UnusableFileError, match="cannot be made"):
         VideoWriter("/proc/none/a.mp4", 10)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_two_processes_that_write_one_film_do_not_mix(tmp_path, suffix, monkeypatch):
+    """Each has a file of its own, the last to end is the film; one left by a process that is dead goes."""
+    path = tmp_path / f"film{suffix}"
+    dead = tmp_path / f".film{suffix}.{2**22 + 1}.tmp{suffix}"  # above the highest id that Linux gives
+    other_film = tmp_path / f".other{suffix}.{2**22 + 1}.tmp{suffix}"
+    dead.touch()
+    other_film.touch()
+    with VideoWriter(path, 10) as first:
+        first.write(noise(1)[0])
+        monkeypatch.setattr("os.getpid", lambda: os.getppid())
+        with VideoWriter(path, 10) as second:
+            assert first.temporary != second.temporary and not dead.exists()
+            for frame in noise(3):
+                second.write(frame)
+        assert count_frames(path) == 3
+    assert count_frames(path) == 1 and sorted(tmp_path.iterdir()) == [other_film, path]
+
+
+def test_a_stream_that_cannot_be_made_lets_go_of_the_file(tmp_path, monkeypatch):
+    av = pytest.importorskip("av")
+
+    class File:
+        closed = False
+
+        def add_stream(self, *_, **__):
+            raise ValueError("no such rate")
+
+        def close(self):
+            self.closed = True
+
+    file = File()
+    monkeypatch.setattr(av, "open", lambda *_, **__: file)
+    with pytest.raises(ValueError, match="no such rate"):
+        PyAVEncoder(tmp_path / "a.mp4", 10, (64, 80))
+    assert file.closed
 
 
 STOPPED = """

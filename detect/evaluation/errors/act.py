@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detect.evaluation.errors.kinds import Comparison, compare
+from detect.evaluation.errors.kinds import MatchedTables, compare
 from detect.evaluation.frame_ap import joined, preset
 from detect.evaluation.ranking import Ranking
 from detect.evaluation.tables import Detections, GroundTruth
@@ -23,11 +23,11 @@ def act_decomposition(
     to a rank instead of the precision. These areas add up to the recall; the rest is missed. nan for a class without
     truths, where ACT divides by zero.
     """
-    case = compare(gt, det, num_classes, preset("act", iou_threshold=iou_threshold), min_score)
-    hits = joined(case.pairs(case.rows, iou_threshold, one_class=True))
-    kind = _kinds(case, case.taken(hits)[0])
-    label = det.label[case.rows]
-    ranking = Ranking(det, case.rows, label, num_classes, case.frames, case.options.tie_order)
+    matched = compare(gt, det, num_classes, preset("act", iou_threshold=iou_threshold), min_score)
+    hits = joined(matched.pairs(matched.rows, iou_threshold, one_class=True))
+    kind = _kinds(matched, matched.taken(hits)[0])
+    label = det.label[matched.rows]
+    ranking = Ranking(det, matched.rows, label, num_classes, matched.frames, matched.options.tie_order)
     npos = np.bincount(gt.label, minlength=num_classes)
     correct = np.flatnonzero(kind == _CORRECT)
     every = np.ones(len(kind), dtype=bool)
@@ -39,15 +39,15 @@ def act_decomposition(
     return {name: 100 * values for name, values in area.items()}
 
 
-def _kinds(case: Comparison, correct: np.ndarray) -> np.ndarray:
+def _kinds(matched: MatchedTables, correct: np.ndarray) -> np.ndarray:
     """(counted rows,) int8, an index in `ACT_ERRORS` or _CORRECT; correct: rows of the true positives."""
-    in_frame, in_video = case.has_truth()
-    annotated = case.frames.of_det[case.rows] >= 0
+    in_frame, in_video = matched.has_truth()
+    annotated = matched.frames.of_det[matched.rows] >= 0
     kind = np.where(in_frame, _LOCALISATION, np.where(~annotated & in_video, _TIME, _OTHER)).astype(np.int8)
-    beside = case.rows[annotated & ~in_frame]
-    for detection, _, _ in case.pairs(beside, case.options.iou_threshold, one_class=False):
-        kind[np.searchsorted(case.rows, detection)] = _CLASSIFICATION
-    kind[np.searchsorted(case.rows, correct)] = _CORRECT
+    beside = matched.rows[annotated & ~in_frame]
+    for detection, _, _ in matched.pairs(beside, matched.options.iou_threshold, one_class=False):
+        kind[np.searchsorted(matched.rows, detection)] = _CLASSIFICATION
+    kind[np.searchsorted(matched.rows, correct)] = _CORRECT
     return kind
 
 

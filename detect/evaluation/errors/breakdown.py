@@ -10,13 +10,15 @@ import numpy as np
 
 from detect.evaluation.average_precision import matched_pairs
 from detect.evaluation.errors.act import act_decomposition
-from detect.evaluation.errors.kinds import CATEGORIES, TRUTH_KINDS, Comparison, compare, detection_kinds, truth_kinds
+from detect.evaluation.errors.kinds import CATEGORIES, TRUTH_KINDS, MatchedTables, compare, detection_kinds, truth_kinds
 from detect.evaluation.errors.oracles import oracle_ap
 from detect.evaluation.frame_ap import FrameAPOptions, joined, mean_of_classes, overlapping
 from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.utils.errors import UserError
 from detect.utils.tables import text_table
+
+CONFUSED_FROM = 0.05  # least score in the confusion matrices that are shown; lower ones are of no use in practice
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +90,16 @@ def break_down(
     """
     if not 0 <= background_threshold < 1:
         raise UserError(f"background_threshold is {background_threshold}; expected 0 <= background_threshold < 1")
-    case = compare(gt, det, num_classes, options, min_score)
-    kinds = detection_kinds(case, background_threshold)
-    truth_kind = truth_kinds(case, kinds, proposals)
-    base, ap = oracle_ap(case, kinds, truth_kind)
+    matched = compare(gt, det, num_classes, options, min_score)
+    kinds = detection_kinds(matched, background_threshold)
+    truth_kind = truth_kinds(matched, kinds, proposals)
+    base, ap = oracle_ap(matched, kinds, truth_kind)
     act = act_decomposition(gt, det, num_classes, options.iou_threshold, min_score)
     return ErrorBreakdown(
         CATEGORIES,
         kinds.kind,
         kinds.truth,
-        _crosstab(det.label[case.rows], kinds.kind[case.rows], (num_classes, len(CATEGORIES))),
+        _crosstab(det.label[matched.rows], kinds.kind[matched.rows], (num_classes, len(CATEGORIES))),
         TRUTH_KINDS,
         truth_kind,
         _crosstab(gt.label, truth_kind, (num_classes, len(TRUTH_KINDS))),
@@ -128,29 +130,29 @@ def confusion_matrix(
     threshold. Truths without a detection are in the last column, detections without a truth (duplicates among them) in
     the last row. A row adds up to the truths of the class, a column to its counted detections of at least `min_score`.
     """
-    case = compare(gt, det, num_classes, options, min_score)
-    hits = joined(case.pairs(case.rows, options.iou_threshold, one_class=True))
-    correct, found = case.taken(hits)
+    matched = compare(gt, det, num_classes, options, min_score)
+    hits = joined(matched.pairs(matched.rows, options.iou_threshold, one_class=True))
+    correct, found = matched.taken(hits)
     left = np.ones(len(gt), dtype=bool)
     left[found] = False
     beside = np.zeros(len(det), dtype=bool)
-    beside[case.rows], beside[hits[0]] = True, False
-    lost, wrong = _confused(case, np.flatnonzero(left), np.flatnonzero(beside))
+    beside[matched.rows], beside[hits[0]] = True, False
+    lost, wrong = _confused(matched, np.flatnonzero(left), np.flatnonzero(beside))
 
     matrix = np.zeros((num_classes + 1, num_classes + 1), dtype=np.int64)
     np.add.at(matrix, (gt.label[np.r_[found, lost]], det.label[np.r_[correct, wrong]]), 1)
     matrix[:-1, -1] = np.bincount(gt.label, minlength=num_classes) - matrix[:-1].sum(axis=1)
-    matrix[-1, :-1] = np.bincount(det.label[case.rows], minlength=num_classes) - matrix[:, :-1].sum(axis=0)
+    matrix[-1, :-1] = np.bincount(det.label[matched.rows], minlength=num_classes) - matrix[:, :-1].sum(axis=0)
     return matrix
 
 
-def _confused(case: Comparison, truths: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _confused(matched: MatchedTables, truths: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Match the unmatched `truths` and detections `rows` regardless of class: (k,) truths and (k,) detections."""
-    gt = GroundTruth(*(getattr(case.gt, field.name)[truths] for field in fields(GroundTruth)))
-    frames, options = FrameIndex(gt, case.det), case.options
-    pairs = overlapping(gt, case.det, rows, frames, options.iou_threshold, options.plus_one)
+    gt = GroundTruth(*(getattr(matched.gt, field.name)[truths] for field in fields(GroundTruth)))
+    frames, options = FrameIndex(gt, matched.det), matched.options
+    pairs = overlapping(gt, matched.det, rows, frames, options.iou_threshold, options.plus_one)
     detection, truth, overlap = joined(pairs)
-    order = (-case.det.score[detection], detection)
+    order = (-matched.det.score[detection], detection)
     taker, taken = matched_pairs(detection, truth, overlap, frames.of_gt[truth], order, "best_unmatched")
     return truths[taken], taker
 

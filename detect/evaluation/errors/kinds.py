@@ -24,7 +24,7 @@ FOUND, MISSED, LOST = range(len(TRUTH_KINDS))
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class MatchedTables:
     """Two tables under one protocol; rows: the detections that count, increasing."""
 
     gt: GroundTruth
@@ -59,14 +59,14 @@ class Comparison:
 
 def compare(
     gt: GroundTruth, det: Detections, num_classes: int, options: FrameAPOptions, min_score: float = 0.0
-) -> Comparison:
+) -> MatchedTables:
     """Detections below `min_score` do not count. UserError for a label >= num_classes."""
     check_labels(gt, det, num_classes)
     frames = FrameIndex(gt, det)
     rows, _, _ = counted_rows(det, frames, options)
     if len(rows) and min_score > det.score.min():
         rows = rows[det.score[rows] >= min_score]
-    return Comparison(gt, det, num_classes, options, frames, rows)
+    return MatchedTables(gt, det, num_classes, options, frames, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,16 +83,16 @@ class Kinds:
     covered: np.ndarray
 
 
-def detection_kinds(case: Comparison, background_threshold: float) -> Kinds:
+def detection_kinds(matched: MatchedTables, background_threshold: float) -> Kinds:
     """The first kind that applies: correct, duplicate, localisation, classification, time, background."""
-    own, other, covered = _near(case, background_threshold)
-    hits = _select(own, own[2] >= case.options.iou_threshold)
-    correct = case.taken(hits)
-    kind = np.full(len(case.det), -1, dtype=np.int8)
-    truth = np.full(len(case.det), -1, dtype=np.int64)
-    kind[case.rows] = BACKGROUND
-    in_frame, in_video = case.has_truth()
-    kind[case.rows[in_video & ~in_frame]] = TIME
+    own, other, covered = _near(matched, background_threshold)
+    hits = _select(own, own[2] >= matched.options.iou_threshold)
+    correct = matched.taken(hits)
+    kind = np.full(len(matched.det), -1, dtype=np.int8)
+    truth = np.full(len(matched.det), -1, dtype=np.int64)
+    kind[matched.rows] = BACKGROUND
+    in_frame, in_video = matched.has_truth()
+    kind[matched.rows[in_video & ~in_frame]] = TIME
     for number, (detection, nearest) in (  # later ones replace earlier ones
         (CLASSIFICATION, other[:2]),
         (LOCALISATION, _best(own)[:2]),
@@ -100,32 +100,32 @@ def detection_kinds(case: Comparison, background_threshold: float) -> Kinds:
         (CORRECT, correct),
     ):
         kind[detection], truth[detection] = number, nearest
-    found = np.zeros(len(case.gt), dtype=bool)
+    found = np.zeros(len(matched.gt), dtype=bool)
     found[correct[1]] = True
     return Kinds(kind, truth, hits, found, covered)
 
 
-def truth_kinds(case: Comparison, kinds: Kinds, proposals: Detections | None) -> np.ndarray:
+def truth_kinds(matched: MatchedTables, kinds: Kinds, proposals: Detections | None) -> np.ndarray:
     """(m,) int8: found; missed by all proposals (None: by all counted detections); or lost."""
     covered = kinds.covered
     if proposals is not None:
-        covered = np.zeros(len(case.gt), dtype=bool)
-        rows, frames = np.arange(len(proposals)), FrameIndex(case.gt, proposals)
-        threshold, plus_one = case.options.iou_threshold, case.options.plus_one
-        for _, truth, _ in overlapping(case.gt, proposals, rows, frames, threshold, plus_one):
+        covered = np.zeros(len(matched.gt), dtype=bool)
+        rows, frames = np.arange(len(proposals)), FrameIndex(matched.gt, proposals)
+        threshold, plus_one = matched.options.iou_threshold, matched.options.plus_one
+        for _, truth, _ in overlapping(matched.gt, proposals, rows, frames, threshold, plus_one):
             covered[truth] = True
     return np.where(kinds.found, FOUND, np.where(covered, LOST, MISSED)).astype(np.int8)
 
 
-def _near(case: Comparison, background_threshold: float) -> tuple[Pairs, Pairs, np.ndarray]:
+def _near(matched: MatchedTables, background_threshold: float) -> tuple[Pairs, Pairs, np.ndarray]:
     """Same-class pairs above the background threshold; for each detection its best pair with a truth of another class
     that reaches the IoU threshold; (m,) bool: truths that reach the IoU threshold with any detection.
     """
-    own, other, covered = [], [], np.zeros(len(case.gt), dtype=bool)
-    threshold = case.options.iou_threshold
-    for pairs in case.pairs(case.rows, min(background_threshold, threshold), one_class=False):
+    own, other, covered = [], [], np.zeros(len(matched.gt), dtype=bool)
+    threshold = matched.options.iou_threshold
+    for pairs in matched.pairs(matched.rows, min(background_threshold, threshold), one_class=False):
         detection, truth, overlap = pairs
-        same = case.det.label[detection] == case.gt.label[truth]
+        same = matched.det.label[detection] == matched.gt.label[truth]
         reaches = overlap >= threshold
         covered[truth[reaches]] = True
         own.append(_select(pairs, same))

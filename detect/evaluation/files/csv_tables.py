@@ -40,6 +40,8 @@ def has_header(path: Path) -> bool:
     try:
         with _open_text(path) as stream:
             line = stream.readline(_LONGEST_HEADER)
+        if line.lstrip()[:1] in ("[", "{"):  # JSON, which may be one long line
+            return False
         names = {name.strip() for name in next(csv.reader([line]), [])}
     except (EOFError, zlib.error, UnicodeDecodeError, csv.Error):
         return path.suffix in (".csv", ".gz")  # so that it is said what is wrong with the table

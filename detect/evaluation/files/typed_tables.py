@@ -91,7 +91,8 @@ def write_typed(
 # --- parquet -----------------------------------------------------------------------------------------------
 
 
-def _pyarrow():
+def require_pyarrow():
+    """The module; MissingExtraError where it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -103,7 +104,7 @@ def _pyarrow():
 
 
 def _write_parquet(stream, columns: dict[str, np.ndarray], videos: list[str], about: str) -> None:
-    pyarrow = _pyarrow()
+    pyarrow = require_pyarrow()
     boxes = columns.pop("boxes")
     columns |= {side: np.ascontiguousarray(boxes[:, k]) for k, side in enumerate(SIDES)}
     names = pyarrow.array(videos, pyarrow.string())
@@ -114,7 +115,7 @@ def _write_parquet(stream, columns: dict[str, np.ndarray], videos: list[str], ab
 
 
 def _read_parquet(path: Path) -> Columns:
-    pyarrow = _pyarrow()
+    pyarrow = require_pyarrow()
     try:
         with pyarrow.parquet.ParquetFile(path, read_dictionary=["video"], memory_map=True) as file:
             schema = file.schema_arrow

@@ -14,6 +14,7 @@ from detect.utils.iou import component_iou
 from detect.utils.runs import run_sizes, run_starts, within
 
 _IN_CACHE = 1 << 16  # pairs of boxes compared at a time, so that intermediate arrays stay in the cache
+_WIDEST = 2048  # largest group whose boxes are compared all with all at once; one twice as large takes 0.4 GB
 _NEVER = -(1 << 40)  # frame of the last box of a slot that has held no tube; no gap reaches back so far
 
 
@@ -216,10 +217,29 @@ def suppress(group: np.ndarray, boxes: np.ndarray, scores: np.ndarray, options: 
     width = 1
     while len(size) and width < 2 * size.max():
         groups = np.flatnonzero((size > width // 2) & (size <= width))
+        if width > _WIDEST:
+            for begin, end in zip(start[groups], start[groups] + size[groups], strict=True):
+                _suppress_long(boxes, scores, order[begin:end], kept[begin:end], options)
+            groups = groups[:0]
         for part in np.array_split(groups, max(1, len(groups) * width * width // _IN_CACHE)):
             _suppress_padded(boxes, scores, order, start[part], size[part], width, kept, options)
         width *= 2
     return order[kept]
+
+
+def _suppress_long(
+    boxes: np.ndarray, scores: np.ndarray, order: np.ndarray, kept: np.ndarray, options: LinkOptions
+) -> None:
+    """As `_suppress_padded` for one group, box by box: memory grows with the number of boxes, not with its square."""
+    order[:] = order[np.argsort(-scores[order], kind="stable")]
+    sides = boxes[order].T.astype(np.float64)
+    left = np.arange(len(order))[: options.before_nms or None]
+    count = 0
+    while len(left) and (count < options.keep or not options.keep):
+        best, left = left[0], left[1:]
+        kept[best], count = True, count + 1
+        covered = component_iou(sides[:, [best]], sides[:, left], options.nms_plus_one) > options.nms
+        left = left[~covered]
 
 
 def by_number(numbers: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Links a table of detections to tubes by the published rules."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +27,7 @@ class LinkRule:
     linking: LinkOptions | PathOptions
     min_boxes: int = 1
     min_length: int = 1
-    min_score: float = 0.0
+    min_score: float = -math.inf
     score_of: int = 0
     fill: str = "linear"
 
@@ -47,17 +49,26 @@ LINK_RULES: dict[str, LinkRule] = {
 }
 
 
-def link_detections(det: Detections, rule: str | LinkRule = "act", switch_cost: float | None = None) -> Tubes:
+_LONGEST = 1_000_000  # frames of a video for best paths: eleven hours at 25 frames per second
+
+
+def link_detections(
+    det: Detections,
+    rule: str | LinkRule = "act",
+    switch_cost: float | None = None,
+    num_frames: Mapping[int, int] | None = None,
+) -> Tubes:
     """Tubes of every class in every video.
 
-    A video begins at its first frame with a detection of any class and ends at its last.  switch_cost: see `trim`;
-    None: tubes are not trimmed.  UserError for an unknown rule or a negative cost.
+    switch_cost: see `trim`; None: tubes are not trimmed.  num_frames: length of each video, by its number; best paths
+    cover all of it. Without, a video begins at its first frame with a detection of any class and ends at its last.
+    UserError for an unknown rule, a negative cost, or a video too long for best paths.
     """
     if isinstance(rule, str):
         if rule not in LINK_RULES:
             raise UserError(f"no linking rule {rule!r}; choose one of {', '.join(LINK_RULES)}")
         rule = LINK_RULES[rule]
-    streams = _Streams(det)
+    streams = _Streams(det, num_frames)
     link = _follow if isinstance(rule.linking, LinkOptions) else _best_paths
     linked = _good(_by_tube(*link(streams, det, rule.linking)), det, rule)
     tubes, scores = _filled(streams, det, linked, rule)
@@ -68,11 +79,13 @@ def link_detections(det: Detections, rule: str | LinkRule = "act", switch_cost: 
 class _Streams:
     """Numbers the pairs of video and class that occur as streams.
 
-    of: (n,) stream of each detection.  place: (n,) its frame, counted from the first of the video.  video, label,
+    num_frames: as for `link_detections`.  of: (n,) stream of each detection.  place: (n,) its frame, counted from the
+    first of the video.  video, label,
     begin (first frame of the video), length (frames of the video): (streams,).
     """
 
     det: Detections
+    num_frames: Mapping[int, int] | None = None
     of: np.ndarray = field(init=False)
     place: np.ndarray = field(init=False)
 
@@ -87,6 +100,9 @@ class _Streams:
         first, last = np.full(videos, np.iinfo(np.int64).max), np.full(videos, -1, np.int64)
         np.minimum.at(first, video, self.det.frame)
         np.maximum.at(last, video, self.det.frame)
+        for number, count in (self.num_frames or {}).items():
+            if number < videos:
+                first[number], last[number] = 0, max(count - 1, last[number])
         self.begin, self.length = first[self.video], (last - first + 1)[self.video]
         self.place = self.det.frame - first[video]
 
@@ -100,16 +116,23 @@ def _follow(streams: _Streams, det: Detections, options: LinkOptions) -> tuple[n
     place, of = streams.place[used], streams.of[used]
     boxes, scores = det.boxes[used].astype(np.float64), det.score[used].astype(np.float64)
     linker = Linker(len(streams), options)
-    frames = int(place[-1]) + 1 if len(used) else 0
-    bounds = np.searchsorted(place, np.arange(frames + 1))
+    frames = np.unique(place)  # a frame without boxes changes nothing
+    bounds = np.r_[np.searchsorted(place, frames), len(place)]
     tube = np.empty(len(used), np.int64)
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for frame, begin, end in zip(frames.tolist(), bounds[:-1], bounds[1:], strict=True):
         part = slice(begin, end)
+        linker.frame = frame - 1
         tube[part] = linker.step_suppressed(of[part], boxes[part], scores[part], np.arange(end - begin))
     return tube, place, used
 
 
 def _best_paths(streams: _Streams, det: Detections, options: PathOptions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if len(det) and streams.length.max() > _LONGEST:
+        longest = int(streams.length.argmax())
+        raise UserError(
+            f"best paths through {streams.length[longest]} frames of video number {streams.video[longest]}; at most "
+            f"{_LONGEST} are followed. Is a frame's number wrong?"
+        )
     order = np.lexsort((streams.place, streams.of))  # stable: within a frame, the order of the table
     boxes, scores = det.boxes[order].astype(np.float64), det.score[order].astype(np.float64)
     paths = best_paths(streams.of[order], streams.place[order], boxes, scores, streams.length, options)

@@ -162,6 +162,16 @@ def test_labels_beside_frames_and_videos_that_are_called_so(tmp_path):
     assert len(read_annotations(tmp_path / "ucf24").videos) == 2
 
 
+@pytest.mark.parametrize("name", ["videos/a", "video", "video_1"])
+def test_ava_takes_no_video_for_a_header(tmp_path, name):
+    made = dataset(video(name, 6, [tube(1, (0, 1))]), video("b", 6, [tube(0, (2,))]))
+    write_annotations(made, tmp_path / "ava.csv", "ava")
+    assert table(read_annotations(tmp_path / "ava.csv")) == table(made)
+    rows = (tmp_path / "ava.csv").read_text()
+    (tmp_path / "ava.csv").write_text(f"video,timestamp,x0,y0,x1,y1,action,person\n{rows}")
+    assert table(read_annotations(tmp_path / "ava.csv", "ava")) == table(made)
+
+
 def test_ava_seconds_and_frames(tmp_path):
     made = dataset(video("v", 91, [tube(1, (0, 30, 60), (32, 24, 160, 120))]))
     write_annotations(made, tmp_path / "ava.csv", "ava")

@@ -78,6 +78,8 @@ def _check_request(
         raise UserError(f"--compare takes two files of detections, not {len(detections)}")
     if len(detections) > 1 and not compared:
         raise UserError(f"{len(detections)} files of detections: one is evaluated; --compare puts two side by side")
+    if report_folder and compared:
+        raise UserError("--report explains one file of detections; leave out --compare, or --report")
     if report_folder and not detections:
         raise UserError("--report explains detections; name their file")
     if link and tubes:

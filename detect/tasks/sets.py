@@ -1,9 +1,7 @@
 """Sets by the names that a user gives."""
 
-import difflib
-
 from detect.d2 import DatasetCatalog
-from detect.data.catalog import is_own, register_on_demand
+from detect.data.catalog import is_own, register_on_demand, unknown_set
 from detect.data.records import KeyframeDataset
 from detect.utils.errors import UserError
 
@@ -15,7 +13,6 @@ def keyframe_set(name: str, train: bool = False) -> KeyframeDataset:
     """
     register_on_demand(name)
     if name not in DatasetCatalog.list():
-        legal = difflib.get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
-        raise UserError(f"the dataset {name!r} is not registered; did you mean {', '.join(legal)}?")
+        raise UserError(unknown_set(name, DatasetCatalog.list()))
     dataset = DatasetCatalog.get(name)
     return KeyframeDataset(dataset.dataset, "annotated") if train and is_own(name) else dataset

@@ -76,7 +76,8 @@ def chosen_keyframes(
 ) -> list[tuple[int, int]]:
     """(video, frame) of the keyframes that were asked for. UserError for those that are not there."""
     if not len(dataset):
-        raise UserError(f"{dataset.name} has no keyframes; its reader says: {'; '.join(dataset.dataset.notes) or 'ok'}")
+        notes = "; ".join(dataset.dataset.notes)
+        raise UserError(f"{dataset.name} has no keyframes" + (f"; its reader says: {notes}" if notes else ""))
     for i in index:
         if not 0 <= i < len(dataset):
             raise UserError(f"--index {i}: {dataset.name} has {len(dataset)} keyframes, 0 to {len(dataset) - 1}")

@@ -155,7 +155,8 @@ def test_bad_values_are_named_with_what_is_legal(tmp_path, written, message):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("{", "no JSON, .* at line 1 column 2; is the file whole?"),
+    ("{", "no JSON, .* at line 1 column 2, near '{'; is the file whole?"),
+    ('{"categories": [{"id": 1, "name": wave}]}', r"""column 35, near 'd": 1, "name": wave..}'; is the file"""),
     ("[]", "holds a list; expected an object with categories, videos, annotations"),
     ('{"images": [], "annotations": []}', "has images and no videos, as COCO's files of images have"),
     ("[" * 100_000, "nested too deep"),

@@ -260,7 +260,7 @@ def test_a_table_has_no_tubes(tmp_path, own):
 def test_an_unknown_set(tmp_path, own):
     write_table(tmp_path / "found.npz", table_of(own), ["a", "b"])
     done = run_tool("evaluate", tmp_path / "found.npz", "--dataset", "ucf25_test")
-    assert done.returncode == 2 and "'ucf25_test' is not registered" in done.stderr
+    assert done.returncode == 2 and "there is no set 'ucf25_test'; did you mean ucf24_test" in done.stderr
 
 
 def test_proposals_tell_what_the_head_lost(tmp_path, own):

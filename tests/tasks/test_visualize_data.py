@@ -124,7 +124,7 @@ def test_a_page_of_videos_that_are_not_there(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("sheet_train",), "'sheet_train' is not registered; did you mean sheets_train"),
+        (("sheet_train",), "no set 'sheet_train'; did you mean sheets_train"),
         (("sheets_train", "--index", 15), "--index 15: sheets_train has 15 keyframes, 0 to 14"),
         (("sheets_train", "--video", "Left/d"), "no such video; it has Left/"),
         (("sheets_train", "--video", "Left/a", "--frame", 9), "--frame 9: Left/a has the frames 0 to 8"),

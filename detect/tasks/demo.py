@@ -23,6 +23,7 @@ from detect.visualization.window import Window
 # Of the config.
 READ_SECTIONS = ("MODEL.", "INPUT.", "TEST.DETECTIONS_PER_", "TEST.KEYFRAME_STRIDE", "TEST.SPAN_PHASES")
 DEFAULT_THRESHOLD = 0.4
+LEAST_THRESHOLD = 0.2  # unless told; below it a weak detector draws boxes everywhere
 
 
 @dataclass
@@ -142,8 +143,11 @@ def _give_out(
 def suited_threshold(weights: str) -> float:
     """The one that suits the weights, of the evaluation beside them; which one it is is said."""
     found = evaluated_threshold(weights)
-    threshold, source = found or (DEFAULT_THRESHOLD, None)
-    why = f"the best F1 in {source}" if source else "the default; no evaluation beside the weights tells a better one"
+    best, source = found or (DEFAULT_THRESHOLD, None)
+    threshold = max(best, LEAST_THRESHOLD)
+    instead = f"at least that, in place of {best:.3g}, " if threshold > best else ""
+    default = "the default; no evaluation beside the weights tells a better one"
+    why = f"{instead}the best F1 in {source}" if source else default
     print(f"threshold {threshold:.3g}: {printable(why)}", file=sys.stderr)
     return threshold
 

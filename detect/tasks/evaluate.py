@@ -1,5 +1,6 @@
 """What `tools/evaluate.py` does with boxes: frame-mAP under any protocol, and what stands behind the number."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from detect.evaluation.frame_ap import FrameAPOptions, evaluate_frame_ap, preset
 from detect.evaluation.truth import read_truth
 from detect.tasks.evaluate_tubes import evaluate_tubes
 from detect.utils.errors import UserError
-from detect.utils.files import write_json
+from detect.utils.files import make_folder, write_json
 from detect.utils.provenance import code_version
 
 
@@ -45,6 +46,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """See the docstring of tools/evaluate.py. Gives what goes to the JSON file; UserError for bad input."""
     _check_request(detections, tubes, link, compared, report_folder)
+    if report_folder and not os.access(make_folder(report_folder), os.W_OK):
+        raise UserError(f"--report {report_folder}: nothing can be written to this folder")
     truth = read_truth(dataset, ground_truth, truth_format, _parsed(truth_options))
     output: dict[str, Any] = {}
     case, closing = None, []
@@ -53,7 +56,8 @@ def evaluate(
         changes = {"frames": frames} if frames else {}
         rules = [preset(preset_name, iou_threshold=value, **changes) for value in iou_thresholds]
         output |= _compare(case, rules[0]) if compared else _score(case, rules, coco, protocol, errors)
-        closing += [report.summary_line(mean, float(value)) for value, mean in output["mAP"].items()]
+        of = f" (A: {detections[0]})" if compared else ""
+        closing += [report.summary_line(mean, float(value)) + of for value, mean in output["mAP"].items()]
     if tubes or link:
         output |= evaluate_tubes(truth, case, tubes, link, preset_name, classes_file, **tube_options)
         closing += [f"{name} = {value:.6f}" for name, value in output["video"]["scores"].items()]

@@ -30,6 +30,7 @@ from detect.visualization.contact_sheet import Shown, chosen_frames, contact_she
 from detect.visualization.drawing import save_image
 
 PAGES = (".html", ".htm")
+PICTURES = (".png", ".jpg", ".jpeg")
 FOR_TESTS = re.compile(r"(^|[\W_])(test|val|valid|validation|held)([\W_]|$)")
 COUNT = 4  # samples on a picture unless told
 COMPLAINTS = 10  # unreadable videos that are named
@@ -54,6 +55,8 @@ def visualize_data(
     """
     if count is not None and count < 1:
         raise UserError(f"--count {count}: at least 1")
+    if not output.lower().endswith((*PAGES, *PICTURES)):
+        raise UserError(f"--output {output}: the name must end in {', '.join(PICTURES)} (a picture) or .html (a page)")
     cfg = load_cfg(config_file, opts)
     cfg = cfg.changed(["MODEL.STREAMS", ("rgb", "flow")]) if flow else cfg
     set_datasets_root(cfg.DATASETS.ROOT)

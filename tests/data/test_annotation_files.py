@@ -248,3 +248,15 @@ def test_files_beside_are_never_overwritten_by_others(tmp_path):
     with pytest.raises(UserError, match="the video name 'labels/../../outside.*leads out of the folder"):
         write_annotations(bad, tmp_path / "new", "yowo")
     assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".new*"))
+
+
+def test_joined_boxes_and_videos_that_are_left_out_are_said():
+    unseen = video("b", tubes=[], labelled=np.zeros(0, np.int64))
+    _, notes = again(dataset(video(tubes=[tube()]), unseen), "yowo")
+    assert "1 videos without boxes or frames that were looked at, not written: b" in notes
+    joined = "1 videos whose boxes have no track ids and were joined to tubes by their overlap: "
+    joined += "wave/a (3 boxes, 1 tubes)"
+    for format in ("yowo", "table"):
+        back, _ = again(dataset(video(tubes=[tube()])), format)
+        assert joined in back.notes
+    assert not any("joined" in note for note in again(dataset(video(tubes=[tube()])), "ava")[0].notes)

@@ -13,6 +13,8 @@ from detect import ActionDetector
 from detect.evaluation.files.formats import read_detections
 from detect.evaluation.files.tube_files import read_tubes
 from detect.tasks import demo, demo_input
+from detect.tasks.demo_output import Painter
+from detect.tracking import FrameDetections
 from detect.video.readers import container_facts, count_frames, read_frames
 from detect.video.writer import save_video
 from tests.running import ROOT, run_tool
@@ -76,9 +78,11 @@ def test_the_threshold_of_the_evaluation_beside_the_weights(tmp_path, capsys):
     (tmp_path / "evaluation" / "set").mkdir(parents=True)
     file = tmp_path / "evaluation" / "set" / "results.json"
     file.write_text(json.dumps({"protocols": [{"best_f1": {"threshold": 0.07}}]}))
-    assert demo.suited_threshold(str(tmp_path / "m.pth")) == 0.07
+    assert demo.suited_threshold(str(tmp_path / "m.pth")) == demo.LEAST_THRESHOLD
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("threshold 0.4: the default") and said[1] == f"threshold 0.07: the best F1 in {file}"
+    assert said[0].startswith("threshold 0.4: the default") and said[1] == (
+        f"threshold 0.2: at least that, in place of 0.07, the best F1 in {file}"
+    )
 
 
 class Camera:
@@ -209,3 +213,18 @@ def test_demo_says_what_is_wrong(detector, arguments, message):
     out = run_tool("demo", "--weights", detector, *arguments)
     assert out.returncode == 2 and message in out.stderr and "Traceback" not in out.stderr
     assert not (ROOT / "o.json").exists() and not (ROOT / "o.mp4").exists()
+
+
+def test_a_trail_ends_with_its_box():
+    """An actor walks for three frames and is gone: then nothing of the way is left on the picture."""
+    painter, frame = Painter(trail=True), np.full((240, 320, 3), 90, np.uint8)
+
+    def found(k, *boxes):
+        boxes = np.array(boxes, np.float32).reshape(-1, 4)
+        zeros = np.zeros(len(boxes), np.int64)
+        return FrameDetections(k, 0.0, boxes, zeros, ("walk",) * len(boxes), zeros + np.float32(0.9), zeros)
+
+    for k in range(3):
+        drawn = painter(frame, found(k, [20 + 30 * k, 20, 60 + 30 * k, 200]))
+    assert (drawn[200, 45:65] != 90).any()  # where the feet were, left of the box
+    assert (painter(frame, found(3)) == frame).all()

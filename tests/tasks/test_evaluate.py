@@ -222,7 +222,7 @@ def test_comparison_of_two_files(tmp_path, own):
     about = json.loads((tmp_path / "out.json").read_text())["comparison"]
     assert about["difference"] < 0 and about["low"] <= about["difference"] <= about["high"]
     assert any(line.startswith("B - A ") and "B ahead in 0.0% of the draws" in line for line in lines)
-    assert lines[-1] == "frame-mAP@0.5 = 1.000000"  # of A
+    assert lines[-1] == f"frame-mAP@0.5 = 1.000000 (A: {tmp_path / 'found.npz'})"
 
 
 def test_errors_say_why(tmp_path, own):
@@ -278,3 +278,20 @@ def test_proposals_tell_what_the_head_lost(tmp_path, own):
     assert written["recall"]["1"] == 0.75 and written["provenance"]["proposals"]["rows"] == 24
     assert any("of the best k proposals of a frame" in line for line in lines)
     assert (tmp_path / "page" / "index.html").exists()
+
+
+def test_two_files_that_are_equal(tmp_path, own):
+    for name in ("found.npz", "again.npz"):
+        write_table(tmp_path / name, table_of(own), ["a", "b"], own.classes)
+    code, lines, _ = evaluated(tmp_path, tmp_path / "again.npz", "--compare")
+    assert code == 0 and "B - A: no difference, in none of 1000 draws of videos" in lines
+    assert lines[-1] == f"frame-mAP@0.5 = 1.000000 (A: {tmp_path / 'found.npz'})"
+    _, _, said = evaluated(tmp_path, tmp_path / "again.npz", "--compare", "--report", tmp_path / "page")
+    assert "--report explains one file of detections; leave out --compare, or --report" in said
+    assert not (tmp_path / "page").exists()
+
+
+def test_a_report_that_cannot_be_written_is_refused_first(tmp_path, own):
+    (tmp_path / "page").write_text("a file")
+    code, lines, said = evaluated(tmp_path, "--report", tmp_path / "page")  # found.npz is not even there
+    assert (code, lines) == (2, []) and f"{tmp_path / 'page'}: this folder cannot be made" in said

@@ -1,5 +1,6 @@
 """tools/visualize_data.py: what is drawn is what the model gets, and bad arguments are said."""
 
+import json
 from itertools import islice
 
 import cv2
@@ -136,6 +137,16 @@ def test_a_page_of_videos_that_are_not_there(tmp_path):
 def test_bad_arguments(words, said, tmp_path):
     done = run_tool("visualize_data", *words, "--output", tmp_path / "a.png", *SMALL)
     assert done.returncode == 2 and said in done.stderr and not (tmp_path / "a.png").exists()
+
+
+def test_a_set_without_boxes(tmp_path):
+    """Trained on are frames with boxes, of which there is none."""
+    (tmp_path / "a.mp4").write_bytes(b"")
+    video = {"id": 1, "file_name": "a.mp4", "width": 32, "height": 24, "num_frames": 9, "fps": 9}
+    content = {"categories": [{"id": 1, "name": "wave"}], "videos": [video], "annotations": []}
+    (tmp_path / "own.json").write_text(json.dumps(content))
+    done = run_tool("visualize_data", f"json:{tmp_path}/own.json", "--train", "--output", tmp_path / "a.png", *SMALL)
+    assert done.returncode == 2 and done.stderr.endswith("own.json has no keyframes\n")
 
 
 def test_a_picture_of_no_known_format(tmp_path):

@@ -38,7 +38,7 @@ def build_parser():
     parser.add_argument("--trail", action="store_true", help="draw the way that each actor took")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE",
-        help="lowest mean score of an actor who is drawn (the best of the evaluation beside the weights but 0.2 or more, else 0.4)",
+        help="lowest mean score of an actor who is drawn (0.4; after an evaluation its best, from 0.2 up)",
     )  # fmt: skip
     parser.add_argument("--speed", choices=SPEEDS, default="exact", help="how much of the paper's way to keep (exact)")
     parser.add_argument("--every", type=int, metavar="N", help="detect on every n-th frame; boxes move between them")

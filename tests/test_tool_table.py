@@ -3,7 +3,10 @@
 import argparse
 from pathlib import Path
 
+import detect.evaluation.files.table_annotations  # noqa: F401  adds the row of tables
 from backbones.importers import SOURCES
+from detect.data.annotation_files import FORMATS
+from detect.evaluation.files.detection_files import DETECTION_FORMATS
 from tests.running import ROOT, TOOLS, load_tool
 
 PAGE = ROOT / "docs" / "tools.md"
@@ -80,6 +83,13 @@ def test_earlier_words_still_work_and_say_the_new_ones(capsys):
     assert parse([*required, "--endpoint", "a", "b"]).endpoint == ["a", "b"]
     assert parse([*required, "--endpoint", "a", "--endpoint", "b"]).endpoint == ["a", "b"]
     assert load_tool("convert_weights").build_parser().parse_args(["in.pth", "out.pth"]).old == ["in.pth", "out.pth"]
+
+
+def test_the_formats_in_the_help_are_all_of_them():
+    assert load_tool("evaluate").FORMATS == tuple(DETECTION_FORMATS)
+    convert = load_tool("convert_annotations")
+    assert convert.BOTH == tuple(name for name, row in FORMATS.items() if row.write)
+    assert convert.READ_ONLY == tuple(name for name, row in FORMATS.items() if not row.write)
 
 
 def test_the_sources_in_the_help_are_all_of_them():

@@ -2,8 +2,9 @@
 """Whether a copy of a data set is complete.
 
 Reads the annotation and decodes every video, in parallel; what was decoded is not decoded again while its files stay as
-they are. Prints a row of counts for each set beside the published ones, then a line `path: what, value, expected` for
-each thing that is wrong. The last line is `this copy is complete`, with exit status 0, or `N problems`, with 1.
+they are. Prints a line `path: what, value, expected` for each thing that is wrong, ten of a kind, then a row of counts
+for each set beside the published ones. The last line is `this copy is complete`, of files of one's own `no problems`,
+with exit status 0, or `N problems`, with 1.
 
 A name is a set (ucf24_test, jhmdb_split1_train, kinetics400_val), all parts of one (ucf24, jhmdb, synthetic, ucf101,
 hmdb51, ...), or a file of one's own: json:FILE, or list:FILE for classification.

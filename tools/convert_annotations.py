@@ -13,13 +13,17 @@ form cannot hold lies beside it: classes in classes.txt or action_list.pbtxt, si
 
 from detect.utils.cli import running_tool, tool_parser
 
+BOTH = ("own", "pyannot", "final_annots", "act", "yowo", "ava", "coco", "table")  # formats that are read and written
+READ_ONLY = ("jhmdb", "gkioxari", "cvat", "via", "labelme")
+
 
 def build_parser():
     parser = tool_parser(__doc__)
     parser.add_argument("source", metavar="INPUT", nargs="?", help="file or folder to read")
     parser.add_argument("target", metavar="OUTPUT", nargs="?", help="file or folder to write")
-    parser.add_argument("--from", dest="from_format", metavar="FORMAT", help="of INPUT")
-    parser.add_argument("--to", dest="to_format", metavar="FORMAT", help="of OUTPUT")
+    forms = ", ".join(BOTH), ", ".join(READ_ONLY)
+    parser.add_argument("--from", dest="from_format", metavar="FORMAT", help=f"of INPUT: {', '.join(forms)}")
+    parser.add_argument("--to", dest="to_format", metavar="FORMAT", help=f"of OUTPUT: {forms[0]}")
     parser.add_argument("--formats", action="store_true", help="list the formats and stop")
     parser.add_argument("--classes", metavar="FILE", help="class names, one a line, or a label map (.pbtxt)")
     parser.add_argument(

@@ -42,12 +42,12 @@ def build_parser():
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE",
         help="lowest mean of the detection scores along the tube of an actor who is drawn (the detection score with the"
-        " best F1 over all classes, where an evaluation of the same weights lies beside them, else 0.4)",
+        " best F1 over all classes, from 0.2 up, where an evaluation of the same weights lies beside them, else 0.4)",
     )  # fmt: skip
     parser.add_argument("--speed", choices=SPEEDS, default="exact", help="how much of the paper's way to keep (exact)")
-    parser.add_argument("--every", type=int, help="detect on every n-th frame; boxes move between them")
+    parser.add_argument("--every", type=int, metavar="N", help="detect on every n-th frame; boxes move between them")
     parser.add_argument("--flow", choices=("dis", "tvl1"), default="dis", help="how flow is computed (dis)")
-    parser.add_argument("--batch-size", type=int, default=1, help="keyframes per forward pass (1)")
+    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="keyframes per forward pass (1)")
     add_config(parser, "for a checkpoint without its config", default="")
     return parser
 

@@ -25,6 +25,8 @@ from detect.evaluation import FRAME_RULES, PRESETS
 from detect.evaluation.linking.rules import LINK_RULES
 from detect.utils.cli import running_tool, tool_parser
 
+FORMATS = ("yowo", "multisports", "act", "act_tubelets", "ava", "coco")  # beside tables
+
 
 def build_parser():
     parser = tool_parser(__doc__)
@@ -33,8 +35,10 @@ def build_parser():
     truth = parser.add_mutually_exclusive_group(required=True)
     truth.add_argument("--dataset", metavar="NAME", help="registered set, or json:FILE")
     truth.add_argument("--ground-truth", metavar="FILE", help="table, list of tubes or annotation file")
-    parser.add_argument("--format", metavar="NAME", help="format of DETECTIONS, if the content does not tell")
-    parser.add_argument("--truth-format", metavar="NAME", help="format of --ground-truth, likewise")
+    forms = f"format of DETECTIONS, if the content does not tell: {', '.join(FORMATS)}"
+    parser.add_argument("--format", metavar="NAME", help=forms)
+    truth_forms = "format of --ground-truth, likewise; tools/convert_annotations.py --formats lists them"
+    parser.add_argument("--truth-format", metavar="NAME", help=truth_forms)
     for name, what in (("--option", "DETECTIONS"), ("--truth-option", "--ground-truth")):
         dest, text = f"{name[2:].replace('-', '_')}s", f"for the format of {what}, repeatable; a wrong one lists all"
         parser.add_argument(name, dest=dest, action="append", default=[], metavar="KEY=VALUE", help=text)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detect.data.label_checks import first_difference
 from detect.utils.errors import UserError
 from detect.utils.files import UnusableFileError, atomic_file
 from detect.utils.safe_npz import NpzError, read_npz
@@ -92,8 +93,8 @@ def fuse_scores(paths: Sequence[str | os.PathLike], weights: Sequence[float] | N
 
 def _matching_rows(first: Scores, other: Scores, first_path, other_path) -> np.ndarray:
     """Where the videos of `first` stand in `other`."""
-    if first.classes != other.classes:
-        raise UserError(f"{first_path} and {other_path} have different classes, or in another order")
+    if difference := first_difference(first.classes, other.classes, "in the first", "in the second"):
+        raise UserError(f"{first_path} and {other_path} have different classes, or in another order: {difference}")
     problems = [
         f"{len(only)} videos are only in {path}: {', '.join(only[:10])}{', ...' if len(only) > 10 else ''}"
         for path, only in (

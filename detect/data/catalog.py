@@ -6,9 +6,10 @@ They lie in `jhmdb/`, `ucf24/` and `synthetic/` below the folder that the enviro
 `set_datasets_root` names, by default ./datasets. Nothing is read before a dataset is asked for.
 """
 
+import difflib
 import logging
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
 from detect.d2 import DatasetCatalog, MetadataCatalog
@@ -17,6 +18,7 @@ from detect.data.held_out import hold_out
 from detect.data.media import require
 from detect.data.own_json import read_own_json
 from detect.data.records import ActionDataset, KeyframeDataset
+from detect.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 OWN = "json:"
@@ -44,7 +46,7 @@ def load_action_dataset(name: str) -> ActionDataset:
     """
     register_on_demand(name)
     if name not in _loaders:
-        raise KeyError(f"dataset {name!r} is not registered; registered: {', '.join(sorted(_loaders))}")
+        raise KeyError(unknown_set(name, _loaders))
     key = (name, _own_version(name) if is_own(name) else datasets_root())
     if key not in _loaded:
         dataset = _loaded[key] = _loaders[name]()
@@ -83,9 +85,22 @@ def register_on_demand(name: str) -> None:
         register_action_dataset(name, lambda: _load_own(name), "all")
 
 
+def unknown_set(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that no set has: what was meant, perhaps."""
+    if name.endswith(".json"):
+        return f"there is no set {name!r}; did you mean {OWN}{name}?"
+    if os.path.isfile(name):
+        return f"there is no set {name!r}; did you mean {OWN}{name}, a file in own JSON?"
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, 3, 0.3) or known[:3]
+    return f"there is no set {name!r}; did you mean {', '.join(close)}? {OWN}FILE is a set of your own"
+
+
 def own_file(name: str) -> Path:
     """The file of `json:FILE`, in the working folder or the datasets' folder. MissingDataError."""
     path = _split_own(name)[0]
+    if not path:
+        raise UserError(f"{name!r} names no file; give {OWN}FILE, such as {OWN}own/train.json")
     how = "json:FILE is the path of a file in own JSON; tools/convert_annotations.py makes it of other formats"
     return require([Path(path), datasets_root() / path], f"{name}: the annotation", how)
 

@@ -12,6 +12,8 @@ from detect.video.readers import FrameReadError, printable
 
 # What a reader notes of boxes that the annotation should not have; other notes are of what is known and harmless.
 WRONG_BOXES = ("boxes dropped", "boxes clamped")
+NO_TUBES = "no tubes: nothing to train on"
+SENTENCES = ("annotation", "error")  # of `what`, where `value` is a sentence
 
 
 class Problem(NamedTuple):
@@ -24,7 +26,8 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         expected = f", expected {self.expected}" if self.expected else ""
-        return f"{printable(self.where)}: {self.what} {self.value}{expected}"
+        mark = ":" if self.what in SENTENCES else ""
+        return f"{printable(self.where)}: {self.what}{mark} {self.value}{expected}"
 
 
 def counts_of(dataset: ActionDataset) -> Counts:
@@ -49,7 +52,13 @@ def annotation_problems(dataset: ActionDataset) -> Iterator[Problem]:
     """Boxes that the reader had to change or leave out."""
     for note in dataset.notes:
         if _is_wrong(note):
-            yield Problem(dataset.name, "annotation:", note)
+            yield Problem(dataset.name, "annotation", note)
+
+
+def tube_problems(dataset: ActionDataset) -> Iterator[Problem]:
+    """A set without any tube."""
+    if not any(video.tubes for video in dataset.videos):
+        yield Problem(dataset.name, "annotation", NO_TUBES)
 
 
 def harmless_notes(dataset: ActionDataset) -> list[str]:

@@ -25,6 +25,14 @@ class Clash(NamedTuple):
     labels: tuple[int, int]
 
 
+def first_difference(found: Sequence[str], wanted: Sequence[str], here: str, there: str) -> str:
+    """`class 5 is 'pushing' <here> and 'push' <there>`, of two lists of classes that differ; "" where they do not."""
+    for number, (ours, theirs) in enumerate(zip(found, wanted, strict=False)):
+        if ours != theirs:
+            return f"class {number} is {ours!r} {here} and {theirs!r} {there}"
+    return "" if len(found) == len(wanted) else f"there are {len(found)} classes {here} and {len(wanted)} {there}"
+
+
 def only_class(dataset: ActionDataset) -> int | None:
     """The one label of all tubes, where the set has more classes; else None."""
     labels = {tube.label for video in dataset.videos for tube in video.tubes}

@@ -17,6 +17,7 @@ from detect.data.own_values import Findings
 from detect.video.readers import FrameReadError, container_facts, count_frames, iter_frames
 
 SIZES = ("num_frames", "height", "width")
+FROM_1 = 0.8  # of the tubes that begin after frame 0: more, and frames may count from 1
 NEAR = 1.0  # pixels by which the sides of boxes that coincide may differ
 # Boxes that are meant as x0 y0 x1 y1: read as x y width height, more than this share of them would ...
 MANY = 0.25
@@ -100,6 +101,7 @@ def _fill_in(video: OwnVideo, media: Media, findings: Findings) -> None:
 def check_tubes(own: OwnFile, findings: Findings) -> None:
     """Every box against its video; videos whose sizes are not known are left out."""
     sized = [tube for tube in own.tubes if own.videos[tube.video].sound]
+    _check_first_frame(own, sized, findings)
     for tube in sized:
         _check_tube(tube, own.videos[tube.video], findings)
     _check_convention(own, sized, findings)
@@ -107,6 +109,14 @@ def check_tubes(own: OwnFile, findings: Findings) -> None:
         frames = video.labelled
         if isinstance(frames, np.ndarray) and video.sound and len(frames) and frames[-1] >= video.num_frames:
             findings.error(video.where, f"labelled_frames has frame {frames[-1]} of a video of {video.num_frames}")
+
+
+def _check_first_frame(own: OwnFile, tubes: Sequence[OwnTube], findings: Findings) -> None:
+    """Frames that were counted from 1: next to no tube begins on frame 0, and some end just beyond the last frame."""
+    beyond = [tube for tube in tubes if len(tube.frames) and tube.frames[-1] == own.videos[tube.video].num_frames]
+    late = sum(int(tube.frames[0] >= 1) for tube in tubes if len(tube.frames))
+    if beyond and late > FROM_1 * len(tubes):
+        findings.error("frames", f"do they count from 1? They must count from 0 ({len(beyond)} tubes end one too late)")
 
 
 def _check_tube(tube: OwnTube, video: OwnVideo, findings: Findings) -> None:
@@ -164,13 +174,17 @@ def check_likelihood(own: OwnFile, findings: Findings) -> None:
     for label, name in enumerate(own.classes):
         if label not in used and own.complete:
             findings.warn(f"category {name!r}", "no tube has this class; it cannot be learned or scored")
+    gaps = any((np.diff(tube.frames) > 1).any() for tube in own.tubes)  # then only frames with boxes were looked at
     by_video: dict[int, list[OwnTube]] = defaultdict(list)
     for tube in own.tubes:
         by_video[tube.video].append(tube)
     for index, video in enumerate(own.videos):
         tubes = by_video[index]
         if not tubes and own.complete:
-            findings.warn(video.where, "has no tube; nothing is trained on it, every detection in it is wrong")
+            seen = ("boxes" if gaps else "all") if video.labelled is None else video.labelled
+            unseen = seen == "boxes" if isinstance(seen, str) else not len(seen)
+            fate = "no frame of it was looked at, so it is not used" if unseen else "every detection in it is wrong"
+            findings.warn(video.where, f"has no tube; nothing is trained on it, {fate}")
         alone = tubes and all(len(tube.frames) == 1 for tube in tubes)
         if alone and video.labelled is None and (video.num_frames or 0) > 1:
             findings.warn(

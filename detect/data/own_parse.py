@@ -25,6 +25,7 @@ KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "annotations": (("video_id", "category_id", "bboxes"), ("id", "frames", "start")),
 }
+AROUND = 15  # characters that are shown before and after what is no JSON
 SIMILAR = 0.8  # of two keys, difflib's ratio: labeled_frames is meant to be labelled_frames, area is a key of its own
 
 
@@ -88,7 +89,8 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
-        raise AnnotationError(f"{path}: no JSON, {error.msg} at {where}; is the file whole?") from error
+        place = error.doc[max(error.pos - AROUND, 0) : error.pos + AROUND]
+        raise AnnotationError(f"{path}: no JSON, {error.msg} at {where}, near {place!r}; is the file whole?") from error
     except RecursionError:
         raise AnnotationError(f"{path}: no annotation, its lists are nested too deep") from None
 

@@ -16,6 +16,7 @@ from detect.evaluation.frame_index import place_in
 from detect.evaluation.tables import Detections, GroundTruth, TableError
 from detect.evaluation.truth import Truth, source
 from detect.evaluation.tubes import Tubes
+from detect.evaluation.video_names import coverage_note, matched_names, suggestion
 from detect.utils.files import hash_files, read_text
 from detect.utils.runs import run_sizes, run_starts
 
@@ -97,6 +98,9 @@ def make_case(
     files, facts = [], []
     for path in paths:
         columns, notes = _read_found(path, truth, classes_file, format, options or {})
+        columns, renamed = _named_as(columns, truth.columns.videos)
+        found_in = [columns.videos[index] for index in np.unique(columns.columns["video"])]
+        notes = [*notes, *renamed, *coverage_note(found_in, truth.columns.videos)]
         if truth.dataset:
             _check_places(path, columns, truth.dataset)
         files.append(columns)
@@ -148,8 +152,15 @@ def _read_proposals(path: str, dataset: ActionDataset | None) -> Columns:
     columns = read_columns(path, Detections)
     columns = replace(columns, columns={**columns.columns, "label": np.zeros_like(columns.columns["label"])})
     if dataset:
+        columns, _ = _named_as(columns, [video.name for video in dataset.videos])
         _check_places(path, columns, dataset)
     return columns
+
+
+def _named_as(columns: Columns, known: list[str]) -> tuple[Columns, list[str]]:
+    """With the names of its videos that the ground truth has for them, and notes."""
+    names, notes = matched_names(columns.videos, known)
+    return replace(columns, videos=names), notes
 
 
 def _check_places(path: str, found: Columns, dataset: ActionDataset) -> None:
@@ -158,15 +169,19 @@ def _check_places(path: str, found: Columns, dataset: ActionDataset) -> None:
     own = np.array([lengths.get(name, -1) for name in found.videos] or [0], np.int64)[found.columns["video"]]
     frame, label = found.columns["frame"], found.columns["label"]
     count = len(found.classes or dataset.classes)
+
+    def name_of(row: int) -> str:
+        return found.videos[found.columns["video"][row]]
+
+    where = f"is none of the {len(lengths)} of {dataset.name}"
     for bad, fault in (
-        (own < 0, lambda row: f"is none of the {len(lengths)} of {dataset.name}, such as {next(iter(lengths))!r}"),
+        (own < 0, lambda row: f"{where}, {suggestion(name_of(row), list(lengths))}"),
         (frame >= own, lambda row: f"has frames 0 to {own[row] - 1}; this detection is in frame {frame[row]}"),
         (label >= count, lambda row: f"label {label[row]}; the classes are 0 to {count - 1}"),
     ):
         if bad.any():
             row, many = int(np.argmax(bad)), np.count_nonzero(bad)
-            name = found.videos[found.columns["video"][row]]
-            raise TableError(f"{path}: row {row}: video {name!r} {fault(row)} ({many} such rows)")
+            raise TableError(f"{path}: row {row}: video {name_of(row)!r} {fault(row)} ({many} such rows)")
 
 
 def _numbered(columns: Columns, videos: list[str], kind: type):
@@ -251,10 +266,14 @@ def _is_labelled(video: np.ndarray, frame: np.ndarray, dataset: ActionDataset | 
 def join_tubes(
     truth: Truth, given: TubeList, path: str, classes_file: str | None = None
 ) -> tuple[Tubes, Tubes, list[str], list[str]]:
-    """Annotated and given tubes with common numbers of videos and classes, and the names of both. path: of `given`."""
+    """Annotated and given tubes with common numbers of videos and classes, and the names of both. path: of `given`. A
+    video that the file names by its last part only is matched, see `matched_names`.
+    """
     known = truth.columns
+    given = replace(given, videos=matched_names(given.videos, known.videos)[0])
     if truth.dataset and (unknown := sorted(set(given.videos) - set(known.videos))):
-        raise TableError(f"{path}: the video {unknown[0]!r} is none of the {len(known.videos)} of {source(truth)}")
+        where = f"is none of the {len(known.videos)} of {source(truth)}"
+        raise TableError(f"{path}: the video {unknown[0]!r} {where}, {suggestion(unknown[0], known.videos)}")
     videos = sorted({*known.videos, *given.videos})
     names = _class_names(truth, [Columns({}, given.videos, given.labels)], classes_file)
     both = []

@@ -93,6 +93,8 @@ def _difference(a: float, b: float, low: float, high: float) -> tuple[str, ...]:
 
 def comparison_line(found: VideoBootstrap) -> str:
     """The result of the bootstrap in words."""
+    if found.mean[0] == found.mean[1] and found.low == found.high == 0:
+        return f"B - A: no difference, in none of {found.repeats} draws of videos"
     ahead = "B" if found.mean[1] > found.mean[0] else "A"
     sure = "more" if found.low > 0 or found.high < 0 else "no more"
     return (

@@ -19,10 +19,11 @@ def class_table(data: ReportData) -> str:
     numbers = "".join(f'<th class="number">{text(head)}</th>' for head in heads)
     result, rows = data.result, []
     for c in by_falling_ap(data):
-        ap, recall = float(result.ap[c]), result.num_tp[c] / max(result.num_gt[c], 1)
-        meter = f"<span>{percent(ap)}</span><i style=\"--share:{np.nan_to_num(ap):.4f}\"></i>"
+        ap, known = float(result.ap[c]), result.num_gt[c] > 0
+        recall = result.num_tp[c] / result.num_gt[c] if known else float("nan")
+        meter = f"<span>{percent(ap)}</span>" + (f'<i style="--share:{np.nan_to_num(ap):.4f}"></i>' if known else "")
         row = [(f"{result.num_gt[c]:,}", result.num_gt[c]), (f"{result.num_tp[c]:,}", result.num_tp[c])]
-        row += [(percent(recall), recall), (f"{result.num_det[c]:,}", result.num_det[c])]
+        row += [(percent(recall), recall if known else -1.0), (f"{result.num_det[c]:,}", result.num_det[c])]
         row += [(percent(values[c]), np.nan_to_num(values[c], nan=-1.0)) for values in columns.values()]
         rows.append(
             f'<tr><td class="name">{text(data.dataset.classes[c])}</td>'

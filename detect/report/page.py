@@ -61,6 +61,9 @@ def _sections(data: ReportData) -> Iterator[tuple[str, str, str]]:
 
 def _header(data: ReportData, title: str) -> str:
     options, videos = data.options, data.dataset.videos
+    partly = any(video.labelled is not None for video in videos)
+    counted = f"{options.frames} frames"
+    counted = "all of the frames that were looked at" if partly and options.frames == "all" else counted
     facts = f"{len(videos):,} videos, {data.dataset.num_labelled:,} frames, {len(data.gt):,} annotated boxes of "
     facts += f"{len(data.dataset.classes)} classes, {len(data.det):,} detections"
     stats = "".join(
@@ -70,8 +73,8 @@ def _header(data: ReportData, title: str) -> str:
     return (
         f'<header><h1>{text(title)}</h1><p class="muted">{text(facts)}</p></header>'
         f'<section class="headline" style="margin-top:28px"><div><div class="big">{percent(data.result.mean)}'
-        f'<small>%</small></div><div class="muted">frame-mAP@{options.iou_threshold:g}, {options.frames} frames</div>'
-        f'</div><dl class="stats">{stats}</dl></section><p style="margin-top:24px">{in_words(options)}</p>'
+        f'<small>%</small></div><div class="muted">frame-mAP@{options.iou_threshold:g}, {counted}</div>'
+        f'</div><dl class="stats">{stats}</dl></section><p style="margin-top:24px">{in_words(options, partly)}</p>'
     )
 
 
@@ -101,15 +104,16 @@ AP_WORDS = {
 }
 
 
-def in_words(options: FrameAPOptions) -> str:
-    """The protocol in sentences."""
+def in_words(options: FrameAPOptions, partly: bool = False) -> str:
+    """The protocol in sentences. partly: annotators did not look at every frame."""
+    every = "Every frame that was looked at" if partly else "Every frame"
     names = [name for name, row in PRESETS.items() if row == options]
     matching = {
         "best_of_all": "no higher-scoring detection has matched the annotated box that it overlaps most",
         "best_unmatched": "no higher-scoring detection has matched that box",
     }[options.matching]
     frames = {
-        "all": "Every frame counts: a detection on a frame without annotated boxes is false",
+        "all": f"{every} counts: a detection on a frame without annotated boxes is false",
         "annotated": "Only frames with an annotated box count: detections on others are left out",
     }[options.frames]
     rest = "left out of the mean" if options.classes_without_gt == "excluded" else "counted as 0"

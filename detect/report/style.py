@@ -10,9 +10,9 @@ KIND_COLOURS = {
     "classification": "#d55e00",
     "time": "#cc79a7",
     "duplicate": "#56b4e9",
-    "background": "#9a9da3",
-    "missed": "#7b5cb8",
-    "lost": "#d58fb4",
+    "background": "#f0e442",
+    "missed": "#a78bfa",
+    "lost": "#009e73",
     "other": "#9a9da3",
 }
 CSS = "".join(f".k-{name} {{ --kind: {colour}; }}" for name, colour in KIND_COLOURS.items()) + """
@@ -92,7 +92,6 @@ table.confusion td.strong { color: #fff; }
 .frame rect { fill: none; vector-effect: non-scaling-stroke; }
 .frame .halo { stroke: #000; stroke-width: 3.6; opacity: .55; } .frame .truth { stroke: #fff; stroke-width: 1.6; }
 .frame .found { stroke: var(--kind); stroke-width: 2; }
-.kind .k-background { --kind: #ffd23f; } .kind .k-missed, .kind .k-lost { --kind: #ff8ad0; }
 dl.facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 3px 18px; font-size: .88rem; }
 dl.facts dt { color: var(--muted); } dl.facts dd { margin: 0; overflow-wrap: anywhere; }
 pre { font-size: .78rem; line-height: 1.45; background: var(--raised); padding: 12px; overflow-x: auto; }

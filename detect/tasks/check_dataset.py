@@ -1,10 +1,9 @@
 """What `tools/check_dataset.py` does: whether the copies of sets are complete."""
 
-import difflib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from detect.classification.catalog import LIST, load_video_set, video_set_names
 from detect.d2 import DatasetCatalog
-from detect.data.catalog import is_own, load_action_dataset, own_file, set_datasets_root
+from detect.data.catalog import is_own, load_action_dataset, own_file, set_datasets_root, unknown_set
 from detect.data.completeness import (
     Problem,
     annotation_problems,
@@ -21,8 +20,10 @@ from detect.data.completeness import (
     counts_of,
     flow_problems,
     harmless_notes,
+    tube_problems,
     video_problems,
 )
+from detect.data.label_checks import first_difference
 from detect.data.own_json import problems_of
 from detect.data.published import PUBLISHED, Counts
 from detect.data.records import ActionDataset
@@ -34,6 +35,7 @@ from detect.utils.provenance import code_version
 from detect.video.media_facts import FactsCache, MediaFacts, look_at, signature
 
 PARTS = r"(split\d_)?(train|test|val)"  # of a set, in the order of DATASETS
+MOST_LINES = 10  # of one kind
 HEADINGS = ("set", "videos", "frames", "with a box", "boxes", "tubes", "classes")
 
 
@@ -45,6 +47,7 @@ class Checked:
     counts: Counts
     problems: list[Problem]
     notes: list[str]
+    classes: tuple[str, ...] = ()  # of one's own set
 
 
 def check_datasets(
@@ -59,21 +62,41 @@ def check_datasets(
     set_datasets_root(root)
     checker = Checker(decode, workers or os.cpu_count() or 1)
     found = [checker.check(name) for given in names for name in expand(given)]
-    print(count_table(found))
     for checked in found:
-        for note in checked.notes:
-            print(f"note: {checked.name}: {note}")
+        print_some((f"note: {checked.name}: {note}", f"notes on {checked.name}") for note in checked.notes)
     problems = list(dict.fromkeys(problem for checked in found for problem in checked.problems))  # splits share videos
-    for problem in problems:
-        print(problem)
+    problems += other_classes(found)
+    print_some((str(problem), f"of {problem.what}") for problem in problems)
+    print(count_table(found))
     if json_file:
         write_json(json_file, as_json(found, problems, decode))
     if problems:
-        kinds = Counter(problem.what.rstrip(":") for problem in problems)
+        kinds = Counter(problem.what for problem in problems)
         print("by kind: " + ", ".join(f"{what} {count}" for what, count in kinds.most_common()))
         print(f"{len(problems)} problems" if len(problems) > 1 else "1 problem")
         raise SystemExit(1)
-    print("this copy is complete" + ("" if decode else ", as far as can be told without decoding"))
+    verdict = "no problems" if all(is_own(name) for name in names) else "this copy is complete"
+    print(verdict + ("" if decode else ", as far as can be told without decoding"))
+
+
+def print_some(lines: Iterable[tuple[str, str]]) -> None:
+    """(line, its kind): at most MOST_LINES of a kind, then how many more there are."""
+    counts: Counter[str] = Counter()
+    for line, kind in lines:
+        counts[kind] += 1
+        if counts[kind] <= MOST_LINES:
+            print(line)
+    for kind, count in counts.items():
+        if count > MOST_LINES:
+            print(f"and {count - MOST_LINES} more {kind}; --json FILE lists all")
+
+
+def other_classes(found: Sequence[Checked]) -> Iterator[Problem]:
+    """Files of one's own that are of one model must name the same classes in one order."""
+    first, *others = [checked for checked in found if checked.classes] or [None]
+    for checked in others:
+        if other := first_difference(checked.classes, first.classes, "here", "there"):
+            yield Problem(checked.name, "classes", f"are others than those of {first.name}: {other}")
 
 
 def expand(name: str) -> list[str]:
@@ -84,8 +107,7 @@ def expand(name: str) -> list[str]:
     parts = [other for other in known if re.fullmatch(re.escape(name) + "_" + PARTS, other)]
     if not parts:
         groups = {re.sub(f"_{PARTS}$", "", other) for other in known}
-        close = difflib.get_close_matches(name, [*groups, *known]) or sorted(groups)
-        raise UserError(f"there is no set {name!r}; did you mean {', '.join(close)}? json:FILE is a set of your own")
+        raise UserError(unknown_set(name, [*groups, *known]))
     return sorted(parts, key=lambda part: part.rpartition("_")[0])
 
 
@@ -108,11 +130,12 @@ class Checker:
         except WorkerKilledError:
             raise
         except UserError as error:
-            return Checked(name, Counts(), [Problem(name, "annotation:", " ".join(str(error).split()))], [])
+            return Checked(name, Counts(), [Problem(name, "annotation", one_line(error).removeprefix(f"{name}: "))], [])
 
     def _detection(self, dataset: ActionDataset) -> Checked:
         counts, published = counts_of(dataset), PUBLISHED.get(dataset.name, Counts())
         problems = [*count_problems(dataset.name, counts, published), *annotation_problems(dataset)]
+        problems += tube_problems(dataset)
         facts = self._decoded(dataset.name, [video.path for video in dataset.videos])
         for video in dataset.videos:
             problems += video_problems(video, facts.get(video.path))
@@ -121,10 +144,11 @@ class Checker:
 
     def _own(self, name: str) -> Checked:
         errors, warnings = problems_of(own_file(name), self.decode)
-        problems = [Problem(name, "error:", error) for error in errors]
-        counts = Counts() if errors else counts_of(dataset := load_action_dataset(name))
-        problems += [] if errors else flow_problems(dataset)
-        return Checked(name, counts, problems, warnings)
+        if errors:
+            return Checked(name, Counts(), [Problem(name, "error", error) for error in errors], warnings)
+        dataset = load_action_dataset(name)
+        problems = [*tube_problems(dataset), *flow_problems(dataset)]
+        return Checked(name, counts_of(dataset), problems, warnings, dataset.classes)
 
     def _classification(self, name: str) -> Checked:
         """The list against the files: those that are not there, and those that do not decode to their end."""
@@ -168,6 +192,12 @@ class Checker:
                 self._facts[path] = facts
             else:
                 yield path, signed
+
+
+def one_line(error: UserError) -> str:
+    """A message without its line breaks; places that are listed, one a line, with commas."""
+    text = re.sub(r"looked for\n  (?=\S)", "looked for ", str(error))
+    return " ".join(re.sub(r"\n  (?=\S)", ", ", text).replace("\n", "; ").split())
 
 
 def count_table(found: Sequence[Checked]) -> str:

@@ -23,6 +23,7 @@ from detect.visualization.window import Window
 # Of the config.
 READ_SECTIONS = ("MODEL.", "INPUT.", "TEST.DETECTIONS_PER_", "TEST.KEYFRAME_STRIDE", "TEST.SPAN_PHASES")
 DEFAULT_THRESHOLD = 0.4
+LEAST_THRESHOLD = 0.2  # unless told; below it a weak detector draws boxes everywhere
 
 
 @dataclass
@@ -146,7 +147,9 @@ def suited_threshold(weights: str, weights_hash: str) -> float:
     """The one that suits the weights, of an evaluation of them; which one it is is said."""
     threshold, why = DEFAULT_THRESHOLD, "the default; beside the weights is no evaluation of them that tells another"
     if found := evaluated_threshold(weights, weights_hash):
-        threshold, why = found.threshold, f"the best F1 of these weights on {found.dataset}, in {found.path}"
+        threshold = max(found.threshold, LEAST_THRESHOLD)
+        instead = f"at least that, in place of {found.threshold:.3g}, " if threshold > found.threshold else ""
+        why = f"{instead}the best F1 of these weights on {found.dataset}, in {found.path}"
     print(f"threshold {threshold:.3g}: {printable(why)}", file=sys.stderr)
     return threshold
 

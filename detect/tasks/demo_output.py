@@ -52,9 +52,7 @@ class Painter:
 
     def _draw_trails(self, picture: np.ndarray, found: FrameDetections) -> None:
         for number in set(self._ways) - set(found.tubes.tolist()):
-            self._ways[number].popleft()  # it fades when the actor is gone
-            if not self._ways[number]:
-                del self._ways[number]
+            del self._ways[number]  # a way without its actor would say that somebody is there
         for number, (x0, _, x1, y1) in zip(found.tubes.tolist(), found.boxes, strict=True):
             self._ways[number].append(np.array([(x0 + x1) / 2, y1]) * self._factor)
         for number, way in self._ways.items():

@@ -15,8 +15,10 @@ from detect.classification.evaluation import folder_name
 from detect.config import changed_keys
 from detect.d2 import CfgNode, DatasetEvaluator
 from detect.data import catalog
+from detect.data.completeness import NO_TUBES
 from detect.data.eval_stream import KeyframeLoader, build_keyframe_loader
 from detect.data.keyframe_mapper import KeyframeMapper
+from detect.data.label_checks import first_difference
 from detect.data.records import KeyframeDataset, WithNeighbours
 from detect.engine.checkpoint import weights_hash
 from detect.engine.fit import training_stream
@@ -53,12 +55,15 @@ class DetectionTask(Task):
         if len(found) != count:
             hint = OWN_CLASSES if catalog.is_own(name) else ""
             raise UserError(f"{name} has {len(found)} classes, MODEL.ROI_HEADS.NUM_CLASSES is {count}{hint}")
-        if classes is not None and tuple(found) != tuple(classes):
-            raise UserError(f"{name} has other classes than the model, or in another order: {found[:5]}, {classes[:5]}")
+        if other := first_difference(found, found if classes is None else classes, "there", "in the model"):
+            raise UserError(f"{name} has other classes than the model, or in another order: {other}")
         return dataset
 
     def load_training_set(self, name: str, cfg: CfgNode) -> KeyframeDataset:
-        return for_training(self.load_set(name, cfg))
+        dataset = for_training(self.load_set(name, cfg))
+        if not any(video.tubes for video in dataset.dataset.videos):
+            raise UserError(f"{name}: {NO_TUBES}")
+        return dataset
 
     def fitted(self, cfg: CfgNode, dataset: KeyframeDataset) -> CfgNode:
         count = num_classes(cfg, dataset)

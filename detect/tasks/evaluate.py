@@ -1,5 +1,6 @@
 """The boxes of `tools/evaluate.py`: frame-mAP under any protocol, errors, comparisons, the report."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.truth import read_truth
 from detect.tasks.evaluate_request import Request, parsed
 from detect.tasks.evaluate_tubes import evaluate_tubes
-from detect.utils.files import write_json
+from detect.utils.errors import UserError
+from detect.utils.files import make_folder, write_json
 from detect.utils.provenance import code_version
 
 
@@ -26,6 +28,8 @@ def evaluate(detections: Sequence[str] = (), **options: Any) -> dict[str, Any]:
     """
     request = Request(detections, **options)
     rules = request.rules
+    if request.report_folder and not os.access(make_folder(request.report_folder), os.W_OK):
+        raise UserError(f"--report {request.report_folder}: nothing can be written to this folder")
     truth = read_truth(request.dataset, request.ground_truth, request.truth_format, parsed(request.truth_options))
     output: dict[str, Any] = {}
     case, closing = None, []
@@ -33,7 +37,8 @@ def evaluate(detections: Sequence[str] = (), **options: Any) -> dict[str, Any]:
         file = request.classes_file, request.format, parsed(request.options), request.proposals
         case = make_case(truth, detections, *file)
         output |= _compare(case, rules[0]) if request.compared else _score(case, rules, request)
-        closing += [report.summary_line(mean, float(value)) for value, mean in output["mAP"].items()]
+        of = f" (A: {detections[0]})" if request.compared else ""
+        closing += [report.summary_line(mean, float(value)) + of for value, mean in output["mAP"].items()]
     if request.tubes or request.link:
         output |= evaluate_tubes(
             truth, case, request.tubes, request.link, request.preset_name, request.classes_file,

@@ -80,6 +80,7 @@ ONE_FILE = {
     "--errors": lambda request: request.errors,
     "--coco": lambda request: request.coco,
     "--link": lambda request: request.link,
+    "--report": lambda request: request.report_folder,
     "--iou with several thresholds": lambda request: len(request.iou_thresholds) > 1,
 }
 # Without its need an option would silently do nothing.
@@ -90,7 +91,6 @@ NEEDS: dict[Need, dict[str, Callable[[Request], Any]]] = {
         "--frames": lambda request: request.frames,
         "--format": lambda request: request.format,
         "--option": lambda request: request.options,
-        "--report": lambda request: request.report_folder,
     },
     Need(lambda request: not request.compared, "is for one file of detections; leave it or --compare out"): ONE_FILE,
     Need(lambda request: request.ground_truth, "is about the file of --ground-truth; give that"): {

@@ -12,6 +12,7 @@ from detect.evaluation.linking.rules import link_detections
 from detect.evaluation.tables import TableError
 from detect.evaluation.truth import Truth, source
 from detect.evaluation.video_ap import VideoAPOptions, evaluate_video_ap, video_preset
+from detect.evaluation.video_names import coverage_note, matched_names
 from detect.utils.files import hash_files
 
 
@@ -41,6 +42,9 @@ def evaluate_tubes(
         given = read_tubes(tubes_file)
         annotated, found, videos, classes = join_tubes(truth, given, tubes_file, classes_file)
         sources["tubes"] = {"file": tubes_file, "sha256": hash_files(tubes_file), "tubes": len(found)}
+        names, renamed = matched_names(given.videos, truth.columns.videos)
+        for note in (*renamed, *coverage_note(names, truth.columns.videos)):
+            print(f"note: {note}")
         if given.reversed_boxes:
             print(f"note: {given.reversed_boxes} boxes with x2 < x1 or y2 < y1; they overlap nothing")
         unmatched = int(np.count_nonzero(~np.isin(found.video, annotated.video)))

@@ -112,6 +112,8 @@ def run(
 
     config_file: empty for the config in the checkpoint `weights`, which is MODEL.WEIGHTS. opts: KEY, VALUE, ...
     """
+    if not (config_file or weights or opts):
+        raise UserError("neither a config nor weights: give --config-file FILE, such as one of configs/")
     cfg, contents = load_cfg_and_checkpoint(config_file, opts, weights)
     check_read(cfg, task.reader)
     if contents is not None and not (eval_only or resume) and "OUTPUT_DIR" not in opts:

@@ -1,10 +1,9 @@
 """Sets by the names that a user gives."""
 
-import difflib
 import re
 
 from detect.d2 import DatasetCatalog
-from detect.data.catalog import is_own, register_on_demand
+from detect.data.catalog import is_own, register_on_demand, unknown_set
 from detect.data.records import KeyframeDataset
 from detect.utils.errors import UserError
 
@@ -15,8 +14,7 @@ def keyframe_set(name: str) -> KeyframeDataset:
     """The keyframes of a registered set or of `json:FILE`. UserError, with close names, where there is none."""
     register_on_demand(name)
     if name not in DatasetCatalog.list():
-        legal = difflib.get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
-        raise UserError(f"the dataset {name!r} is not registered; did you mean {', '.join(legal)}?")
+        raise UserError(unknown_set(name, DatasetCatalog.list()))
     return DatasetCatalog.get(name)
 
 

@@ -29,6 +29,7 @@ from detect.visualization.contact_sheet import Shown, chosen_frames, contact_she
 from detect.visualization.drawing import save_image
 
 PAGES = (".html", ".htm")
+PICTURES = (".png", ".jpg", ".jpeg")
 COUNT = 4  # samples on a picture unless told
 COMPLAINTS = 10  # unreadable videos that are named
 
@@ -52,6 +53,8 @@ def visualize_data(
     """
     if count is not None and count < 1:
         raise UserError(f"--count {count}: at least 1")
+    if not output.lower().endswith((*PAGES, *PICTURES)):
+        raise UserError(f"--output {output}: the name must end in {', '.join(PICTURES)} (a picture) or .html (a page)")
     cfg = load_cfg(config_file, opts)
     cfg = cfg.changed(["MODEL.STREAMS", ("rgb", "flow")]) if flow else cfg
     set_datasets_root(cfg.DATASETS.ROOT)
@@ -74,7 +77,8 @@ def chosen_keyframes(
 ) -> list[tuple[int, int]]:
     """(video, frame) of the keyframes that were asked for. UserError for those that are not there."""
     if not len(dataset):
-        raise UserError(f"{dataset.name} has no keyframes; its reader says: {'; '.join(dataset.dataset.notes) or 'ok'}")
+        notes = "; ".join(dataset.dataset.notes)
+        raise UserError(f"{dataset.name} has no keyframes" + (f"; its reader says: {notes}" if notes else ""))
     for i in index:
         if not 0 <= i < len(dataset):
             raise UserError(f"--index {i}: {dataset.name} has {len(dataset)} keyframes, 0 to {len(dataset) - 1}")

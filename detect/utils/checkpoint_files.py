@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,13 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such checkpoint file; see --weights, MODEL.WEIGHTS or --resume")
     try:
         data = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = "it is damaged or holds more than tensors and plain values, and was not read further"
-        raise CheckpointError(f"{path}: not a safe checkpoint: {reason} ({first_line(error)})") from error
     except Exception as error:  # a damaged file can raise anything
+        if not _may_be_checkpoint(file):
+            expected = "expected a .pth of tools/train_net.py or PyTorch"
+            raise CheckpointError(f"{path}: is not a checkpoint; {expected}") from error
+        if isinstance(error, pickle.UnpicklingError):
+            reason = "it is damaged or holds more than tensors and plain values, and was not read further"
+            raise CheckpointError(f"{path}: not a safe checkpoint: {reason}{_what_stopped(error)}") from error
         raise CheckpointError(f"{path}: not a checkpoint, or damaged: {first_line(error)}") from error
     if isinstance(data, dict) and isinstance(data.get("state_dict"), dict):
         data["model"] = data.pop("state_dict")
@@ -44,6 +48,18 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     if isinstance(data, dict) and data and all(isinstance(v, torch.Tensor) for v in data.values()):
         return {"model": data}
     raise CheckpointError(f"{path}: has neither a 'model' entry nor is it a dict of tensors")
+
+
+def _may_be_checkpoint(file: str) -> bool:
+    """Whether it begins as a zip archive or a pickle does; torch.save writes no other."""
+    with open(file, "rb") as stream:
+        return stream.read(4).startswith((b"PK\x03\x04", b"\x80"))
+
+
+def _what_stopped(error: BaseException) -> str:
+    """What of PyTorch's message is about the file, in brackets; the rest is advice on reading it without a guard."""
+    found = re.search(r"Unsupported [^\n]*?(?= was not |\. |\n|$)", str(error))
+    return f" ({found[0]})" if found else ""
 
 
 def read_any(path: str | os.PathLike) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--weights", default="", metavar="FILE", help=f"MODEL.WEIGHTS, a {WEIGHTS}")
     parser.add_argument("--resume", action="store_true", help="continue from OUTPUT_DIR/last_checkpoint, if any")
     parser.add_argument("--eval-only", action="store_true", help="evaluate the weights and stop")
-    parser.add_argument("--num-gpus", type=process_count, default=1, help="processes here (CPU if there is no GPU)")
+    gpus_help = "processes here (CPU if there is no GPU)"
+    parser.add_argument("--num-gpus", type=process_count, default=1, metavar="N", help=gpus_help)
     parser.add_argument("--num-machines", type=int, default=1, help="machines in all")
     parser.add_argument("--machine-rank", type=int, default=0, help="number of this machine, from 0")
     parser.add_argument("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0; auto on one machine")

@@ -33,8 +33,11 @@ STYLE = """
   overflow-wrap: anywhere; }
 .time { display: block; width: 100%; margin-top: auto; padding: 10px 12px 4px; overflow: visible; }
 .badges { display: flex; flex-wrap: wrap; gap: 4px; padding: 4px 12px 12px; }
-.badge { font-size: .78rem; border: 1px solid var(--line); border-radius: 999px; padding: 1px 9px; }
+.badge { font-size: .78rem; border: 1px solid var(--line); border-radius: 999px; padding: 1px 9px;
+  overflow-wrap: anywhere; min-width: 0; }
 .badge i, td i { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 6px; }
+@media (max-width: 600px) { details table { font-size: .82rem; } details th, details td { padding-right: 9px; }
+  details :is(th, td):first-child { white-space: normal; overflow-wrap: anywhere; min-width: 84px; } }
 details { margin: 8px 0; } summary { cursor: pointer; font-weight: 600; padding: 4px 0; }
 h2.group { display: flex; gap: 10px; align-items: baseline; } h2.group span { font-size: .87rem; font-weight: 400; }
 """

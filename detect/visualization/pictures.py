@@ -1,10 +1,12 @@
 """Pictures of what a detector saw in an evaluation: a grid of keyframes and a short video, ground truth beside."""
 
 import logging
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from detect.d2 import DatasetEvaluator, Instances
@@ -30,12 +32,12 @@ FILMED, FILM_FRAMES = 2, 150  # videos in the film, and frames of each
 def side_by_side(
     frame: np.ndarray, detections: Instances, boxes: np.ndarray, labels: np.ndarray, classes
 ) -> np.ndarray:
-    """One picture: detections on the left, ground truth on the right."""
+    """(2, H, W, 3): the frame with the detections, and with the ground truth."""
     left, scale = readable(frame)
     right = left.copy()
     draw_instances(left, detections, classes, scale)
     draw_ground_truth(right, boxes, labels, classes, scale)
-    return np.hstack([caption(left, "detected"), caption(right, "ground truth")])
+    return np.stack([left, right])
 
 
 class PictureDrawer(DatasetEvaluator):
@@ -83,8 +85,9 @@ class PictureDrawer(DatasetEvaluator):
             film += [picture for _, picture in pictures] if number < FILMED else []
         if middle:
             paths = {"grid": self.folder / "grid.png", "video": self.folder / "video.mp4"}
-            save_image(paths["grid"], grid([_fit(p, middle[0].shape) for p in middle], columns=2))
-            save_video(paths["video"], (_fit(p, middle[0].shape) for p in film or middle))
+            size = np.median([pair.shape[1:3] for pair in middle], axis=0).astype(int).tolist()
+            save_image(paths["grid"], grid([_captioned(pair, size) for pair in middle], columns=2))
+            save_video(paths["video"], (_captioned(pair, size) for pair in film or middle))
             self.written = {name: str(path) for name, path in paths.items()}
             logger.info("pictures: %s", self.written)
         return {}
@@ -101,9 +104,18 @@ class PictureDrawer(DatasetEvaluator):
         return pictures
 
 
-def _fit(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """`picture` on a canvas of `shape`, cut or with a dark border (videos of a set may differ in size)."""
-    canvas = np.full(shape, BACKGROUND, np.uint8)
-    h, w = min(shape[0], picture.shape[0]), min(shape[1], picture.shape[1])
-    canvas[:h, :w] = picture[:h, :w]
+def _captioned(pair: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """One picture: detections on the left, ground truth on the right, each on `size`, a height and a width."""
+    return np.hstack([caption(_fit(pair[0], size), "detected"), caption(_fit(pair[1], size), "ground truth")])
+
+
+def _fit(picture: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """The whole picture as large as fits on a dark canvas, in its middle (videos of a set may differ in size)."""
+    factor = min(size[0] / picture.shape[0], size[1] / picture.shape[1])
+    h, w = (max(1, min(round(side * factor), room)) for side, room in zip(picture.shape[:2], size, strict=True))
+    if (h, w) != picture.shape[:2]:
+        picture = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+    canvas = np.full((*size, 3), BACKGROUND, np.uint8)
+    y, x = (size[0] - h) // 2, (size[1] - w) // 2
+    canvas[y : y + h, x : x + w] = picture
     return canvas

@@ -62,7 +62,7 @@ def test_a_video_that_one_stream_could_not_read_is_judged_by_the_other(files):
     "other, message",
     [
         (RGB._replace(names=("a", "b", "d")), r"1 videos are only in .*rgb.npz: c; 1 videos are only in .*flow.npz: d"),
-        (RGB._replace(classes=("x", "z", "y")), "different classes"),
+        (RGB._replace(classes=("x", "z", "y")), "or in another order: class 1 is 'y' in the first and 'z'"),
         (RGB._replace(labels=np.array([0, 1, 2])), "differ in the labels of 1 videos, first b"),
         (RGB._replace(names=("a", "b", "b")), r"flow.npz: scores \(3, 3\).* each once"),
         (RGB._replace(labels=np.array([0])), r"flow.npz: scores \(3, 3\), labels \(1,\)"),

@@ -162,6 +162,16 @@ def test_labels_beside_frames_and_videos_that_are_called_so(tmp_path):
     assert len(read_annotations(tmp_path / "ucf24").videos) == 2
 
 
+@pytest.mark.parametrize("name", ["videos/a", "video", "video_1"])
+def test_ava_takes_no_video_for_a_header(tmp_path, name):
+    made = dataset(video(name, 6, [tube(1, (0, 1))]), video("b", 6, [tube(0, (2,))]))
+    write_annotations(made, tmp_path / "ava.csv", "ava")
+    assert table(read_annotations(tmp_path / "ava.csv")) == table(made)
+    rows = (tmp_path / "ava.csv").read_text()
+    (tmp_path / "ava.csv").write_text(f"video,timestamp,x0,y0,x1,y1,action,person\n{rows}")
+    assert table(read_annotations(tmp_path / "ava.csv", "ava")) == table(made)
+
+
 def test_ava_seconds_and_frames(tmp_path):
     made = dataset(video("v", 91, [tube(1, (0, 30, 60), (32, 24, 160, 120))]))
     write_annotations(made, tmp_path / "ava.csv", "ava")
@@ -238,3 +248,15 @@ def test_files_beside_are_never_overwritten_by_others(tmp_path):
     with pytest.raises(UserError, match="the video name 'labels/../../outside.*leads out of the folder"):
         write_annotations(bad, tmp_path / "new", "yowo")
     assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".new*"))
+
+
+def test_joined_boxes_and_videos_that_are_left_out_are_said():
+    unseen = video("b", tubes=[], labelled=np.zeros(0, np.int64))
+    _, notes = again(dataset(video(tubes=[tube()]), unseen), "yowo")
+    assert "1 videos without boxes or frames that were looked at, not written: b" in notes
+    joined = "1 videos whose boxes have no track ids and were joined to tubes by their overlap: "
+    joined += "wave/a (3 boxes, 1 tubes)"
+    for format in ("yowo", "table"):
+        back, _ = again(dataset(video(tubes=[tube()])), format)
+        assert joined in back.notes
+    assert not any("joined" in note for note in again(dataset(video(tubes=[tube()])), "ava")[0].notes)

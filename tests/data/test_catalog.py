@@ -71,5 +71,5 @@ def test_set_of_ones_own(tmp_path, caplog):
 
 
 def test_unknown_name():
-    with pytest.raises(KeyError, match="'ucf24_val' is not registered; registered: jhmdb_split1_fit, "):
+    with pytest.raises(KeyError, match="no set 'ucf24_val'; did you mean ucf24_"):
         catalog.load_action_dataset("ucf24_val")

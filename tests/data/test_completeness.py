@@ -74,7 +74,7 @@ def test_notes_of_boxes_are_problems_and_others_are_not():
              "4 videos without media (looked under ...): v", "1 boxes dropped, not finite: v")  # fmt: skip
     data = dataset(notes=notes)
     assert list(annotation_problems(data)) == [
-        Problem("own", "annotation:", notes[0]), Problem("own", "annotation:", notes[3]),
+        Problem("own", "annotation", notes[0]), Problem("own", "annotation", notes[3]),
     ]  # fmt: skip
     assert harmless_notes(data) == [notes[1]]
     assert str(Problem("own", "annotation:", notes[0])) == f"own: annotation: {notes[0]}"

@@ -155,7 +155,8 @@ def test_bad_values_are_named_with_what_is_legal(tmp_path, written, message):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("{", "no JSON, .* at line 1 column 2; is the file whole?"),
+    ("{", "no JSON, .* at line 1 column 2, near '{'; is the file whole?"),
+    ('{"categories": [{"id": 1, "name": wave}]}', r"""column 35, near 'd": 1, "name": wave..}'; is the file"""),
     ("[]", "holds a list; expected an object with categories, videos, annotations"),
     ('{"images": [], "annotations": []}', "has images and no videos, as COCO's files of images have"),
     ("[" * 100_000, "nested too deep"),
@@ -216,6 +217,29 @@ def test_what_looks_wrong_is_a_warning_and_read(tmp_path):
     one = content()
     one["annotations"] = [{"video_id": 1, "category_id": 1, "start": 3, "bboxes": [[2, 2, 9, 9]]}]
     assert any("every tube is of one frame" in line for line in problems_of(write_own(tmp_path / "one", one))[1])
+
+
+@pytest.mark.parametrize("labelled, fate", [
+    ([], "no frame of it was looked at"), ("boxes", "no frame of it was looked at"),
+    ([2], "every detection in it is wrong"), ("all", "every detection in it is wrong"),
+])  # fmt: skip
+def test_a_video_without_tubes_that_nobody_looked_at(tmp_path, labelled, fate):
+    written = change("videos", 1, labelled_frames=labelled)
+    del written["annotations"][1]
+    _, warnings = problems_of(write_own(tmp_path, written))
+    assert any("'frames/b': has no tube" in line and fate in line for line in warnings)
+
+
+def test_frames_that_count_from_1_are_recognised(tmp_path):
+    """Of 6 frames, the tubes begin on 1 or later and one ends on 6, which is the last one where 1 is the first."""
+    written = change("annotations", 1, start=1)
+    path = write_own(tmp_path, written)
+    hint = "frames: do they count from 1? They must count from 0 (1 tubes end one too late)"
+    assert problems_of(path)[0][0] == hint and len(problems_of(path)[0]) == 2
+    with pytest.raises(AnnotationError, match="do they count from 1"):
+        read_own_json(path)
+    written["annotations"][0]["frames"] = [0, 1, 2]
+    assert hint not in problems_of(write_own(tmp_path, written, media=False))[0]
 
 
 def test_the_file_is_compared_with_what_decodes(tmp_path):

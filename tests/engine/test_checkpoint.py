@@ -198,6 +198,14 @@ class Hostile:
         return open, (self.path, "w")
 
 
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\x89PNG\r\n", b"MODEL: {}\n"])
+def test_what_is_neither_zip_nor_pickle_is_no_checkpoint(tmp_path, content):
+    path = tmp_path / "notes.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"notes.pth: is not a checkpoint; expected a .pth of [^(]*$"):
+        ActionCheckpointer(ToyModel()).load(str(path))
+
+
 @pytest.mark.parametrize("form", ["zip", "legacy", "raw pickle"])
 def test_hostile_pickle_is_refused_and_does_not_run(tmp_path, form):
     trap, path = tmp_path / "created", tmp_path / "hostile.pth"
@@ -206,8 +214,9 @@ def test_hostile_pickle_is_refused_and_does_not_run(tmp_path, form):
         path.write_bytes(pickle.dumps(content))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
-    with pytest.raises(CheckpointError, match=r"hostile.pth: not a safe checkpoint"):
+    with pytest.raises(CheckpointError, match=r"hostile.pth: not a safe checkpoint") as refused:
         ActionCheckpointer(ToyModel()).load(str(path))
+    assert "weights_only" not in str(refused.value) and "still be loaded" not in str(refused.value)
     assert not trap.exists()
     torch.load(path, weights_only=False) if form != "raw pickle" else pickle.loads(path.read_bytes())
     assert trap.exists()  # the trap works: it was the reader that did not step into it

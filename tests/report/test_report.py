@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,6 +12,7 @@ from detect.data.records import ActionDataset, VideoRecord
 from detect.evaluation import FrameAPOptions, preset
 from detect.report import numbered_as, write_report
 from detect.report.page import in_words
+from detect.report.style import CSS, KIND_COLOURS
 from detect.report.training import read_training
 from detect.utils.errors import UserError
 from tests.report.small_set import CLASSES, HOSTILE, KINDS, detections, small_set
@@ -75,6 +77,7 @@ def test_page_is_whole_and_names_are_harmless(tmp_path):
 def test_protocol_is_spelled_out(tmp_path, name):
     options = preset(name)
     words = in_words(options)
+    assert "Every frame that was looked at" not in words
     assert f"Protocol {name}" in words and "IoU of 0.5" in words
     assert ("pixel corners inclusive" in words) == options.plus_one
     _, page = written(tmp_path, small_set(), detections(KINDS), options)
@@ -169,3 +172,22 @@ def test_a_detection_without_a_place_is_an_error(tmp_path, row, message):
     with pytest.raises(UserError, match=message):
         write_report(tmp_path, small_set(), detections([KINDS[0], row]), FrameAPOptions())
     assert not (tmp_path / "index.html").exists()
+
+
+def test_what_is_of_the_frames_that_were_looked_at_says_so(tmp_path):
+    dataset = small_set()
+    partly = replace(dataset.videos[0], labelled=np.arange(10))
+    dataset = replace(dataset, videos=(partly, *dataset.videos[1:]))
+    page = write_report(tmp_path, dataset, detections(KINDS), FrameAPOptions()).read_text("utf-8")
+    assert "all of the frames that were looked at" in page and "Every frame that was looked at counts" in page
+
+
+def test_a_class_without_truth_has_neither_recall_nor_bar(tmp_path):
+    page = write_report(tmp_path, small_set(), detections(KINDS), FrameAPOptions()).read_text("utf-8")
+    row = page.split('<td class="name">never</td>')[1].split("</tr>")[0]
+    assert "--share" not in row and row.count(">–<") >= 2  # AP and recall
+
+
+def test_every_kind_of_error_has_one_colour_of_its_own():
+    kinds = {kind: colour for kind, colour in KIND_COLOURS.items() if kind not in ("found", "other")}
+    assert len(set(kinds.values())) == len(kinds) and CSS.count(".k-background") == 1

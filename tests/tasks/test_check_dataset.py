@@ -132,7 +132,7 @@ def test_annotations_that_are_wrong_or_missing_are_one_line_each(check, tmp_path
     lines = [line for line in out if line.startswith(("bad_train: ", "gone_train: "))]
     assert lines[0].startswith("bad_train: annotation: 1 boxes dropped, on frames that the video does not have")
     assert lines[1].startswith("bad_train: annotation: 5 boxes clamped to the image")
-    assert lines[2].startswith("gone_train: annotation: gone_train: the folder of the dataset not found")
+    assert lines[2].startswith("gone_train: annotation: the folder of the dataset not found; looked for /")
 
 
 def test_a_list_of_classification(check, tmp_path):
@@ -159,11 +159,51 @@ def test_a_file_of_ones_own(check, tmp_path):
     }
     (tmp_path / "own.json").write_text(json.dumps(content))
     code, out, _ = check(f"json:{tmp_path}/own.json")
-    assert (code, out[-1]) == (0, COMPLETE)
+    assert (code, out[-1]) == (0, "no problems")
     content["annotations"][0]["frames"] = [0, 12]
     (tmp_path / "own.json").write_text(json.dumps(content))
     code, out, _ = check(f"json:{tmp_path}/own.json")
     assert code == 1 and any("error:" in line and "12" in line for line in out)
+
+
+def own_file(path, *names, tubes=True):
+    save_video(path.parent / "a.avi", draw(9, 0))
+    tube = {"video_id": 1, "category_id": 1, "frames": [0, 1], "bboxes": [[2, 3, 9, 9]] * 2}
+    content = {
+        "categories": [{"id": number, "name": name} for number, name in enumerate(names, 1)],
+        "videos": [{"id": 1, "file_name": "a.avi"}],
+        "annotations": [tube] * tubes,
+    }
+    path.write_text(json.dumps(content))
+    return f"json:{path}"
+
+
+def test_files_of_one_model_must_name_the_same_classes(check, tmp_path):
+    train, same = own_file(tmp_path / "a.json", "push", "pull"), own_file(tmp_path / "b.json", "push", "pull")
+    assert check(train, same)[1][-1] == "no problems"
+    other, fewer = own_file(tmp_path / "c.json", "push", "pulling"), own_file(tmp_path / "d.json", "push")
+    code, out, _ = check(train, other, fewer)
+    assert (code, out[-2:]) == (1, ["by kind: classes 2", "2 problems"])
+    start = f"classes are others than those of {train}: "
+    assert f"{other}: {start}class 1 is 'pulling' here and 'pull' there" in out
+    assert f"{fewer}: {start}there are 1 classes here and 2 there" in out
+
+
+def test_an_annotation_without_tubes_is_a_problem(check, tmp_path):
+    name = own_file(tmp_path / "a.json", "push", tubes=False)
+    code, out, _ = check(name)
+    assert code == 1 and f"{name}: annotation: no tubes: nothing to train on" in out
+
+
+def test_a_file_that_is_not_there_or_not_named(check, tmp_path):
+    code, out, _ = check(f"json:{tmp_path}/nope.json")
+    assert code == 1 and out[0].startswith(
+        f"json:{tmp_path}/nope.json: annotation: the annotation not found; looked for {tmp_path}/nope.json, /"
+    )
+    assert "'json:' names no file; give json:FILE" in check("json:")[1][0]
+    (tmp_path / "own.xml").write_text("")
+    assert "did you mean json:own/train.json?" in check("own/train.json")[2]
+    assert f"did you mean json:{tmp_path}/own.xml, a file in own JSON?" in check(tmp_path / "own.xml")[2]
 
 
 def test_names_stand_for_their_parts():
@@ -185,8 +225,9 @@ def test_the_real_files_of_ucf24(check, real_data, tmp_path):
     (tmp_path / "ucf24" / "UCF-101").symlink_to(real_data / "videos" / "ucf101")
     code, out, _ = check("ucf24", "--root", tmp_path)
     missing = [line for line in out if "media missing" in line]
-    assert (code, len(missing), out[-2:]) == (1, 3192, ["by kind: media 3192", "3192 problems"])
+    assert (code, len(missing), out[-2:]) == (1, 10, ["by kind: media 3192", "3192 problems"])
     assert not any("(!)" in line for line in out)
+    assert "and 3182 more of media; --json FILE lists all" in out
 
 
 def test_the_real_clip_of_jhmdb(check, real_data, tmp_path):

@@ -17,6 +17,8 @@ from detect.evaluation.files.tube_files import read_tubes
 from detect.evaluation.tables import Detections
 from detect.modeling import build_model
 from detect.tasks import demo, demo_input, demo_output
+from detect.tasks.demo_output import Painter
+from detect.tracking import FrameDetections
 from detect.utils.checkpoint_files import read_checkpoint
 from detect.utils.errors import MissingExtraError, UserError
 from detect.video.readers import container_facts, count_frames, read_frames
@@ -105,10 +107,11 @@ def test_the_threshold_of_the_evaluation_of_the_same_weights(tmp_path, capsys):
     for digest in (loaded.weights_hash, "0" * 64):
         facts = {"dataset": "small_test", "weights_hash": digest}
         file.write_text(json.dumps({"protocols": [{"best_f1": {"threshold": 0.07}}], "provenance": facts}))
-        own = digest == loaded.weights_hash
-        assert demo.suited_threshold(weights, loaded.weights_hash) == (0.07 if own else demo.DEFAULT_THRESHOLD)
+        expected = demo.LEAST_THRESHOLD if digest == loaded.weights_hash else demo.DEFAULT_THRESHOLD
+        assert demo.suited_threshold(weights, loaded.weights_hash) == expected
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == f"threshold 0.07: the best F1 of these weights on small_test, in {file}"
+    instead = "at least that, in place of 0.07, the best F1 of these weights on small_test"
+    assert said[0] == f"threshold 0.2: {instead}, in {file}"
     assert said[1].startswith("threshold 0.4: the default")
 
 
@@ -240,3 +243,18 @@ def test_demo_says_what_is_wrong(detector, arguments, message):
     out = run_tool("demo", "--weights", detector, *arguments)
     assert out.returncode == 2 and message in out.stderr and "Traceback" not in out.stderr
     assert not (ROOT / "o.json").exists() and not (ROOT / "o.mp4").exists()
+
+
+def test_a_trail_ends_with_its_box():
+    """An actor walks for three frames and is gone: then nothing of the way is left on the picture."""
+    painter, frame = Painter(trail=True), np.full((240, 320, 3), 90, np.uint8)
+
+    def found(k, *boxes):
+        boxes = np.array(boxes, np.float32).reshape(-1, 4)
+        zeros = np.zeros(len(boxes), np.int64)
+        return FrameDetections(k, 0.0, boxes, zeros, ("walk",) * len(boxes), zeros + np.float32(0.9), zeros)
+
+    for k in range(3):
+        drawn = painter(frame, found(k, [20 + 30 * k, 20, 60 + 30 * k, 200]))
+    assert (drawn[200, 45:65] != 90).any()  # where the feet were, left of the box
+    assert (painter(frame, found(3)) == frame).all()

@@ -222,7 +222,7 @@ def test_comparison_of_two_files(tmp_path, own):
     about = json.loads((tmp_path / "out.json").read_text())["comparison"]
     assert about["difference"] < 0 and about["low"] <= about["difference"] <= about["high"]
     assert any(line.startswith("B - A ") and "B ahead in 0.0% of the draws" in line for line in lines)
-    assert lines[-1] == "frame-mAP@0.5 = 1.000000"  # of A
+    assert lines[-1] == f"frame-mAP@0.5 = 1.000000 (A: {tmp_path / 'found.npz'})"
 
 
 def test_errors_say_why(tmp_path, own):
@@ -290,7 +290,7 @@ def test_a_table_has_no_tubes(tmp_path, own):
 def test_an_unknown_set(tmp_path, own):
     write_table(tmp_path / "found.npz", table_of(own), ["a", "b"])
     done = run_tool("evaluate", tmp_path / "found.npz", "--dataset", "ucf25_test")
-    assert done.returncode == 2 and "'ucf25_test' is not registered" in done.stderr
+    assert done.returncode == 2 and "there is no set 'ucf25_test'; did you mean ucf24_test" in done.stderr
 
 
 def test_proposals_tell_what_the_head_lost(tmp_path, own):
@@ -308,3 +308,20 @@ def test_proposals_tell_what_the_head_lost(tmp_path, own):
     assert written["recall"]["1"] == 0.75 and written["provenance"]["proposals"]["rows"] == 24
     assert any("of the best k proposals of a frame" in line for line in lines)
     assert ">video-AP@0.5</th>" in (tmp_path / "page" / "index.html").read_text()  # of each class
+
+
+def test_two_files_that_are_equal(tmp_path, own):
+    for name in ("found.npz", "again.npz"):
+        write_table(tmp_path / name, table_of(own), ["a", "b"], own.classes)
+    code, lines, _ = evaluated(tmp_path, tmp_path / "again.npz", "--compare")
+    assert code == 0 and "B - A: no difference, in none of 1000 draws of videos" in lines
+    assert lines[-1] == f"frame-mAP@0.5 = 1.000000 (A: {tmp_path / 'found.npz'})"
+    _, _, said = evaluated(tmp_path, tmp_path / "again.npz", "--compare", "--report", tmp_path / "page")
+    assert "--report is for one file of detections; leave it or --compare out" in said
+    assert not (tmp_path / "page").exists()
+
+
+def test_a_report_that_cannot_be_written_is_refused_first(tmp_path, own):
+    (tmp_path / "page").write_text("a file")
+    code, lines, said = evaluated(tmp_path, "--report", tmp_path / "page")  # found.npz is not even there
+    assert (code, lines) == (2, []) and f"{tmp_path / 'page'}: this folder cannot be made" in said

@@ -93,7 +93,9 @@ def test_the_parts_of_one_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("opts, message", [
     (["MODEL.ROI_HEADS.NUM_CLASSES", 7], "json:train.json has 3 classes, MODEL.ROI_HEADS.NUM_CLASSES is 7; leave that"),
     (sets("train.json", "one.json"), "json:one.json has 1 classes, MODEL.ROI_HEADS.NUM_CLASSES is 3; leave that key"),
-    (sets("train.json", "other.json"), "json:other.json has other classes than the model, or in another order"),
+    (sets("train.json", "other.json"), "than the model, or in another order: class 0 is "),
+    (sets("empty.json", "train.json"), "json:empty.json: no tubes: nothing to train on"),
+    (["DATASETS.TEST", ("train.json",)], "there is no set 'train.json'; did you mean json:train.json?"),
     (sets("absent.json", "train.json"), "json:absent.json: the annotation not found; looked for"),
     (sets("broken.json", "train.json"), "broken.json: no JSON, "),
 ])  # fmt: skip
@@ -102,6 +104,8 @@ def test_what_does_not_fit_is_one_message(tmp_path, monkeypatch, opts, message):
     write_set(tmp_path / "one.json", CLASSES[:1])
     write_set(tmp_path / "other.json", CLASSES[::-1])
     (tmp_path / "broken.json").write_text("{")
+    content = json.loads((tmp_path / "train.json").read_text())
+    (tmp_path / "empty.json").write_text(json.dumps({**content, "annotations": []}))
     monkeypatch.chdir(tmp_path)
     done = run_tool("train_net", *TINY, *sets("train.json", "train.json"), *opts, "OUTPUT_DIR", "out")
     assert done.returncode == 2 and done.stderr.startswith("error: ") and message in done.stderr

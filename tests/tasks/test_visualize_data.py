@@ -125,7 +125,7 @@ def test_a_page_of_videos_that_are_not_there(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("sheet_train",), "'sheet_train' is not registered; did you mean sheets_train"),
+        (("sheet_train",), "no set 'sheet_train'; did you mean sheets_train"),
         (("sheets_train", "--index", 15), "--index 15: sheets_train has 15 keyframes, 0 to 14"),
         (("sheets_train", "--video", "Left/d"), "no such video; it has Left/"),
         (("sheets_train", "--video", "Left/a", "--frame", 9), "--frame 9: Left/a has the frames 0 to 8"),
@@ -139,9 +139,19 @@ def test_bad_arguments(words, said, tmp_path):
     assert done.returncode == 2 and said in done.stderr and not (tmp_path / "a.png").exists()
 
 
+def test_a_set_without_boxes(tmp_path):
+    """Trained on are frames with boxes, of which there is none."""
+    (tmp_path / "a.mp4").write_bytes(b"")
+    video = {"id": 1, "file_name": "a.mp4", "width": 32, "height": 24, "num_frames": 9, "fps": 9}
+    content = {"categories": [{"id": 1, "name": "wave"}], "videos": [video], "annotations": []}
+    (tmp_path / "own.json").write_text(json.dumps(content))
+    done = run_tool("visualize_data", f"json:{tmp_path}/own.json", "--train", "--output", tmp_path / "a.png", *SMALL)
+    assert done.returncode == 2 and done.stderr.endswith("own.json has no keyframes\n")
+
+
 def test_a_picture_of_no_known_format(tmp_path):
     done = run_tool("visualize_data", "sheets_train", "--output", tmp_path / "a.foo", *SMALL)
-    assert done.returncode == 2 and f"cannot write the picture {tmp_path / 'a.foo'}" in done.stderr
+    assert done.returncode == 2 and "a.foo: the name must end in .png, .jpg, .jpeg (a picture) or .html" in done.stderr
 
 
 def test_a_page_is_of_videos_not_of_keyframes(tmp_path):

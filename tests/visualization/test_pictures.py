@@ -78,6 +78,23 @@ def test_nothing_is_drawn_without_detections_or_videos(tmp_path, caplog):
     assert drawer.written == {}
 
 
-@pytest.mark.parametrize("shape", [(10, 40, 3), (60, 10, 3)])
-def test_fit_cuts_and_fills(shape):
-    assert pictures._fit(np.full(shape, 200, np.uint8), (30, 20, 3)).shape == (30, 20, 3)
+@pytest.mark.parametrize(
+    ("shape", "drawn"),
+    [((10, 40), (slice(12, 17), slice(0, 20))), ((60, 10), (slice(0, 30), slice(7, 12))), ((30, 20), ...)],
+)
+def test_fit_shows_the_whole_picture(shape, drawn):
+    """10 x 40 on 30 x 20 is scaled by 1/2 to 5 x 20, 60 x 10 to 30 x 5, in the middle of a dark canvas."""
+    fitted = pictures._fit(np.full((*shape, 3), 200, np.uint8), (30, 20))
+    assert fitted.shape == (30, 20, 3) and (fitted[drawn] == 200).all()
+    fitted[drawn] = pictures.BACKGROUND
+    assert (fitted == pictures.BACKGROUND).all()
+
+
+def test_every_cell_of_the_grid_is_of_one_size(tmp_path):
+    """Halves of 360 x 480 (180 x 240 enlarged), 360 x 640 and 640 x 360: cells of the medians, 360 x 480."""
+    data = dataset(tmp_path, [5, 5, 5], [(180, 240), (360, 640), (640, 360)])
+    drawer = pictures.PictureDrawer(data, tmp_path / "out", 3)
+    detect_all(drawer, data)
+    drawer.evaluate()
+    height, width = 6 + 2 * (26 + 360 + 6), 6 + 2 * (2 * 480 + 6)
+    assert cv2.imread(drawer.written["grid"]).shape == (height, width, 3)

@@ -94,10 +94,19 @@ def _fields(path: Path) -> Iterator[tuple[str, list[str]]]:
     reader = csv.reader(io.StringIO(read_text(path)))
     try:
         for row in reader:
-            if row and not (reader.line_num == 1 and row[0].startswith("video")):
+            if row and not (reader.line_num == 1 and _is_header(row)):
                 yield f"{path} line {reader.line_num}", row
     except csv.Error as error:
         raise AnnotationError(f"{path} line {reader.line_num}: not a CSV table ({error})") from error
+
+
+def _is_header(row: Sequence[str]) -> bool:
+    """A video may be named videos/a, but has a timestamp that is a number."""
+    try:
+        float(row[1])
+    except (ValueError, IndexError):
+        return row[0].startswith("video")
+    return False
 
 
 def _frame(where: str, text: str, fps: float, start: float) -> int:

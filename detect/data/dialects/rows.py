@@ -55,6 +55,10 @@ def records_of_rows(
         name, frame = rows.names[rows.video[wrong[0]]], rows.frame[wrong[0]]
         raise AnnotationError(f"{name}: a box in frame {frame}; legal values are up to {MAX_SAID_FRAMES}")
     tubes = _tubes(rows, JOIN_IOU if join_iou is None else join_iou)
+    loose = np.bincount(rows.video[rows.track == NO_TRACK], minlength=len(rows.names))
+    for index in np.flatnonzero(loose):
+        count = f"{rows.names[index]} ({loose[index]} boxes, {len(tubes[int(index)])} tubes)"
+        notes.add("videos whose boxes have no track ids and were joined to tubes by their overlap", count)
     records = []
     for index, name in enumerate(rows.names):
         of_video = tubes.get(index, [])

@@ -144,11 +144,16 @@ def line_values(path: Path, lines: Sequence[Line], classes: Sequence[str], form:
 def write_yowo_text(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
     """Write labels/<video>/00001.txt below a new folder, or into an archive where `path` ends in .tar.gz; classes.txt
     and videos.csv in the folder, or beside the archive. JHMDB's boxes are shifted as YOWO has them, others kept.
+    Returns notes of what the form cannot hold.
     """
+    notes = Notes()
+    for video in dataset.videos:
+        if not video.tubes and video.labelled is not None and not len(video.labelled):
+            notes.add("videos without boxes or frames that were looked at, not written", video.name)
     write_members(path, _files(dataset))
     write_class_names(path, dataset.classes)
     write_video_facts(path, dataset)
-    return ()
+    return notes.lines()
 
 
 def _files(dataset: ActionDataset) -> Iterator[tuple[str, str]]:

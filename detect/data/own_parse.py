@@ -1,7 +1,6 @@
 """The contents of an own JSON file, see `detect.data.own_json`, with everything that is wrong with its form."""
 
 import difflib
-import json
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -9,10 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from detect.data.checks import AnnotationError
+from detect.data.checks import AnnotationError, read_json, shown
 from detect.data.media import flow_folder
-from detect.data.own_values import Findings, read_boxes, read_frame_rate, read_frames, read_labelled, read_whole, shown
-from detect.utils.files import read_text
+from detect.data.own_values import Findings, read_boxes, read_frame_rate, read_frames, read_labelled, read_whole
 from detect.video.readers import VIDEO_SUFFIXES
 
 # section -> keys that an entry must have, and those that it may have
@@ -80,17 +78,6 @@ def parse_own(path: Path, root: Path, findings: Findings) -> OwnFile:
     places = _parse_videos(own, videos, root, findings)
     _parse_annotations(own, annotations, labels, places, findings)
     return own
-
-
-def read_json(path: Path) -> Any:
-    """AnnotationError, with line and column, for a file that is no JSON."""
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        raise AnnotationError(f"{path}: no JSON, {error.msg} at {where}; is the file whole?") from error
-    except RecursionError:
-        raise AnnotationError(f"{path}: no annotation, its lists are nested too deep") from None
 
 
 def _listed(section: str) -> str:

@@ -95,7 +95,7 @@ def test_cvat_images(tmp_path):
 
 
 @pytest.mark.parametrize("text, message", [
-    (cvat(track(box(0)))[:-30], "a.xml: no XML, .*; is the file whole?"),
+    (cvat(track(box(0)))[:-30], "a.xml: not XML, .*; is the file complete?"),
     ("<!DOCTYPE a [<!ENTITY b 'c'>]>" + cvat()[39:], "a.xml: has a DOCTYPE, which CVAT does not write"),
     ("<annotation/>", "a.xml: the outermost element is <annotation>; expected CVAT's <annotations>"),
     ("<annotations><track label='x'/></annotations>", "a.xml: no <task> or <job> in <meta>"),

@@ -354,4 +354,4 @@ def test_coco_frames_tracks_and_crowds(tmp_path):
     (only,) = read_annotations(coco(tmp_path, images=vid, videos=videos)).videos
     assert (only.name, only.num_frames, only.fps, only.labelled.tolist()) == ("clip", 30, 25.0, [5])
     (tmp_path / "coco.json").write_text((tmp_path / "coco.json").read_text()[:-30])
-    refused(tmp_path / "coco.json", "no JSON")
+    refused(tmp_path / "coco.json", "not JSON")

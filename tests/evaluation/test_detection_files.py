@@ -235,7 +235,7 @@ def test_files_that_are_not_what_they_seem(tmp_path):
         read_detection_file(whole, DATASET)
     truncated = write_coco(tmp_path, made())
     truncated.write_text(truncated.read_text()[:-20])
-    with pytest.raises(ValueError, match="no JSON.*is the file whole"):
+    with pytest.raises(ValueError, match="not JSON.*is the file complete"):
         read_detection_file(truncated, DATASET)
 
     class Evil:
@@ -355,7 +355,7 @@ def test_tubelets_of_two_programs(tmp_path):
     with pytest.raises(ValueError, match="tubelets of ACT .*00002.pkl. and of MOC .*00001.pkl"):
         read_detection_file(tmp_path, DATASET)
     write_pickle(tmp_path / "wave/b_c_3/00002.pkl", {1: np.zeros((2, 7), np.float32)})
-    with pytest.raises(ValueError, match="00002.pkl: neither ACT's .* 6 columns of boxes"):
+    with pytest.raises(ValueError, match="00002.pkl: neither ACT's .* 6 columns of boxes, expected"):
         read_detection_file(tmp_path, DATASET)
 
 
@@ -392,10 +392,10 @@ def test_coco_ids_are_those_of_the_ground_truth(tmp_path):
     assert (names[found.video[0]], found.frame[0], found.label[0]) == ("wave/b_c_3", 3, 2)
     assert found.boxes.tolist() == [[1, 2, 11, 22]]
     for change, message in (
-        ({"image_id": 72}, "result 0: image_id '72' is no image"),
-        ({"category_id": 4}, "result 0: category_id '4'; expected one of"),
+        ({"image_id": 72}, "result 0: image_id 72 is no image"),
+        ({"category_id": 4}, "result 0: category_id 4; expected one of"),
         ({"bbox": [1, 2, 3]}, r"result 0: bbox \[1, 2, 3\]"),
-        ({"score": "high"}, "score high; expected 4 numbers and 1"),
+        ({"score": "high"}, "score 'high'; expected 4 numbers and 1"),
     ):
         path.write_text(json.dumps([result | change]))
         with pytest.raises(ValueError, match=message):
@@ -404,7 +404,7 @@ def test_coco_ids_are_those_of_the_ground_truth(tmp_path):
     (tmp_path / "bad.json").write_text(json.dumps(truth | {"categories": []}))
     with pytest.raises(ValueError, match="bad.json: categories is empty"):
         read_detection_file(path, DATASET, images=tmp_path / "bad.json")
-    with pytest.raises(ValueError, match="image_id '70' names no frame; expected .* or give `images`"):
+    with pytest.raises(ValueError, match="image_id 70 names no frame; expected .* or give `images`"):
         read_detection_file(path, DATASET)
     path.write_text(json.dumps([result | {"image_id": "wave/b_c_3/img_00004.jpg", "category_id": 3}]))
     found, names, _ = read_detection_file(path)

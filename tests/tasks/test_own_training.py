@@ -92,7 +92,7 @@ def test_the_parts_of_one_file(tmp_path, monkeypatch):
     (sets("train.json", "one.json"), "json:one.json has 1 classes, MODEL.ROI_HEADS.NUM_CLASSES is 3; leave that key"),
     (sets("train.json", "other.json"), "json:other.json has other classes than the model, or in another order"),
     (sets("absent.json", "train.json"), "json:absent.json: the annotation not found; looked for"),
-    (sets("broken.json", "train.json"), "broken.json: no JSON, "),
+    (sets("broken.json", "train.json"), "broken.json: not JSON, "),
 ])  # fmt: skip
 def test_what_does_not_fit_is_one_message(tmp_path, monkeypatch, opts, message):
     write_set(tmp_path / "train.json")

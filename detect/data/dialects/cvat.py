@@ -25,8 +25,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from detect.data.act_pickle import whole
-from detect.data.checks import AnnotationError, Notes
+from detect.data.checks import AnnotationError, Notes, whole
 from detect.data.dialects.cvat_meta import NO_ACTION, Task, class_list, read_tasks, video_name
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.image_boxes import ImageBoxes
@@ -104,7 +103,7 @@ def read_xml(path: Path) -> Element:
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:
-        raise AnnotationError(f"{path}: no XML, {error}; is the file whole?") from error
+        raise AnnotationError(f"{path}: not XML, {error}; is the file complete?") from error
     if root.tag != "annotations":
         raise AnnotationError(f"{path}: the outermost element is <{root.tag}>; expected CVAT's <annotations>")
     return root

@@ -9,8 +9,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from detect.data.act_pickle import whole
-from detect.data.checks import AnnotationError, Notes
+from detect.data.checks import AnnotationError, Notes, whole
 from detect.data.dialects.video_facts import VideoFacts
 from detect.video.readers import VIDEO_SUFFIXES, FrameReadError, container_facts, count_frames, iter_frames
 

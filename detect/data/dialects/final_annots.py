@@ -13,8 +13,7 @@ import numpy as np
 import scipy.io
 
 from detect.data import ucf24
-from detect.data.act_pickle import whole
-from detect.data.checks import AnnotationError, Notes, checked_tube
+from detect.data.checks import AnnotationError, Notes, checked_tube, whole
 from detect.data.dialects.companions import class_names, write_class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.video_facts import KnownFacts, known_facts, write_video_facts
@@ -71,7 +70,7 @@ def _record(video: str, entry: np.void, facts: KnownFacts, classes: Sequence[str
         tubes = [_tube(tube) for tube in np.ravel(entry["tubes"])]
     except AnnotationError as error:
         raise AnnotationError(f"{video}: {error}") from None
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise AnnotationError(f"cannot read {video} ({type(error).__name__}: {error})") from error
     known = facts.of(video)
     common = dict(video=video, num_frames=num_frames, size=(known.height, known.width), classes=classes, notes=notes)

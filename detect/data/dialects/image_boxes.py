@@ -155,13 +155,13 @@ def numbers_in(folder: Path, prefix: str | None = None) -> list[int]:
 def _place(root: Path, video: str, folder: str, prefix: str) -> Path | None:
     """A video's folder of images, or its file beside it, in root/videos/ or in root; None where it is nowhere."""
     home, name = root / folder, PurePosixPath(video).name
-    if prefix and home.is_dir() and numbers_in(home, prefix):
+    if prefix and os.path.isdir(home) and numbers_in(home, prefix):
         return home
     stems = [home / prefix, root / "videos" / name, root / name]
     if not folder and not prefix:  # as in CVAT's zip
         stems.append(root / "images")
     for stem in stems:
-        if stem.is_dir() and numbers_in(stem):
+        if os.path.isdir(stem) and numbers_in(stem):
             return stem
         files = (stem.with_name(stem.name + suffix) for suffix in sorted(VIDEO_SUFFIXES))
         if found := next((file for file in files if os.path.exists(file)), None):

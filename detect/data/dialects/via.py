@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from detect.data.checks import AnnotationError, Notes
+from detect.data.checks import AnnotationError, Notes, numbers, shown
 from detect.data.dialects.companions import class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.image_boxes import ImageBoxes
@@ -89,7 +89,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str, dict, dict]]:
 def _cell(text: str | None, column: str, where: str) -> dict:
     try:
         value = json.loads(text or "{}")
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise AnnotationError(f"{where}: {column} is {text!r:.80}; expected a JSON object")
@@ -114,8 +114,7 @@ def _labels(value: Any) -> list[str]:
 
 
 def _corners(shape: dict, where: str) -> tuple[float, float, float, float]:
-    values = [shape.get(key) for key in ("x", "y", "width", "height")]
-    if any(type(value) not in (int, float) for value in values):
-        raise AnnotationError(f"{where}: the rect is {shape}; expected numbers x, y, width, height")
-    x, y, width, height = map(float, values)
+    if (found := numbers([shape.get(key) for key in ("x", "y", "width", "height")], 4)) is None:
+        raise AnnotationError(f"{where}: the rect is {shown(shape)}; expected numbers x, y, width, height")
+    x, y, width, height = found
     return x, y, x + width, y + height

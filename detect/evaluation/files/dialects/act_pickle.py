@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.data.act_pickle import load_act, split_list, whole
-from detect.data.checks import Notes
+from detect.data.act_pickle import load_act, split_list
+from detect.data.checks import Notes, whole
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset
 from detect.evaluation.files.dialects.found_rows import FoundRows, no_rows
@@ -151,13 +151,14 @@ def _tubelets(file: Path) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
             return "MOC", label, table[:, -1], _boxes(table[:, :-1])
         table = np.asarray(content[0], np.float64)
         return "ACT", table[:, 0], table[:, 1], _boxes(table[:, 2:])
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise TableError(
-            f"{file}: neither ACT's (array (n, 2 + 4K), ...) nor MOC's {{label: array (n, 4K + 1)}}: {error}"
+            f"{file}: neither ACT's (array (n, 2 + 4K), ...) nor MOC's {{label: array (n, 4K + 1)}} "
+            f"({type(error).__name__}: {error})"
         ) from error
 
 
 def _boxes(table: np.ndarray) -> np.ndarray:
     if table.shape[1] % 4 or not table.shape[1]:
-        raise ValueError(f"{table.shape[1]} columns of boxes")
+        raise ValueError(f"{table.shape[1]} columns of boxes, expected a multiple of 4")
     return table.reshape(len(table), table.shape[1] // 4, 4)

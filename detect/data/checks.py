@@ -14,6 +14,8 @@ from detect.utils.errors import UserError
 from detect.utils.files import read_text
 from detect.video.readers import MAX_SAID_FRAMES
 
+NO_ACTION = ("", "__undefined__", "none")  # labels and values, in lower case, that say that nothing is done
+
 
 class AnnotationError(UserError):
     """The annotation contradicts itself; the message names file or video, the value and what is legal."""
@@ -49,7 +51,7 @@ def shown(value: Any, length: int = 80) -> str:
     try:
         text = repr(value)
     except ValueError:  # Python does not print thousands of digits
-        text = f"a {type(value).__name__} that is too long to print"
+        text = f"of type {type(value).__name__}, too long to print"
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 

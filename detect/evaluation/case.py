@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from detect.data.dialects.companions import read_class_names
+from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset, Tube, VideoRecord
 from detect.evaluation.files.detection_files import known_options, read_detection_file
 from detect.evaluation.files.formats import is_table, read_columns
@@ -15,7 +17,7 @@ from detect.evaluation.files.typed_tables import Columns
 from detect.evaluation.tables import Detections, GroundTruth, TableError
 from detect.evaluation.truth import Truth, source
 from detect.evaluation.tubes import Tubes
-from detect.utils.files import hash_files, read_text
+from detect.utils.files import hash_files
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +101,7 @@ def make_case(
     ]
     tubes = None
     if truth.tubes is not None:
-        own = np.array([videos.index(name) for name in truth.columns.videos] or [0])
-        tubes = replace(truth.tubes, video=own[truth.tubes.video])
+        tubes = replace(truth.tubes, video=_places(truth.columns.videos, videos)[truth.tubes.video])
         tubes = _relabelled(source(truth), tubes, truth.columns.classes, names)
     if names is None:
         gt, found, tubes, names = _by_number(gt, found, tubes)
@@ -121,7 +122,7 @@ def _hash(path: str) -> str | None:
 def _read_found(
     path: str, truth: Truth, classes_file: str | None, format: str | None, options: dict[str, Any]
 ) -> tuple[Columns, list[str]]:
-    if format is None and (not Path(path).exists() or is_table(path)):
+    if format is None and (not Path(path).exists() or is_table(Glimpse(Path(path)))):
         return read_columns(path, Detections), []
     _, legal = known_options(path, format)
     dataset, of_truth = truth.dataset, {"coco": "images", "act": "videos"}.get(truth.facts.get("format", ""))
@@ -158,15 +159,19 @@ def _check_places(path: str, found: Columns, dataset: ActionDataset) -> None:
 
 
 def _numbered(columns: Columns, videos: list[str], kind: type):
+    return kind(**{**columns.columns, "video": _places(columns.videos, videos)[columns.columns["video"]]})
+
+
+def _places(own: Sequence[str], videos: Sequence[str]) -> np.ndarray:
+    """(n,) int64, where each of a file's `own` videos stands in `videos`; one element where it has none."""
     number = {name: index for index, name in enumerate(videos)}
-    own = np.array([number[name] for name in columns.videos] or [0], np.int64)
-    return kind(**{**columns.columns, "video": own[columns.columns["video"]]})
+    return np.array([number[name] for name in own] or [0], np.int64)
 
 
 def _class_names(truth: Truth, files: Sequence[Columns], classes_file: str | None) -> list[str] | None:
     """The names that labels are numbered by; None where they are known by number only."""
     if classes_file:
-        return [name.strip() for name in read_text(classes_file).split("\n") if name.strip()]
+        return list(read_class_names(Path(classes_file)))
     return next((columns.classes for columns in (truth.columns, *files) if columns.classes is not None), None)
 
 
@@ -175,11 +180,11 @@ def _relabelled(path: str, table, own: list[str] | None, names: list[str] | None
     if names is None or not len(table):
         return table
     if own is not None:
-        lost = [name for name in own if name not in names]
+        number = {name: index for index, name in enumerate(names)}
         used = [own[label] for label in np.unique(table.label) if label < len(own)]
-        if unknown := [name for name in used if name in lost]:
+        if unknown := [name for name in used if name not in number]:
             raise TableError(f"{path}: has the class {unknown[0]!r}; the classes are {', '.join(names[:30])}")
-        position = np.array([names.index(name) if name in names else -1 for name in own])
+        position = np.array([number.get(name, -1) for name in own])
         return replace(table, label=position[table.label])
     if table.label.max() >= len(names):
         legal = f"{len(names)} classes, 0 to {len(names) - 1}"
@@ -229,8 +234,8 @@ def join_tubes(
         (source(truth), truth.tubes, known.videos, known.classes),
         (path, given.tubes, given.videos, given.labels),
     ):
-        number = np.array([videos.index(name) for name in own_videos] or [0])
-        both.append(_relabelled(where, replace(tubes, video=number[tubes.video]), own_classes, names))
+        numbered = replace(tubes, video=_places(own_videos, videos)[tubes.video])
+        both.append(_relabelled(where, numbered, own_classes, names))
     annotated, found = both
     if names is None:
         annotated, _, found, names = _by_number(annotated, [], found)

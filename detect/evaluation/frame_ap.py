@@ -13,7 +13,7 @@ import numpy as np
 
 from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, average_precision, matched_pairs
 from detect.evaluation.operating_point import OperatingPoint, best_f1
-from detect.evaluation.tables import Detections, GroundTruth
+from detect.evaluation.tables import Detections, GroundTruth, TableError
 from detect.utils.errors import UserError
 from detect.utils.iou import pairwise_iou
 
@@ -167,7 +167,7 @@ class FrameIndex:
         span = 1 + max((int(column.max()) for column in (gt.frame, det.frame) if len(column)), default=0)
         videos = 1 + max((int(column.max()) for column in (gt.video, det.video) if len(column)), default=0)
         if span * videos >= 2**62:
-            raise ValueError(f"frame number {span - 1} is too large to index with {videos} videos")
+            raise TableError(f"frame {span - 1} is too large a number with {videos} videos; count frames from 0")
         annotated, self.of_gt = np.unique(_int64(gt.video) * span + _int64(gt.frame), return_inverse=True)
         self.key = _int64(det.video) * span + _int64(det.frame)  # (n,) orders detections by video and frame
         start = np.flatnonzero(np.r_[True, self.key[1:] != self.key[:-1]][: len(det)])

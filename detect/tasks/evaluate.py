@@ -14,6 +14,7 @@ from detect.evaluation.errors.breakdown import break_down, breakdown_table
 from detect.evaluation.frame_ap import FrameAPOptions, evaluate_frame_ap, preset
 from detect.evaluation.truth import read_truth
 from detect.tasks.evaluate_tubes import evaluate_tubes
+from detect.utils.cli import key_values
 from detect.utils.errors import UserError
 from detect.utils.files import write_json
 from detect.utils.provenance import code_version
@@ -45,11 +46,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """See the docstring of tools/evaluate.py. Gives what goes to the JSON file; UserError for bad input."""
     _check_request(detections, tubes, link, compared, report_folder)
-    truth = read_truth(dataset, ground_truth, truth_format, _parsed(truth_options))
+    truth = read_truth(dataset, ground_truth, truth_format, key_values(truth_options))
     output: dict[str, Any] = {}
     case, closing = None, []
     if detections:
-        case = make_case(truth, detections, classes_file, format, _parsed(options), proposals)
+        case = make_case(truth, detections, classes_file, format, key_values(options), proposals)
         changes = {"frames": frames} if frames else {}
         rules = [preset(preset_name, iou_threshold=value, **changes) for value in iou_thresholds]
         output |= _compare(case, rules[0]) if compared else _score(case, rules, coco, protocol, errors)
@@ -84,14 +85,6 @@ def _check_request(
         raise UserError("--link makes tubes of detections, --tubes reads them; give one of them")
     if link and (not detections or compared):
         raise UserError("--link makes tubes of one file of detections; name it")
-
-
-def _parsed(options: Sequence[str]) -> dict[str, Any]:
-    """{"key": value} of KEY=VALUE; digits are a number."""
-    pairs = [option.partition("=") for option in options]
-    if wrong := [option for option, (key, mark, _) in zip(options, pairs, strict=True) if not (key and mark)]:
-        raise UserError(f"the option {wrong[0]!r} of a file format is not KEY=VALUE")
-    return {key: int(value) if value.isascii() and value.isdigit() else value for key, _, value in pairs}
 
 
 def _facts(case: Case) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from collections.abc import Hashable, Iterable
 from pathlib import PurePosixPath
 
 
-def safe_name(name: str) -> str:
-    """A video's name without what leads out of a folder, such as / at its start or .. in it; "video" for an empty one.
+def safe_name(name: str, empty: str = "video") -> str:
+    """A video's name without what leads out of a folder, such as / at its start or .. in it; `empty` if none is left.
 
     "../a//b/" gives "a/b".
     """
     kept = "/".join(part for part in PurePosixPath(name).parts if part.strip("/") not in ("", ".."))
-    return kept if kept.strip() else "video"
+    return kept if kept.strip() else empty
 
 
 def repeated(names: Iterable[Hashable]) -> Hashable | None:

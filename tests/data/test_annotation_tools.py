@@ -125,7 +125,7 @@ def test_via_by_overlap(tmp_path):
     assert a.num_frames == 6 and a.labelled.tolist() == [0, 1, 2, 3] and clip.num_frames == 5
     assert sorted(tubes(a)) == [(1, [0, 1, 2], [1, 2, 3]), (1, [1], [20])] and tubes(clip) == [(0, [0], [3])]
     assert any("regions left out, they are no rect" in note for note in dataset.notes)
-    assert any("regions left out, they have no action" in note for note in dataset.notes)
+    assert any("regions left out, action says no action" in note for note in dataset.notes)
     assert any("2 videos whose boxes have no track: joined by overlap" in note for note in dataset.notes)
     write_own_json(dataset, tmp_path / "own.json")
     assert same(read_own_json(tmp_path / "own.json"), dataset)

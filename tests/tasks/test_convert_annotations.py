@@ -1,17 +1,22 @@
 """The converter, and that it does not matter to the evaluation which form the ground truth came in."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from detect.data.annotation_files import FORMATS, read_annotations, write_annotations
+from detect.data import annotation_files
 from detect.data.records import ActionDataset, Tube, VideoRecord
 from detect.evaluation import evaluate_frame_ap, preset
+from detect.evaluation.files.table_annotations import EVERY_FORMAT
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.tasks.convert_annotations import convert_annotations
 from tools.convert_annotations import main
 
+read_annotations = partial(annotation_files.read_annotations, formats=EVERY_FORMAT)
+write_annotations = partial(annotation_files.write_annotations, formats=EVERY_FORMAT)
 FILES = {"ava": "a.csv", "yowo": "y.tar.gz", "table": "t.npz"}
-WRITABLE = [name for name, row in FORMATS.items() if row.write]
+WRITABLE = [name for name, row in EVERY_FORMAT.items() if row.write]
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +135,8 @@ def test_what_a_user_gets_wrong(made, tmp_path, monkeypatch, capsys, arguments, 
 def test_the_list_of_formats(capsys):
     main(["--formats"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(FORMATS) and any(line.split()[:3] == ["pyannot", "read,", "written"] for line in lines)
+    assert len(lines) == len(EVERY_FORMAT)
+    assert any(line.split()[:3] == ["pyannot", "read,", "written"] for line in lines)
     with pytest.raises(SystemExit):
         main(["only_one"])
 

@@ -14,9 +14,9 @@ import scipy.io
 
 from detect.data import ucf24
 from detect.data.checks import AnnotationError, Notes, checked_tube, whole
-from detect.data.dialects.companions import class_names, write_class_names
+from detect.data.dialects.companions import check_class_names, class_names, write_class_names
 from detect.data.dialects.glimpse import Glimpse
-from detect.data.dialects.video_facts import KnownFacts, known_facts, write_video_facts
+from detect.data.dialects.video_facts import KnownFacts, check_video_facts, known_facts, write_video_facts
 from detect.data.dialects.writing import corner_and_size, note_losses, other_sizes, without_gaps
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.files import atomic_file, hash_files
@@ -97,6 +97,8 @@ def write_final_annots(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
     videos.csv, beside the file. Returns notes of what the form cannot hold.
     """
     notes = Notes()
+    check_class_names(path, dataset.classes)
+    check_video_facts(path)
     annot = np.empty((1, len(dataset.videos)), [(name, object) for name in FIELDS])
     for place, video in enumerate(dataset.videos):
         tubes = without_gaps(video, notes)

@@ -10,7 +10,7 @@ tells the actors of a video apart.
 from pathlib import Path
 from typing import Any
 
-from detect.data.checks import AnnotationError, Notes, numbers, read_json, shown
+from detect.data.checks import NO_ACTION, AnnotationError, Notes, numbers, read_json, shown
 from detect.data.dialects.companions import class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.image_boxes import ImageBoxes
@@ -67,8 +67,11 @@ def _add_file(boxes: ImageBoxes, home: Path, file: Path, notes: Notes) -> bool:
             notes.add("shapes left out, they are no rectangle", f"{where}: {shape['shape_type']}")
             continue
         label, track = shape.get("label"), shape.get("group_id")
-        if not (isinstance(label, str) and label.strip()):
+        if not isinstance(label, str):
             raise AnnotationError(f"{where}: its label is {shown(label)}; expected the name of a class")
+        if label.strip().lower() in NO_ACTION:
+            notes.add("shapes left out, their label says no action", f"{where}: {label}")
+            continue
         boxes.add_box(place, label.strip(), None if track is None else str(track), _box(shape.get("points"), where))
     return True
 

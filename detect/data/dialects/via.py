@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from detect.data.checks import AnnotationError, Notes, numbers, shown
+from detect.data.checks import NO_ACTION, AnnotationError, Notes, numbers, shown
 from detect.data.dialects.companions import class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.image_boxes import ImageBoxes
@@ -62,7 +62,7 @@ def read_via(
             continue
         labels = _labels(attributes.get(chosen))
         if not labels:
-            notes.add(f"regions left out, they have no {chosen}", where)
+            notes.add(f"regions left out, {chosen} says no action", where)
         box = _corners(shape, where)
         for label in labels:
             boxes.add_box(place, label, str(attributes[track]) if attributes.get(track) else None, box)
@@ -108,9 +108,8 @@ def _chosen(path: Path, found: list[str], given: str | None, preferred: tuple[st
 
 def _labels(value: Any) -> list[str]:
     """Of a text field, or of a checkbox with several chosen."""
-    if isinstance(value, dict):
-        return [name for name, chosen in value.items() if chosen]
-    return [str(value).strip()] if value is not None and str(value).strip() else []
+    names = [name for name, chosen in value.items() if chosen] if isinstance(value, dict) else [str(value or "")]
+    return [name for name in map(str.strip, names) if name.lower() not in NO_ACTION]
 
 
 def _corners(shape: dict, where: str) -> tuple[float, float, float, float]:

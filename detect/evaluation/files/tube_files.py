@@ -8,7 +8,6 @@ or the number of a class. Frames may count from any number that both files share
 import gzip
 import json
 import math
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.checks import numbers, shown
+from detect.data.checks import AnnotationError, numbers, parse_json, shown
 from detect.evaluation.tables import LARGEST, TableError
 from detect.evaluation.tubes import Tubes, make_tubes
-from detect.utils.files import atomic_file
+from detect.utils.files import UnusableFileError, atomic_file
+from detect.utils.gzipped import TooLargeError, read_start, read_unpacked
 
 _EXPECTED = 'expected a list of {"video", "label", "score", "start", "boxes"}'
 
@@ -40,11 +40,8 @@ class TubeList:
 def is_tube_list(path: str | Path) -> bool:
     """Whether a file begins as a JSON list, plain or gzipped, as files of tubes do."""
     try:
-        with open(path, "rb") as stream:
-            packed = stream.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else open(path, "rb") as stream:
-            return stream.read(64).lstrip()[:1] == b"["
-    except (OSError, EOFError, zlib.error):
+        return read_start(path, 64).lstrip()[:1] == b"["
+    except UnusableFileError:
         return False
 
 
@@ -74,16 +71,11 @@ def read_tubes(path: str | Path, *, scored: bool = True) -> TubeList:
 
 def _load(path: Path) -> list:
     try:
-        with open(path, "rb") as stream:
-            data = stream.read()
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        entries = json.loads(data)
-    except FileNotFoundError as error:
-        raise TableError(f"{path}: no such file") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise TableError(f"{path}: cannot be read, or a damaged gzip file ({error})") from error
-    except (ValueError, RecursionError) as error:
-        raise TableError(f"{path}: not JSON ({error}); {_EXPECTED}") from error
+        entries = parse_json(read_unpacked(path), str(path))
+    except AnnotationError as error:
+        raise TableError(f"{error}; {_EXPECTED}") from error
+    except (UnusableFileError, TooLargeError) as error:
+        raise TableError(str(error)) from error
     if isinstance(entries, dict):  # of tools/demo.py
         entries = entries.get("tubes", entries)
     if not isinstance(entries, list):

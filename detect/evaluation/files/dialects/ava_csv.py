@@ -48,8 +48,9 @@ def read_ava_detections(
     table = _read(path)
     actions, partial = label_map(path, classes, first_class) or (None, False)
     used = np.isin(table["action"], list(actions)) if partial else np.ones(len(table), bool)
-    for row in np.flatnonzero(~used):
-        notes.add("rows of actions that the label map leaves out not used", f"line {row + 1}")
+    unused = np.flatnonzero(~used)
+    kind = "rows of actions that the label map leaves out not used"
+    notes.add_many(kind, len(unused), (f"line {row + 1}" for row in unused))
     table, lines = table[used], np.flatnonzero(used) + 1
     if not len(table):
         return no_rows()

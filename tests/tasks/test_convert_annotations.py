@@ -119,6 +119,7 @@ def test_gaps_are_filled_when_asked(tmp_path, capsys):
         (["{source}", "x.json", "--to", "cvat"], "error: the format cvat is only read; formats that can be written"),
         (["{source}", "x.json", "--option", "fps"], "error: the option is 'fps'; expected NAME=VALUE, such as fps=25"),
         (["{source}", "x.json", "--option", "fps=2"], "has no option 'fps'; it has videos, media_root, classes"),
+        (["{source}", "x.json", "--from", "yowo", "--option", "join_iou=x"], "option join_iou is 'x'; expected a number"),
         (["{source}", "x.json", "--interpolate", "-1"], "error: max_gap is -1"),
         (["{source}", "x.json", "--classes", "gone.txt"], "error: gone.txt: cannot be read: No such file"),
     ],
@@ -148,3 +149,15 @@ def test_a_file_is_not_replaced_when_writing_fails(made, tmp_path):
     with pytest.raises(ValueError, match="the video name 'a,b' has a comma"):
         write_annotations(bad, target, "ava")
     assert target.read_text() == "before"
+
+
+def test_the_input_is_not_overwritten(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_annotations(made, "made.json", "own")
+    (tmp_path / "link.json").symlink_to("made.json")
+    before = (tmp_path / "made.json").read_text()
+    for target in ("made.json", "./made.json", "link.json"):
+        with pytest.raises(SystemExit):
+            main(["made.json", target])
+        assert f"error: OUTPUT {target} is INPUT too; give another file" in capsys.readouterr().err
+    assert (tmp_path / "made.json").read_text() == before

@@ -108,7 +108,7 @@ def _chosen(path: Path, found: list[str], given: str | None, preferred: tuple[st
 
 def _labels(value: Any) -> list[str]:
     """Of a text field, or of a checkbox with several chosen."""
-    names = [name for name, chosen in value.items() if chosen] if isinstance(value, dict) else [str(value or "")]
+    names = [name for name, chosen in value.items() if chosen] if isinstance(value, dict) else ["" if value is None else str(value)]
     return [name for name in map(str.strip, names) if name.lower() not in NO_ACTION]
 
 

@@ -7,11 +7,10 @@ frames 1-based, `nframes` {video: int}, `train_videos` and `test_videos` (a list
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from detect.data.checks import AnnotationError, Notes, checked_tube, with_annotation
+from detect.data.checks import AnnotationError, Notes, checked_tube, whole, with_annotation
 from detect.data.media import media_and_flow
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.files import hash_files
@@ -78,15 +77,6 @@ def records_of(
         raise AnnotationError(f"{path}: {error}") from None
 
 
-def whole(value: Any, low: int = -MAX_SAID_FRAMES) -> int:
-    """The value as int; 3.0 is 3. ValueError for 3.5, which int() would round, for text, and beyond `low` and
-    MAX_SAID_FRAMES; TypeError for what is no number.
-    """
-    if isinstance(value, (str, bytes)) or not low <= value <= MAX_SAID_FRAMES or int(value) != value:
-        raise ValueError(f"{value!r} is not a whole number from {low} to {MAX_SAID_FRAMES}")
-    return int(value)
-
-
 def _record(video: str, place: tuple[str, str], content: dict, notes: Notes) -> VideoRecord:
     try:
         num_frames = whole(content["nframes"][video], 0)
@@ -99,7 +89,7 @@ def _record(video: str, place: tuple[str, str], content: dict, notes: Notes) -> 
         for _, rows in tubes:
             if not (rows[:, 0] == np.rint(rows[:, 0])).all() or (abs(rows[:, 0]) > MAX_SAID_FRAMES).any():
                 raise ValueError("a frame's number is not whole")
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise AnnotationError(f"cannot read {video} ({type(error).__name__}: {error})") from error
     size, classes = (height, width), content["labels"]
     common = dict(video=video, num_frames=num_frames, size=size, classes=classes, notes=notes)

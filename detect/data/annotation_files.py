@@ -1,14 +1,13 @@
 """Ground truth from any known form of file, and into any: `FORMATS` is the table, a row for each form.
 
 A reader gives an `ActionDataset`, frames from 0, boxes x0 y0 x1 y1 in pixels; a writer takes one. What other counts and
-conventions there are is known to the form's own module. Tables of boxes are a row that `detect.evaluation` adds.
+conventions there are is known to the form's own module. `detect.evaluation.files.table_annotations` has the
+table with a row for tables of boxes.
 """
 
 import hashlib
-import inspect
-import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +19,18 @@ from detect.data.dialects.coco_json import is_coco_json, read_coco_json, write_c
 from detect.data.dialects.cvat import is_cvat, read_cvat
 from detect.data.dialects.final_annots import is_final_annots, read_final_annots, write_final_annots
 from detect.data.dialects.gkioxari import is_gkioxari, read_gkioxari
-from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.jhmdb_folder import is_jhmdb_folder, read_jhmdb_folder
 from detect.data.dialects.labelme import is_labelme, read_labelme
 from detect.data.dialects.pyannot import is_pyannot, read_pyannot, write_pyannot
 from detect.data.dialects.via import is_via, read_via
 from detect.data.dialects.yowo_text import is_yowo_text, read_yowo_text, write_yowo_text
+from detect.data.file_formats import Format, fitted, format_of, known, options_of
 from detect.data.media import media_and_flow
 from detect.data.own_json import is_own_json, read_own_json, write_own_json
 from detect.data.records import ActionDataset
 from detect.utils.errors import UserError
 from detect.utils.files import hash_files
-
-
-@dataclass(frozen=True)
-class Format:
-    """A form of ground-truth file.
-
-    `read(path, **options)` gives a dataset; its keyword parameters are the options that the form knows. `write(dataset,
-    path)` gives notes of what the form cannot hold, or None; None in its place where the form is only read.
-    `recognise(glimpse)` says whether a file looks like it; the first row of `FORMATS` that says so is taken.
-    `suffixes`: ends of names that mean this form where a file is written and no form is named.
-    """
-
-    read: Callable[..., ActionDataset]
-    write: Callable[[ActionDataset, Path], Iterable[str] | None] | None
-    what: str
-    recognise: Callable[[Glimpse], bool] = lambda glimpse: False
-    suffixes: tuple[str, ...] = ()
-
+from detect.utils.names import repeated, safe_name
 
 MEDIA = (
     *ucf24.MEDIA, *jhmdb.MEDIA, "trainval/{name}.mp4", "frames/{name}", "rawframes/{name}", "images/{name}",
@@ -73,34 +55,54 @@ FORMATS: dict[str, Format] = {
 
 
 def read_annotations(
-    path: str | Path, format: str | None = None, videos: str | Path | None = None, **options: Any
+    path: str | Path,
+    format: str | None = None,
+    videos: str | Path | None = None,
+    *,
+    formats: Mapping[str, Format] = FORMATS,
+    **options: Any,
 ) -> ActionDataset:
-    """The ground truth in a file or folder of the named format, or of the one that its content shows.
+    """The ground truth in a file or folder of the named format, or of the one of `formats` that its content shows.
 
     `videos`: a file with the names of those that are wanted, one a line. `options` go to the reader; those that are
-    None are left out. Of a format without them, `subset` and `split` mean the list beside the file, such as
-    testlist01.txt, and `media_root` the folder that has the videos in one of the places of `MEDIA`. UserError for an
-    unknown format or option, and the reader's errors.
+    None are left out, and text becomes a number where the reader wants one. Of a format without them, `subset` and
+    `split` mean the list beside the file, such as testlist01.txt, and `media_root` the folder that has the videos in
+    one of the places of `MEDIA`. Names of videos are made safe, see `safe_name`. UserError for an unknown format or
+    option and a value of a wrong type, and the reader's errors.
     """
     path = Path(path)
-    chosen = format or recognise(path)
-    read = known(chosen).read
-    given = {name: value for name, value in options.items() if value is not None}
-    legal = [name for name in inspect.signature(read).parameters][1:]
-    if "subset" in given and "subset" not in legal and videos is None:
+    chosen = format_of(path, format, formats)
+    read = formats[chosen].read
+    of_reader = options_of(read)
+    by_list = {} if "subset" in of_reader or videos or options.get("subset") is None else {"subset": str, "split": int}
+    legal = {"videos": str | Path, "media_root": str | Path, **by_list, **of_reader}
+    given = fitted(f"{path}: the format {chosen}", options, legal)
+    if by_list:
         videos = _list_beside(path, given.pop("subset"), given.pop("split", 1))
-    media_root = given.pop("media_root", None) if "media_root" not in legal else None
-    if unknown := [name for name in given if name not in legal]:
-        options_of_it = ", ".join(dict.fromkeys(("videos", "media_root", *legal)))
-        raise UserError(f"{path}: the format {chosen} has no option {unknown[0]!r}; it has {options_of_it}")
-    if not os.path.exists(path):
-        raise AnnotationError(f"{path}: there is no such file or folder")
+    media_root = None if "media_root" in of_reader else given.pop("media_root", None)
     try:
-        dataset = read(path, **given)
+        dataset = _with_safe_names(read(path, **given))
     except AnnotationError as error:  # a reader need not name the file
         raise error if str(path) in str(error) else AnnotationError(f"{path}: {error}") from None
     dataset = dataset if videos is None else only(dataset, Path(videos))
     return dataset if media_root is None else _with_media(dataset, Path(media_root))
+
+
+def _with_safe_names(dataset: ActionDataset) -> ActionDataset:
+    """AnnotationError for classes that own JSON could not hold: without a name, or two of one name."""
+    if any(not name.strip() for name in dataset.classes):
+        raise AnnotationError(f"the class {[name.strip() for name in dataset.classes].index('')} has no name")
+    if (name := repeated(dataset.classes)) is not None:
+        raise AnnotationError(f"the class {name!r} is there twice")
+    notes = Notes()
+    videos = []
+    for video in dataset.videos:
+        name = safe_name(video.name)
+        if name != video.name:
+            notes.add("video names changed, to be names of files below a folder", f"{video.name!r} to {name!r}")
+        path = name if video.path == video.name else video.path
+        videos.append(video if name == video.name else replace(video, name=name, path=path))
+    return replace(dataset, videos=tuple(videos), notes=(*dataset.notes, *notes.lines()))
 
 
 def _list_beside(path: Path, subset: str, split: int) -> Path:
@@ -127,41 +129,30 @@ def _with_media(dataset: ActionDataset, root: Path) -> ActionDataset:
     return replace(dataset, videos=tuple(videos), notes=(*dataset.notes, *notes.lines()))
 
 
-def write_annotations(dataset: ActionDataset, path: str | Path, format: str | None = None) -> tuple[str, ...]:
+def write_annotations(
+    dataset: ActionDataset, path: str | Path, format: str | None = None, formats: Mapping[str, Format] = FORMATS
+) -> tuple[str, ...]:
     """Write the dataset; returns notes of what the format cannot hold. Without `format` the name's end says it."""
-    write = known(format or format_to_write(path)).write
+    format = format or format_to_write(path, formats)
+    write = known(format, formats).write
     if write is None:
-        raise UserError(f"the format {format} is only read; formats that can be written: {', '.join(_writable())}")
+        legal = ", ".join(_writable(formats))
+        raise UserError(f"the format {format} is only read; formats that can be written: {legal}")
     return tuple(write(dataset, Path(path)) or ())
 
 
-def format_to_write(path: str | Path) -> str:
+def format_to_write(path: str | Path, formats: Mapping[str, Format] = FORMATS) -> str:
     """The format that the end of a name means. UserError where it may mean several."""
-    for name, row in FORMATS.items():
+    for name, row in formats.items():
         if row.write and str(path).endswith(row.suffixes):
             return name
-    raise UserError(f"{path}: the name does not say the format; name one of {', '.join(_writable())}")
+    raise UserError(f"{path}: the name does not say the format; name one of {', '.join(_writable(formats))}")
 
 
-def _writable() -> list[str]:
-    return [name for name, row in FORMATS.items() if row.write]
+def _writable(formats: Mapping[str, Format]) -> list[str]:
+    return [name for name, row in formats.items() if row.write]
 
 
-def known(format: str) -> Format:
-    """The row of `FORMATS`. UserError for an unknown name."""
-    if format not in FORMATS:
-        raise UserError(f"the format is {format!r}; legal values are {', '.join(FORMATS)}")
-    return FORMATS[format]
-
-
-def recognise(path: str | Path) -> str:
+def recognise(path: str | Path, formats: Mapping[str, Format] = FORMATS) -> str:
     """The name of the format that the content of a file or folder shows. AnnotationError where it shows none."""
-    if not os.path.exists(path):
-        raise AnnotationError(f"{path}: there is no such file or folder")
-    glimpse = Glimpse(Path(path))
-    for name, row in FORMATS.items():
-        if row.recognise(glimpse):
-            return name
-    raise AnnotationError(
-        f"{path}: the format cannot be told from the content. Name it; legal values are {', '.join(FORMATS)}"
-    )
+    return format_of(path, None, formats)

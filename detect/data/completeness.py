@@ -83,9 +83,10 @@ def video_problems(video: VideoRecord, facts: MediaFacts | None) -> Iterator[Pro
 def flow_problems(dataset: ActionDataset) -> Iterator[Problem]:
     """Of a set of which any video has a folder of flow: those that lack it, or have another number of images."""
     present = [os.path.isdir(video.flow) for video in dataset.videos]
+    expects = any(present)
     for video, there in zip(dataset.videos, present, strict=True):
         expected = f"{video.num_frames - 1} or {video.num_frames} images"  # brox-images repeat the last one
-        if not there and any(present) and video.num_frames > 1:
+        if not there and expects and video.num_frames > 1:
             yield Problem(video.flow, "flow", "missing", expected)
         elif there:
             yield from _flow_length(video, expected)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from detect.data.records import ActionDataset, VideoRecord
+from detect.data.records import ActionDataset, VideoRecord, meeting
 from detect.utils.iou import pairwise_iou
 from detect.video.readers import FrameReadError, read_frames
 from detect.video.windows import clip_indices
@@ -43,7 +43,8 @@ def twice_labelled(dataset: ActionDataset) -> list[Clash]:
     """Actors that have two labels at once, as pairs of tubes in one place."""
     found = []
     for video in dataset.videos:
-        for a, b in combinations(video.tubes, 2):
+        for i, j in meeting(video.tubes):
+            a, b = video.tubes[i], video.tubes[j]
             frames, of_a, of_b = np.intersect1d(a.frames, b.frames, return_indices=True)
             if (
                 a.label != b.label

@@ -7,13 +7,13 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
 from detect.data.own_parse import OwnFile, OwnTube, OwnVideo
 from detect.data.own_values import Findings
+from detect.data.records import meeting
 from detect.video.readers import FrameReadError, container_facts, count_frames, iter_frames
 
 SIZES = ("num_frames", "height", "width")
@@ -192,7 +192,8 @@ def check_likelihood(own: OwnFile, findings: Findings) -> None:
                 "every tube is of one frame, so that frames without boxes count as empty; give labelled_frames 'boxes' "
                 "where nobody looked at the others",
             )
-        for a, b in combinations(tubes, 2):
+        for i, j in meeting(tubes):
+            a, b = tubes[i], tubes[j]
             if a.label == b.label and (count := _coinciding(a, b)):
                 other = a.where.rpartition(", ")[2]
                 findings.warn(b.where, f"its boxes coincide with those of {other} on all {count} frames that both have")
@@ -200,7 +201,5 @@ def check_likelihood(own: OwnFile, findings: Findings) -> None:
 
 def _coinciding(a: OwnTube, b: OwnTube) -> int:
     """On how many frames both have a box, where on all of them it is the same."""
-    if a.frames[-1] < b.frames[0] or b.frames[-1] < a.frames[0]:
-        return 0
     common, rows_a, rows_b = np.intersect1d(a.frames, b.frames, assume_unique=True, return_indices=True)
     return len(common) if (np.abs(a.boxes[rows_a] - b.boxes[rows_b]) <= NEAR).all() else 0

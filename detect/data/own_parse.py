@@ -1,7 +1,7 @@
 """The contents of an own JSON file, see `detect.data.own_json`, with everything that is wrong with its form."""
 
 import difflib
-import json
+from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from detect.data.checks import AnnotationError
+from detect.data.checks import AnnotationError, read_json, shown
 from detect.data.media import flow_folder
-from detect.data.own_values import Findings, read_boxes, read_frame_rate, read_frames, read_labelled, read_whole, shown
-from detect.utils.files import read_text
+from detect.data.own_values import Findings, read_boxes, read_frame_rate, read_frames, read_labelled, read_whole
+from detect.utils.names import safe_name
 from detect.video.readers import VIDEO_SUFFIXES
 
 # section -> keys that an entry must have, and those that it may have
@@ -25,7 +25,6 @@ KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "annotations": (("video_id", "category_id", "bboxes"), ("id", "frames", "start")),
 }
-AROUND = 15  # characters that are shown before and after what is no JSON
 SIMILAR = 0.8  # of two keys, difflib's ratio: labeled_frames is meant to be labelled_frames, area is a key of its own
 
 
@@ -83,18 +82,6 @@ def parse_own(path: Path, root: Path, findings: Findings) -> OwnFile:
     return own
 
 
-def read_json(path: Path) -> Any:
-    """AnnotationError, with line and column, for a file that is no JSON."""
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        place = error.doc[max(error.pos - AROUND, 0) : error.pos + AROUND]
-        raise AnnotationError(f"{path}: no JSON, {error.msg} at {where}, near {place!r}; is the file whole?") from error
-    except RecursionError:
-        raise AnnotationError(f"{path}: no annotation, its lists are nested too deep") from None
-
-
 def _listed(section: str) -> str:
     return ", ".join(KEYS[section][0])
 
@@ -146,6 +133,7 @@ def _unique_id(entry: dict, where: str, seen: Collection[Hashable], findings: Fi
 def _parse_categories(own: OwnFile, entries: Sequence[tuple[int, dict]], findings: Findings) -> dict[Hashable, int]:
     """{id: label}"""
     labels: dict[Hashable, int] = {}
+    names: set[str] = set()
     for position, entry in entries:
         name = entry.get("name")
         where = f"category {shown(name)}" if isinstance(name, str) else f"categories[{position}]"
@@ -153,11 +141,12 @@ def _parse_categories(own: OwnFile, entries: Sequence[tuple[int, dict]], finding
         found = _unique_id(entry, where, labels, findings)
         if "name" in entry and not (isinstance(name, str) and name.strip()):
             findings.error(where, f"its name is {shown(name)}; expected a text that is not empty")
-        elif name in own.classes:
+        elif name in names:
             findings.error(where, "its name is there twice; names must differ")
         if found is not None:
             labels[found] = len(own.classes)
         own.classes.append(str(name))
+        names.add(str(name))
     if not entries:
         findings.error("categories", "there is none; give one {id, name} for each class")
     return labels
@@ -169,6 +158,8 @@ def _parse_videos(
     """{id: index}"""
     places: dict[Hashable, int] = {}
     derived = [_derived_name(entry.get("file_name")) for _, entry in entries]
+    shared = {name for name, count in Counter(derived).items() if count > 1}  # a.mp4 and a.avi
+    names: set[str] = set()
     for (position, entry), name in zip(entries, derived, strict=True):
         file = entry.get("file_name")
         where = f"video {file!r}" if isinstance(file, str) else f"videos[{position}]"
@@ -176,8 +167,8 @@ def _parse_videos(
         found = _unique_id(entry, where, places, findings)
         if "file_name" in entry and not (isinstance(file, str) and file.strip()):
             findings.error(where, f"its file_name is {shown(file)}; expected the path of a video or folder of images")
-        if derived.count(name) > 1:  # a.mp4 and a.avi
-            name = _below(str(file))
+        if name in shared:
+            name = safe_name(str(file))
         video = OwnVideo(where, _given_name(entry, name, where, findings), str(root / str(file)))
         video.flow = str(root / str(entry["flow"])) if "flow" in entry else flow_folder(root, video.name)
         before = len(findings.errors)
@@ -186,8 +177,9 @@ def _parse_videos(
         video.sound = len(findings.errors) == before and isinstance(file, str)
         video.fps = read_frame_rate(entry, where, findings)
         video.labelled = read_labelled(entry, where, findings)
-        if any(other.name == video.name for other in own.videos):
+        if video.name in names:
             findings.error(where, f"its name {video.name!r} is there twice; give the videos a 'name' each")
+        names.add(video.name)
         if found is not None:
             places[found] = len(own.videos)
         own.videos.append(video)
@@ -195,18 +187,13 @@ def _parse_videos(
 
 
 def _derived_name(file: Any) -> str:
-    path = PurePosixPath(_below(str(file)))
+    path = PurePosixPath(safe_name(str(file)))
     return str(path.with_suffix("") if path.suffix.lower() in VIDEO_SUFFIXES else path)
-
-
-def _below(file: str) -> str:
-    """The path without what leads out of a folder: results are written under the names of videos."""
-    return "/".join(part for part in PurePosixPath(file).parts if part not in ("/", "..")) or "video"
 
 
 def _given_name(entry: dict, derived: str, where: str, findings: Findings) -> str:
     name = entry.get("name", derived)
-    if not (isinstance(name, str) and name.strip()) or _below(name) != name:
+    if not (isinstance(name, str) and name.strip()) or safe_name(name) != name:
         findings.error(where, f"its name is {shown(name)}; expected a text without / at its ends and without ..")
         return derived
     return name

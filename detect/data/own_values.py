@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.checks import Notes
+from detect.data.checks import Notes, numbers, shown
 from detect.video.readers import MAX_SAID_FRAMES
 
 
@@ -24,12 +24,6 @@ class Findings:
         self.warnings.append(f"{where}: {problem}")
 
 
-def shown(value: Any, length: int = 80) -> str:
-    """A value for a message, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= length else f"{text[: length - 3]}..."
-
-
 def read_whole(entry: dict, key: str, low: int, where: str, findings: Findings) -> int | None:
     value = entry.get(key)
     if value is None:
@@ -44,10 +38,11 @@ def read_frame_rate(entry: dict, where: str, findings: Findings) -> float | None
     value = entry.get("fps")
     if value is None:
         return None
-    if type(value) not in (int, float) or not 0 <= value < math.inf:
+    found = numbers([value], 1)
+    if found is None or not 0 <= found[0] < math.inf:
         findings.error(where, f"its fps is {shown(value)}; expected frames a second, 0 where unknown, or leave it out")
         return None
-    return float(value)
+    return found[0]
 
 
 def read_labelled(entry: dict, where: str, findings: Findings) -> str | np.ndarray | None:
@@ -80,21 +75,13 @@ def read_boxes(entry: dict, where: str, findings: Findings) -> np.ndarray | None
     if not isinstance(rows, list) or not rows:
         findings.error(where, f"its bboxes is {shown(rows)}; expected a list of one or more [x, y, width, height]")
         return None
-    numbers = (int, float)
-    wrong = [
-        i for i, row in enumerate(rows)
-        if not (isinstance(row, list) and len(row) == 4 and all(type(value) in numbers for value in row))
-    ]  # fmt: skip
-    if wrong:
-        found = f"bboxes[{wrong[0]}] is {shown(rows[wrong[0]])}"
+    found = [numbers(row, 4) for row in rows]
+    if wrong := [i for i, row in enumerate(found) if row is None]:
         more = f" ({len(wrong)} are like that)" if len(wrong) > 1 else ""
-        findings.error(where, f"{found}{more}; expected 4 numbers x, y, width, height")
+        said = f"bboxes[{wrong[0]}] is {shown(rows[wrong[0]])}{more}"
+        findings.error(where, f"{said}; expected 4 numbers x, y, width, height")
         return None
-    try:
-        return np.array(rows, np.float64)
-    except OverflowError:
-        findings.error(where, "a number in its bboxes is too large; expected pixels")
-        return None
+    return np.array(found, np.float64)
 
 
 def read_frames(entry: dict, where: str, findings: Findings) -> np.ndarray | int | None:

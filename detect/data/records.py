@@ -3,7 +3,7 @@
 Frames are 0-based. Boxes are x0 y0 x1 y1 in pixels of the original frame.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from detect.utils.errors import UserError
+from detect.utils.names import repeated
 from detect.video.windows import SpanPlan
 
 XYXY_ABS = 0  # Detectron2's BoxMode.XYXY_ABS
@@ -23,6 +24,16 @@ class Tube:
     label: int
     frames: np.ndarray  # (n,) int64, increasing
     boxes: np.ndarray  # (n, 4) float32
+
+
+def meeting(tubes: Sequence[Tube]) -> Iterator[tuple[int, int]]:
+    """The places (i, j), i < j, of tubes that have frames of one stretch of time, sorted."""
+    pairs, there = [], []
+    for j in sorted((k for k, tube in enumerate(tubes) if len(tube.frames)), key=lambda k: int(tubes[k].frames[0])):
+        there = [i for i in there if tubes[i].frames[-1] >= tubes[j].frames[0]]
+        pairs += [(min(i, j), max(i, j)) for i in there]
+        there.append(j)
+    yield from sorted(pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +85,8 @@ class ActionDataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        names = [video.name for video in self.videos]
-        if len(set(names)) != len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise UserError(f"{self.name}: the video {twice} is there twice")
+        if (name := repeated(video.name for video in self.videos)) is not None:
+            raise UserError(f"{self.name}: the video {name} is there twice")
 
     @property
     def num_frames(self) -> int:

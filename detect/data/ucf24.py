@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.data.act_pickle import load_act_dataset, whole
-from detect.data.checks import AnnotationError, Notes, checked_tube, with_annotation
+from detect.data.act_pickle import load_act_dataset
+from detect.data.checks import AnnotationError, Notes, checked_tube, whole, with_annotation
 from detect.data.dialects.companions import read_class_names
 from detect.data.media import media_and_flow, require
 from detect.data.records import ActionDataset, VideoRecord
@@ -122,7 +122,7 @@ def _record(video: str, place: tuple[str, str], entry: dict, classes: tuple[str,
         num_frames = whole(entry["numf"], 0)
         height, width = (whole(side, 1) for side in entry.get("size", SIZE))
         tubes = [_tube(tube) for tube in entry["annotations"]]
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise AnnotationError(f"cannot read {video} ({type(error).__name__}: {error})") from error
     common = dict(video=video, num_frames=num_frames, size=(height, width), classes=classes, notes=notes)
     kept = (checked_tube(*tube, **common) for tube in tubes)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from detect.data.dialects.companions import read_class_names
+from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset, Tube, VideoRecord
 from detect.evaluation.files.detection_files import known_options, read_detection_file
 from detect.evaluation.files.formats import is_table, read_columns
@@ -17,7 +19,7 @@ from detect.evaluation.tables import Detections, GroundTruth, TableError
 from detect.evaluation.truth import Truth, source
 from detect.evaluation.tubes import Tubes
 from detect.evaluation.video_names import coverage_note, matched_names, suggestion
-from detect.utils.files import hash_files, read_text
+from detect.utils.files import hash_files
 from detect.utils.runs import run_sizes, run_starts
 
 
@@ -137,7 +139,7 @@ def _hash(path: str) -> str | None:
 def _read_found(
     path: str, truth: Truth, classes_file: str | None, format: str | None, options: dict[str, Any]
 ) -> tuple[Columns, list[str]]:
-    if format is None and (not Path(path).exists() or is_table(path)):
+    if format is None and (not Path(path).exists() or is_table(Glimpse(Path(path)))):
         return read_columns(path, Detections), []
     _, legal = known_options(path, format)
     dataset, of_truth = truth.dataset, {"coco": "images", "act": "videos"}.get(truth.facts.get("format", ""))
@@ -197,7 +199,7 @@ def _numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
 def _class_names(truth: Truth, files: Sequence[Columns], classes_file: str | None) -> list[str] | None:
     """The class names in the order of their labels; None if no source has names."""
     if classes_file:
-        return [name.strip() for name in read_text(classes_file).split("\n") if name.strip()]
+        return list(read_class_names(Path(classes_file)))
     if truth.columns.classes is None:
         if named := [columns.classes for columns in files if columns.classes is not None]:
             raise TableError(
@@ -216,11 +218,11 @@ def _relabelled(path: str, table, own: list[str] | None, names: list[str] | None
     if names is None or not len(table):
         return table
     if own is not None:
-        lost = [name for name in own if name not in names]
+        number = {name: index for index, name in enumerate(names)}
         used = [own[label] for label in np.unique(table.label) if label < len(own)]
-        if unknown := [name for name in used if name in lost]:
+        if unknown := [name for name in used if name not in number]:
             raise TableError(f"{path}: has the class {unknown[0]!r}; the classes are {', '.join(names[:30])}")
-        position = np.array([names.index(name) if name in names else -1 for name in own])
+        position = np.array([number.get(name, -1) for name in own])
         return replace(table, label=position[table.label])
     if table.label.max() >= len(names):
         legal = f"{len(names)} classes, 0 to {len(names) - 1}"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detect.evaluation.tables import Detections, GroundTruth
+from detect.evaluation.tables import Detections, GroundTruth, TableError
 from detect.utils.runs import run_sizes, run_starts
 
 
@@ -18,7 +18,7 @@ class FrameIndex:
         span = 1 + max((int(column.max()) for column in (gt.frame, det.frame) if len(column)), default=0)
         videos = 1 + max((int(column.max()) for column in (gt.video, det.video) if len(column)), default=0)
         if span * videos >= 2**62:
-            raise ValueError(f"frame number {span - 1} is too large to index with {videos} videos")
+            raise TableError(f"frame {span - 1} is too large a number with {videos} videos; count frames from 0")
         annotated, self.of_gt = np.unique(_int64(gt.video) * span + _int64(gt.frame), return_inverse=True)
         self.key = _int64(det.video) * span + _int64(det.frame)
         self.run_start = run_starts(self.key)

@@ -8,8 +8,10 @@ import numpy as np
 
 from detect.data.annotation_files import read_annotations, recognise
 from detect.data.catalog import load_action_dataset
+from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset
 from detect.evaluation.files.formats import is_table, read_columns
+from detect.evaluation.files.table_annotations import EVERY_FORMAT
 from detect.evaluation.files.tube_files import TubeList, is_tube_list, read_tubes
 from detect.evaluation.files.typed_tables import Columns
 from detect.evaluation.tables import GroundTruth, TableError
@@ -46,13 +48,14 @@ def read_truth(
         return truth_of(known, {"dataset": dataset})
     facts = {"file": path}
     if format is None and Path(path).is_file():
-        if is_table(path):
+        if is_table(Glimpse(Path(path))):
             columns = read_columns(path, GroundTruth)
             return Truth(columns, facts={**facts, "sha256": hash_files(path), "rows": len(columns.columns["label"])})
         if is_tube_list(path):
             return _of_tubes(read_tubes(path, scored=False), {**facts, "sha256": hash_files(path)})
-    chosen = format or recognise(path)
-    return truth_of(read_annotations(path, chosen, **(options or {})), {**facts, "format": chosen})
+    chosen = format or recognise(path, EVERY_FORMAT)
+    known = read_annotations(path, chosen, formats=EVERY_FORMAT, **(options or {}))
+    return truth_of(known, {**facts, "format": chosen})
 
 
 def truth_of(dataset: ActionDataset, facts: dict[str, Any]) -> Truth:

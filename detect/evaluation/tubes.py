@@ -65,7 +65,8 @@ def make_tubes(columns: Iterable[tuple[int, int, float, int, np.ndarray]]) -> Tu
     video, label, score, start = (np.array([row[k] for row in rows]) for k in range(4))
     lengths = [len(row[4]) for row in rows]
     if 0 in lengths:
-        raise TableError(f"tube {lengths.index(0)} has no boxes; a tube has one or more")
+        tube = lengths.index(0)
+        raise TableError(f"tube {tube}, of video {video[tube]}, has no boxes; a tube has one or more")
     boxes = np.concatenate([np.empty((0, 4)), *(np.asarray(row[4], np.float64) for row in rows)])
     integers = (np.asarray(column, np.int64) for column in (video, label))
     return Tubes(*integers, score.astype(float), start.astype(np.int64), np.r_[0, np.cumsum(lengths, dtype=int)], boxes)
@@ -81,7 +82,12 @@ def contiguous(frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def truth_tubes(videos: Sequence, number: dict[str, int]) -> Tubes:
-    """The annotated tubes of `VideoRecord`s; `number` gives each name its index in `Tubes.video`."""
+    """The annotated tubes of `VideoRecord`s; `number` gives each name its index in `Tubes.video`. TableError for one
+    without boxes.
+    """
+    for video in videos:
+        if empty := [index for index, tube in enumerate(video.tubes) if not len(tube.frames)]:
+            raise TableError(f"{video.name}: tube {empty[0]} has no boxes; a tube has one or more")
     return make_tubes(
         (number[video.name], tube.label, 1.0, int(tube.frames[0]), contiguous(tube.frames, tube.boxes))
         for video in videos

@@ -1,6 +1,5 @@
 """What `tools/demo.py` does: a video or a camera in; a drawn video, lists and tables of what was found out."""
 
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from detect.tasks.demo_output import Listing, Painter, codec_note, detections_ta
 from detect.tracking import Tracking
 from detect.utils.cli import finishing_on_signals
 from detect.utils.errors import UserError
+from detect.utils.files import refuse_to_overwrite
 from detect.video.live import is_live
 from detect.video.readers import FrameReadError, printable
 from detect.video.writer import VideoWriter
@@ -152,14 +152,3 @@ def suited_threshold(weights: str, weights_hash: str) -> float:
         why = f"{instead}the best F1 of these weights on {found.dataset}, in {found.path}"
     print(f"threshold {threshold:.3g}: {printable(why)}", file=sys.stderr)
     return threshold
-
-
-def refuse_to_overwrite(names: dict[str, str]) -> None:
-    """UserError if two of the options, {option: path}, are one file."""
-    seen: dict[str, str] = {}
-    for option, path in names.items():
-        if path:
-            real = os.path.realpath(path)
-            if other := seen.get(real):
-                raise UserError(f"{option} {path} is {other} too; give another file")
-            seen[real] = option

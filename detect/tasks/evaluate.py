@@ -15,8 +15,9 @@ from detect.evaluation.errors.breakdown import CONFUSED_FROM, break_down, breakd
 from detect.evaluation.frame_ap import FrameAPOptions, evaluate_frame_ap
 from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.truth import read_truth
-from detect.tasks.evaluate_request import Request, parsed
+from detect.tasks.evaluate_request import Request
 from detect.tasks.evaluate_tubes import evaluate_tubes
+from detect.utils.cli import key_values
 from detect.utils.errors import UserError
 from detect.utils.files import make_folder, write_json
 from detect.utils.provenance import code_version
@@ -30,11 +31,11 @@ def evaluate(detections: Sequence[str] = (), **options: Any) -> dict[str, Any]:
     rules = request.rules
     if request.report_folder and not os.access(make_folder(request.report_folder), os.W_OK):
         raise UserError(f"--report {request.report_folder}: nothing can be written to this folder")
-    truth = read_truth(request.dataset, request.ground_truth, request.truth_format, parsed(request.truth_options))
+    truth = read_truth(request.dataset, request.ground_truth, request.truth_format, key_values(request.truth_options))
     output: dict[str, Any] = {}
     case, closing = None, []
     if detections:
-        file = request.classes_file, request.format, parsed(request.options), request.proposals
+        file = request.classes_file, request.format, key_values(request.options), request.proposals
         case = make_case(truth, detections, *file)
         output |= _compare(case, rules[0]) if request.compared else _score(case, rules, request)
         of = f" (A: {detections[0]})" if request.compared else ""

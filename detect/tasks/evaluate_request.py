@@ -106,11 +106,3 @@ NEEDS: dict[Need, dict[str, Callable[[Request], Any]]] = {
         "--tubes-output": lambda request: request.tubes_output,
     },
 }
-
-
-def parsed(options: Sequence[str]) -> dict[str, Any]:
-    """{"key": value} of KEY=VALUE; digits are a number."""
-    pairs = [option.partition("=") for option in options]
-    if wrong := [option for option, (key, mark, _) in zip(options, pairs, strict=True) if not (key and mark)]:
-        raise UserError(f"the option {wrong[0]!r} of a file format is not KEY=VALUE")
-    return {key: int(value) if value.isascii() and value.isdigit() else value for key, _, value in pairs}

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from detect.utils.errors import end_progress_bars, explain_errors
+from detect.utils.errors import UserError, end_progress_bars, explain_errors
 from detect.utils.malloc import tune_malloc
 
 OVERRIDES = "config overrides: KEY VALUE KEY VALUE ..."
+RESERVED = ("path", "dataset", "format", "formats")  # what readers are called with in any case
 WEIGHTS = "checkpoint: a file, https://..., torchvision://..., detectron2://..."
 
 
@@ -103,6 +104,19 @@ def process_count(text: str) -> int:
     if (count := int(text)) < 0:
         raise argparse.ArgumentTypeError(f"{count} processes; give 0 or more")
     return max(count, 1)
+
+
+def key_values(options: Sequence[str]) -> dict[str, str]:
+    """{name: value} of NAME=VALUE; values stay text, as it is the reader that knows what they are. UserError."""
+    pairs = {}
+    for text in options:
+        name, equals, value = text.partition("=")
+        if not (name.isidentifier() and equals):
+            raise UserError(f"the option is {text!r}; expected NAME=VALUE, such as fps=25")
+        if name in RESERVED:
+            raise UserError(f"the option is {text!r}; {name} is not an option of a file format")
+        pairs[name] = value
+    return pairs
 
 
 def add_endpoint(parser: argparse.ArgumentParser, default: Sequence[str]) -> None:

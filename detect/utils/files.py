@@ -153,6 +153,17 @@ def write_csv(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Ma
     write_text(path, text.getvalue())
 
 
+def refuse_to_overwrite(names: dict[str, str]) -> None:
+    """UserError if two of the options, {option: path}, are one file."""
+    seen: dict[str, str] = {}
+    for option, path in names.items():
+        if path:
+            real = os.path.realpath(path)
+            if other := seen.get(real):
+                raise UserError(f"{option} {path} is {other} too; give another file")
+            seen[real] = option
+
+
 def hash_files(*paths: str | os.PathLike) -> str:
     """sha256, in hex, of the files' contents in the given order."""
     digest = hashlib.sha256()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from detect.data.completeness import counts_of
 from detect.data.records import ActionDataset, VideoRecord
 from detect.visualization.drawing import class_colour, outline
 from detect.visualization.html import page, picture, text
@@ -133,12 +134,10 @@ bars below the frames are the tubes over time, the marks the frames shown.</p>
 
 
 def _facts(dataset: ActionDataset, shown: int) -> str:
-    table = dataset.ground_truth_table()
-    with_box = sum(len(video.annotated_frames()) for video in dataset.videos)
+    found = counts_of(dataset)
     facts = {
-        "videos": len(dataset.videos), "frames": dataset.num_frames, "frames with a box": with_box,
-        "tubes": sum(len(video.tubes) for video in dataset.videos), "boxes": len(table["label"]),
-        "classes": len(dataset.classes),
+        "videos": found.videos, "frames": found.frames, "frames with a box": found.annotated, "tubes": found.tubes,
+        "boxes": found.boxes, "classes": found.classes,
     }  # fmt: skip
     facts |= {"videos on this page": shown} if shown != len(dataset.videos) else {}
     return "".join(f"<div><b>{value:,}</b>{name}</div>" for name, value in facts.items())

@@ -2,8 +2,11 @@
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 
+from detect.data.annotation_files import read_annotations
 from detect.data.records import ActionDataset, Tube, VideoRecord
+from detect.utils.errors import UserError
 
 CLASSES = ("wave", "long jump", "push(up)")
 
@@ -62,3 +65,10 @@ def datasets(draw) -> ActionDataset:
         rate = draw(st.sampled_from([0.0, 25.0, 29.97]))
         made.append(video(name, num_frames, tubes, (height, width), fps=rate, labelled=seen))
     return dataset(*made)
+
+
+def refused(path, message, **options):
+    """Reading the file ends in a message that names it."""
+    with pytest.raises(UserError, match=message) as caught:
+        read_annotations(path, **options)
+    assert path.name in str(caught.value)

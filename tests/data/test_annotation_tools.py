@@ -95,7 +95,7 @@ def test_cvat_images(tmp_path):
 
 
 @pytest.mark.parametrize("text, message", [
-    (cvat(track(box(0)))[:-30], "a.xml: no XML, .*; is the file whole?"),
+    (cvat(track(box(0)))[:-30], "a.xml: not XML, .*; is the file complete?"),
     ("<!DOCTYPE a [<!ENTITY b 'c'>]>" + cvat()[39:], "a.xml: has a DOCTYPE, which CVAT does not write"),
     ("<annotation/>", "a.xml: the outermost element is <annotation>; expected CVAT's <annotations>"),
     ("<annotations><track label='x'/></annotations>", "a.xml: no <task> or <job> in <meta>"),
@@ -125,7 +125,7 @@ def test_via_by_overlap(tmp_path):
     assert a.num_frames == 6 and a.labelled.tolist() == [0, 1, 2, 3] and clip.num_frames == 5
     assert sorted(tubes(a)) == [(1, [0, 1, 2], [1, 2, 3]), (1, [1], [20])] and tubes(clip) == [(0, [0], [3])]
     assert any("regions left out, they are no rect" in note for note in dataset.notes)
-    assert any("regions left out, they have no action" in note for note in dataset.notes)
+    assert any("regions left out, action says no action" in note for note in dataset.notes)
     assert any("2 videos whose boxes have no track: joined by overlap" in note for note in dataset.notes)
     write_own_json(dataset, tmp_path / "own.json")
     assert same(read_own_json(tmp_path / "own.json"), dataset)
@@ -210,3 +210,21 @@ def test_images_of_one_number_and_of_two_sizes(tmp_path):
     write(tmp_path / "a_2.json", labelme(shape(1), height=25))
     with pytest.raises(AnnotationError, match="images of a are of 32 x 24 and 32 x 25 pixels"):
         read_annotations(tmp_path, "labelme")
+
+
+@pytest.mark.parametrize("nothing", ["none", "None", "__undefined__", " "])
+def test_labels_that_say_no_action_are_left_out_and_noted(tmp_path, nothing):
+    rows = [("a/00001.png", rect(2), {"action": "wave"}), ("a/00002.png", rect(2), {"action": nothing})]
+    write(tmp_path / "set" / "00001.json", labelme(shape(1), shape(9, nothing)))
+    write_frames(tmp_path / "a", draw(3, 0))
+    for path in (write_via(tmp_path / "via.csv", rows), tmp_path / "set"):
+        dataset = read_annotations(path)
+        assert dataset.classes == ("wave",) and len(dataset.videos[0].tubes) == 1
+        assert any(note.startswith("1 ") and "no action" in note for note in dataset.notes)
+
+
+def test_videos_of_one_annotation_are_numbered_alike(tmp_path):
+    """An image of number 0 says that the tool counts from 0, in every video."""
+    write(tmp_path / "set" / "a" / "00000.json", labelme(shape(1)))
+    write(tmp_path / "set" / "b" / "00001.json", labelme(shape(1)))
+    assert [v.annotated_frames().tolist() for v in read_annotations(tmp_path / "set").videos] == [[0], [1]]

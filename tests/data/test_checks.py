@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from detect.data.checks import AnnotationError, Notes, checked_tube
+from detect.data.checks import AnnotationError, Notes, checked_tube, numbers, read_json, shown
 
 
 def check(boxes, frames=None, label=0, notes=None, num_frames=10):
@@ -82,3 +82,34 @@ def test_notes_show_a_few_examples_of_each_kind():
         notes.add("eggs", f"egg {i}")
     notes.add("hens", "hen")
     assert notes.lines() == ("5 eggs: egg 0; egg 1; ...", "1 hens: hen")
+
+
+def test_examples_that_are_not_shown_are_not_made():
+    notes, made = Notes(), []
+    examples = (made.append(row) or f"row {row}" for row in range(500_000))
+    notes.add_many("reversed", 500_000, examples)
+    notes.add("reversed", "another")
+    notes.add_many("none", 0, examples)
+    assert notes.lines() == ("500001 reversed: row 0; row 1; row 2; ...",) and made == [0, 1, 2]
+
+
+def test_half_a_million_bad_boxes_are_counted_at_once():
+    notes = Notes()
+    assert check(np.tile([9.0, 9.0, 5.0, 5.0], (500_000, 1)), num_frames=500_000, notes=notes) is None
+    (line,) = notes.lines()
+    assert line.startswith("500000 boxes dropped, no area inside the image: ") and line.count("frame") == 3
+
+
+@pytest.mark.parametrize("row", [None, 3, [1, 2, 3], [1, 2, 3, True], [1, 2, 3, "4"], [1, 2, 3, 10**400], [[1]] * 4])
+def test_rows_that_are_not_four_numbers(row):
+    assert numbers(row, 4) is None and numbers([1, 2.5, -3, 10**300], 4) == [1.0, 2.5, -3.0, 1e300]
+
+
+def test_values_are_shown_in_a_line():
+    assert shown([1] * 100) == "[" + "1, " * 25 + "1..." and shown(10**5000) == "of type int, too long to print"
+
+
+def test_json_that_python_refuses_to_read(tmp_path):
+    (tmp_path / "x.json").write_text(f"[{'9' * 5000}]")
+    with pytest.raises(AnnotationError, match="x.json: not JSON that can be read: Exceeds the limit"):
+        read_json(tmp_path / "x.json")

@@ -132,7 +132,7 @@ GOOD_GT, GOOD_DET = GT_HEADER + GT_ROW, DET_HEADER + DET_ROW
         (GOOD_GT, DET_HEADER + "v,1_0,0,1,0,0,9,9\n", "det.csv: line 2: frame '1_0' is not an integer"),
         (GOOD_GT, DET_HEADER + DET_ROW + "v,9,0,NaN,0,0,9,9\n", "det.csv: line 3: score 'NaN' is not finite"),
         (GOOD_GT, DET_HEADER + "v" * 140_000 + ",x,0,1,0,0,9,9\n", "det.csv: not a CSV table (field larger"),
-        (GOOD_GT, '"' + "v" * 140_000 + '"\n', "det.csv: not a CSV table (field larger"),
+        (GOOD_GT, '"' + "v" * 140_000 + '"\n', "det.csv: line 1 has 65536 characters or more; expected the columns"),
         (GOOD_GT, (GOOD_DET + "caf\xe9,9,0,1,0,0,9,9\n").encode("latin1"), "det.csv: not UTF-8 text"),
         (GOOD_GT, DET_HEADER + "v,-1,0,1,0,0,9,9\n", "det.csv: line 2: frame '-1' is out of range"),
         (

@@ -172,7 +172,7 @@ def test_bad_input_is_named():
         ap([(1, 0, A)], [(1, 0, math.nan, A)], "voc")
     with pytest.raises(ValueError, match=r"Detections.boxes has shape \(1, 3\), expected \(1, 4\)"):
         Detections([0], [0], [0], [0.5], np.zeros((1, 3)))
-    with pytest.raises(ValueError, match="too large to index"):
+    with pytest.raises(ValueError, match="frame 4611686018427387904 is too large a number"):
         ap([(2**62, 0, A)], [], "voc")
 
 

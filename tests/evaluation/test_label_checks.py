@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detect.data.label_checks import only_class, same_clip, twice_labelled
-from detect.data.records import ActionDataset, Tube, VideoRecord
+from detect.data.records import ActionDataset, Tube, VideoRecord, meeting
 from detect.video.writer import save_video
 
 BOX = (8.0, 8.0, 40.0, 40.0)
@@ -68,3 +68,13 @@ def test_the_same_clip_with_two_labels(films):
 def test_what_cannot_be_read_is_left_to_others(films):
     places = [(video("one", tube(0), path=films["a"]), 5), (video("two", tube(1), path="/gone.avi"), 5)]
     assert same_clip(places, 8) == []
+
+
+def test_pairs_that_meet_are_all_pairs_in_one_stretch_of_time():
+    tubes = [tube(0, frames) for frames in ((3, 9), (0, 2), (4, 5), (9, 11), ())]
+    assert list(meeting(tubes)) == [(0, 2), (0, 3)]
+
+
+def test_many_tubes_one_after_the_other_take_little_time():
+    many = [tube(n % 3, (n,)) for n in range(20_000)]  # two hundred million pairs
+    assert twice_labelled(dataset(video("v", *many))) == []

@@ -173,3 +173,25 @@ def test_metadata_that_are_not_ours(tmp_path):
     np.savez(tmp_path / "c.npz", video=np.zeros(2, int), videos=np.array(["x"]), about=about, **columns)
     with pytest.raises(TableError, match="metadata"):
         read_table_files([(tmp_path / "c.npz", Detections)])
+
+
+@pytest.mark.parametrize(
+    ("videos", "message"),
+    [
+        ([1, 2], "column video is of type int64; expected text, the names of the videos"),
+        ([None, None], "column video is of type null; expected text"),
+        (["a", None], "column video has 1 empty cells; expected a value in every row"),
+    ],
+)
+@pytest.mark.parametrize("encoded", [True, False])
+def test_parquet_of_others_whose_videos_are_no_names(tmp_path, videos, message, encoded):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    names = pyarrow.array(videos)
+    names = names.dictionary_encode() if encoded and any(videos) else names
+    sides = {side: [0.0, 1.0] for side in ("x1", "y1", "x2", "y2")}
+    columns = pyarrow.table({"video": names, "frame": [0, 1], "label": [0, 1], **sides})
+    parquet.write_table(columns, tmp_path / "t.parquet")
+    with pytest.raises(TableError, match=f"t.parquet: not a readable parquet table of boxes: {message}"):
+        read_tables(tmp_path / "t.parquet", tmp_path / "t.parquet")

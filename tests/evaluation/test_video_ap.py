@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detect.data.records import Tube, VideoRecord
 from detect.evaluation import tubes as tubes_module
 from detect.evaluation.average_precision import COCO_THRESHOLDS
-from detect.evaluation.tubes import contiguous, make_tubes, suppress_tubes, tube_overlaps
+from detect.evaluation.tables import TableError
+from detect.evaluation.tubes import contiguous, make_tubes, suppress_tubes, truth_tubes, tube_overlaps
 from detect.evaluation.video_ap import VIDEO_PRESETS, evaluate_video_ap, video_preset
 from detect.utils.errors import UserError
 
@@ -199,3 +201,9 @@ def test_options_are_checked():
             video_preset("act", **wrong)
     with pytest.raises(UserError, match="choose one of voc, act, peng, gurkirt"):
         video_preset("yowo2")
+
+
+def test_an_annotated_tube_without_boxes_is_named():
+    empty = Tube(0, np.empty(0, np.int64), np.empty((0, 4), np.float32))
+    with pytest.raises(TableError, match="v: tube 0 has no boxes; a tube has one or more"):
+        truth_tubes([VideoRecord("v", "v", 9, 9, 9, (empty,))], {"v": 0})

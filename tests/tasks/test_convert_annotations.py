@@ -1,17 +1,22 @@
 """The converter, and that it does not matter to the evaluation which form the ground truth came in."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from detect.data.annotation_files import FORMATS, read_annotations, write_annotations
+from detect.data import annotation_files
 from detect.data.records import ActionDataset, Tube, VideoRecord
 from detect.evaluation import evaluate_frame_ap, preset
+from detect.evaluation.files.table_annotations import EVERY_FORMAT
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.tasks.convert_annotations import convert_annotations
 from tools.convert_annotations import main
 
+read_annotations = partial(annotation_files.read_annotations, formats=EVERY_FORMAT)
+write_annotations = partial(annotation_files.write_annotations, formats=EVERY_FORMAT)
 FILES = {"ava": "a.csv", "yowo": "y.tar.gz", "table": "t.npz"}
-WRITABLE = [name for name, row in FORMATS.items() if row.write]
+WRITABLE = [name for name, row in EVERY_FORMAT.items() if row.write]
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +119,10 @@ def test_gaps_are_filled_when_asked(tmp_path, capsys):
         (["{source}", "x.json", "--to", "cvat"], "error: the format cvat is only read; formats that can be written"),
         (["{source}", "x.json", "--option", "fps"], "error: the option is 'fps'; expected NAME=VALUE, such as fps=25"),
         (["{source}", "x.json", "--option", "fps=2"], "has no option 'fps'; it has videos, media_root, classes"),
+        (
+            ["{source}", "x.json", "--from", "yowo", "--option", "join_iou=x"],
+            "option join_iou is 'x'; expected a number",
+        ),
         (["{source}", "x.json", "--interpolate", "-1"], "error: max_gap is -1"),
         (["{source}", "x.json", "--classes", "gone.txt"], "error: gone.txt: cannot be read: No such file"),
     ],
@@ -130,7 +139,8 @@ def test_what_a_user_gets_wrong(made, tmp_path, monkeypatch, capsys, arguments, 
 def test_the_list_of_formats(capsys):
     main(["--formats"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(FORMATS) and any(line.split()[:3] == ["pyannot", "read,", "written"] for line in lines)
+    assert len(lines) == len(EVERY_FORMAT)
+    assert any(line.split()[:3] == ["pyannot", "read,", "written"] for line in lines)
     with pytest.raises(SystemExit):
         main(["only_one"])
 
@@ -142,3 +152,15 @@ def test_a_file_is_not_replaced_when_writing_fails(made, tmp_path):
     with pytest.raises(ValueError, match="the video name 'a,b' has a comma"):
         write_annotations(bad, target, "ava")
     assert target.read_text() == "before"
+
+
+def test_the_input_is_not_overwritten(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_annotations(made, "made.json", "own")
+    (tmp_path / "link.json").symlink_to("made.json")
+    before = (tmp_path / "made.json").read_text()
+    for target in ("made.json", "./made.json", "link.json"):
+        with pytest.raises(SystemExit):
+            main(["made.json", target])
+        assert f"error: OUTPUT {target} is INPUT too; give another file" in capsys.readouterr().err
+    assert (tmp_path / "made.json").read_text() == before

@@ -97,7 +97,7 @@ def test_the_parts_of_one_file(tmp_path, monkeypatch):
     (sets("empty.json", "train.json"), "json:empty.json: no tubes: nothing to train on"),
     (["DATASETS.TEST", ("train.json",)], "there is no set 'train.json'; did you mean json:train.json?"),
     (sets("absent.json", "train.json"), "json:absent.json: the annotation not found; looked for"),
-    (sets("broken.json", "train.json"), "broken.json: no JSON, "),
+    (sets("broken.json", "train.json"), "broken.json: not JSON, "),
 ])  # fmt: skip
 def test_what_does_not_fit_is_one_message(tmp_path, monkeypatch, opts, message):
     write_set(tmp_path / "train.json")

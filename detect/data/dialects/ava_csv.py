@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from detect.data.checks import AnnotationError, Notes
-from detect.data.dialects.companions import label_map, write_label_map
+from detect.data.dialects.companions import check_label_map, label_map, write_label_map
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.rows import NO_TRACK, make_rows, records_of_rows
-from detect.data.dialects.video_facts import known_facts, write_video_facts
+from detect.data.dialects.video_facts import check_video_facts, known_facts, write_video_facts
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 from detect.utils.files import hash_files, read_text, write_text
@@ -193,6 +193,8 @@ def write_ava_csv(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
     in whole seconds where they are that; a tube is a person. Returns notes of what the form cannot hold.
     """
     notes = Notes()
+    check_label_map(path, dataset.classes)
+    check_video_facts(path)
     write_text(path, "".join(line for video in dataset.videos for line in _lines(video, notes)))
     write_label_map(path, dataset.classes)
     write_video_facts(path, dataset)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.checks import AnnotationError
+from detect.data.checks import AnnotationError, shown
 from detect.data.dialects.video_facts import KnownFacts, VideoFacts
 from detect.video.readers import MAX_SAID_FRAMES, VIDEO_SUFFIXES
 
@@ -43,7 +43,7 @@ def frames_of_images(images: Sequence, videos: Sequence, known: KnownFacts) -> F
             base = _first_number(images) if base is None else base
             frame = _number_in(image, where) - base
         if type(frame) is not int or not 0 <= frame <= MAX_SAID_FRAMES:
-            raise AnnotationError(f"{where}: frame {frame!r}; expected a whole number from 0")
+            raise AnnotationError(f"{where}: frame {shown(frame)}; expected a whole number from 0")
         number = found.names.setdefault(video, len(found.names))
         if number == len(found.listed):
             found.listed.append(set())
@@ -77,6 +77,8 @@ def _video_of(image: Mapping[str, Any], entries: Mapping[Any, Mapping[str, Any]]
     if "video" in image:
         return str(image["video"])
     if "video_id" in image:
+        if type(image["video_id"]) not in (int, str):
+            raise AnnotationError(f"{where}: video_id is {shown(image['video_id'])}; expected a whole number or text")
         entry = entries.get(image["video_id"], {})
         name = entry.get("name") or entry.get("file_name") or str(image["video_id"])
         path = PurePosixPath(str(name))
@@ -107,10 +109,10 @@ def _facts(image: Mapping, entry: Mapping, video: str, known: KnownFacts, where:
     size = [image.get(side, entry.get(side)) for side in ("width", "height")]
     if size == [None, None]:
         return known.of(video)
-    numbers = (*size, entry.get("num_frames", entry.get("length", 0)))
+    sizes = (*size, entry.get("num_frames", entry.get("length", 0)))
     fps = entry.get("fps", 0)
-    if any(type(n) is not int or not low <= n <= MAX_SAID_FRAMES for n, low in zip(numbers, (1, 1, 0), strict=True)):
-        raise AnnotationError(f"{where}: width, height and frames are {numbers}; expected whole numbers")
+    if any(type(n) is not int or not low <= n <= MAX_SAID_FRAMES for n, low in zip(sizes, (1, 1, 0), strict=True)):
+        raise AnnotationError(f"{where}: width, height and frames are {shown(sizes)}; expected whole numbers")
     if type(fps) not in (int, float) or not 0 <= fps < 1e6:
-        raise AnnotationError(f"{where}: fps of {video} is {fps!r}; expected frames a second")
-    return VideoFacts(*numbers, float(fps))
+        raise AnnotationError(f"{where}: fps of {video} is {shown(fps)}; expected frames a second")
+    return VideoFacts(*sizes, float(fps))

@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.checks import AnnotationError, Notes
+from detect.data.checks import AnnotationError, Notes, numbers, read_json, shown
 from detect.data.dialects.coco_frames import Frames, frames_of_images, objects
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.rows import NO_TRACK, BoxRows, make_rows, records_of_rows
 from detect.data.dialects.video_facts import KnownFacts, known_facts
 from detect.data.dialects.writing import corner_and_size
-from detect.data.own_parse import read_json
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.files import atomic_file, hash_files
 
@@ -82,14 +81,15 @@ def _rows(entries: Any, frames: Frames, labels: Mapping[Any, int], notes: Notes)
             continue
         label = labels.get(entry["category_id"]) if isinstance(entry.get("category_id"), (int, str)) else None
         if label is None:
-            raise AnnotationError(f"{where}: category_id {entry.get('category_id')!r} is none of {list(labels)[:50]}")
-        box = entry.get("bbox")
-        if not (isinstance(box, list) and len(box) == 4 and all(type(value) in (int, float) for value in box)):
-            raise AnnotationError(f"{where}: bbox is {str(box)[:80]}; expected 4 numbers x, y, width, height")
+            found = shown(entry.get("category_id"))
+            raise AnnotationError(f"{where}: category_id {found} is none of {list(labels)[:50]}")
+        if (box := numbers(entry.get("bbox"), 4)) is None:
+            found = shown(entry.get("bbox"))
+            raise AnnotationError(f"{where}: bbox is {found}; expected 4 numbers x, y, width, height")
         video, frame = frames.place[entry["image_id"]]
         name = entry.get("track_id", entry.get("instance_id"))
         if name is not None and type(name) not in (int, str):
-            raise AnnotationError(f"{where}: track_id is {str(name)[:80]}; expected a whole number or text")
+            raise AnnotationError(f"{where}: track_id is {shown(name)}; expected a whole number or text")
         track = tracks.setdefault(() if name is None else (video, name), len(tracks))
         rows.append((video, frame, label, track))
         boxes.append(box)

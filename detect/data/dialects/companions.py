@@ -5,6 +5,7 @@ from pathlib import Path
 
 from detect.data.checks import AnnotationError
 from detect.utils.files import read_text, write_text
+from detect.utils.names import repeated
 
 CLASSES_FILE = "classes.txt"
 LABEL_MAP = "action_list.pbtxt"
@@ -17,33 +18,49 @@ def class_names(path: Path, given: str | Path | None, default: tuple[str, ...] =
     """The classes of the annotation at `path`: of the file that is given, else of classes.txt in its folder, else
     `default`; () where there is none of them.
     """
-    folder = path if path.is_dir() else path.parent
-    beside = folder / CLASSES_FILE
-    if given is None and not beside.exists():
+    if given is None and not _beside(path).exists():
         return default
-    return read_class_names(Path(given) if given is not None else beside)
+    return read_class_names(Path(given) if given is not None else _beside(path))
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
     """One class a line; line 1 is label 0. AnnotationError for a file without one, or with one twice."""
+    return read_names(path, "class")
+
+
+def read_names(path: Path, what: str) -> tuple[str, ...]:
+    """The names in a file, one a line; `what` they name. AnnotationError for a file without one, or with one twice."""
     names = tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
     if not names:
-        raise AnnotationError(f"{path}: no class in it; expected one a line")
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise AnnotationError(f"{path}: the class {twice[0]!r} is there twice")
+        raise AnnotationError(f"{path}: no {what} in it; expected one a line")
+    if (name := repeated(names)) is not None:
+        raise AnnotationError(f"{path}: the {what} {name!r} is there twice")
     return names
 
 
-def write_class_names(path: Path, classes: tuple[str, ...], default: tuple[str, ...] = ()) -> None:
-    """classes.txt beside the annotation at `path`, unless the classes are the `default` and there is none.
-    AnnotationError where one is there that says something else.
-    """
-    target = (path if path.is_dir() else path.parent) / CLASSES_FILE
+def check_class_names(path: Path, classes: tuple[str, ...]) -> None:
+    """AnnotationError where the classes.txt beside the annotation at `path` names others than these."""
+    target = _beside(path)
     if target.exists():
-        if read_class_names(target) != classes:
-            raise AnnotationError(f"{target}: names other classes than the annotation has; write into another folder")
-    elif classes != default:
-        write_text(target, "\n".join(classes) + "\n")
+        _check_same(target, read_class_names(target), classes)
+
+
+def _beside(path: Path) -> Path:
+    return (path if path.is_dir() else path.parent) / CLASSES_FILE
+
+
+def _check_same(target: Path, found: tuple[str, ...], classes: tuple[str, ...]) -> None:
+    if found != classes:
+        raise AnnotationError(f"{target}: names other classes than the annotation has; write into another folder")
+
+
+def write_class_names(path: Path, classes: tuple[str, ...], default: tuple[str, ...] = ()) -> None:
+    """classes.txt beside the annotation at `path`, unless the classes are the `default` and there is none. Errors as
+    `check_class_names`, which is called before the annotation is written.
+    """
+    check_class_names(path, classes)
+    if classes != default and not _beside(path).exists():
+        write_text(_beside(path), "\n".join(classes) + "\n")
 
 
 def read_label_map(path: Path) -> dict[int, str]:
@@ -74,13 +91,21 @@ def label_map(path: Path, given: str | Path | None, first: int = 1) -> tuple[dic
     return dict(enumerate(read_class_names(file), first)), False
 
 
-def write_label_map(path: Path, classes: tuple[str, ...]) -> None:
-    """action_list.pbtxt beside the annotation at `path`, numbers from 1. AnnotationError where one is there that says
-    something else, or for a name that it cannot hold.
+def check_label_map(path: Path, classes: tuple[str, ...]) -> None:
+    """AnnotationError where the action_list.pbtxt beside the annotation at `path` names others than these classes, or
+    for a name that it cannot hold.
     """
-    target = path.parent / LABEL_MAP
-    if bad := [name for name in classes if '"' in name or "\n" in name or "{" in name or "}" in name]:
+    if bad := [name for name in classes if not {'"', "\n", "{", "}"}.isdisjoint(name)]:
         raise AnnotationError(f"the class {bad[0]!r} has a character that a label map cannot hold")
-    if target.exists() and tuple(read_label_map(target).values()) != classes:
-        raise AnnotationError(f"{target}: names other classes than the annotation has; write into another folder")
-    write_text(target, "".join(f'item {{\n  name: "{name}"\n  id: {n}\n}}\n' for n, name in enumerate(classes, 1)))
+    target = path.parent / LABEL_MAP
+    if target.exists():
+        _check_same(target, tuple(read_label_map(target).values()), classes)
+
+
+def write_label_map(path: Path, classes: tuple[str, ...]) -> None:
+    """action_list.pbtxt beside the annotation at `path`, numbers from 1. Errors as `check_label_map`, which is called
+    before the annotation is written.
+    """
+    check_label_map(path, classes)
+    items = (f'item {{\n  name: "{name}"\n  id: {n}\n}}\n' for n, name in enumerate(classes, 1))
+    write_text(path.parent / LABEL_MAP, "".join(items))

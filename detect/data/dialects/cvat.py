@@ -17,7 +17,7 @@ has <job> for <task>, a project's several tasks.
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -25,9 +25,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from detect.data.act_pickle import whole
-from detect.data.checks import AnnotationError, Notes
-from detect.data.dialects.cvat_meta import NO_ACTION, Task, class_list, read_tasks, video_name
+from detect.data.checks import NO_ACTION, AnnotationError, Notes, whole
+from detect.data.dialects.cvat_meta import Task, class_list, read_tasks, video_name
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.image_boxes import ImageBoxes
 from detect.data.dialects.rows import make_rows, records_of_rows
@@ -104,7 +103,7 @@ def read_xml(path: Path) -> Element:
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:
-        raise AnnotationError(f"{path}: no XML, {error}; is the file whole?") from error
+        raise AnnotationError(f"{path}: not XML, {error}; is the file complete?") from error
     if root.tag != "annotations":
         raise AnnotationError(f"{path}: the outermost element is <{root.tag}>; expected CVAT's <annotations>")
     return root
@@ -114,6 +113,7 @@ def _tracks(source: Source, classes: Sequence[str]) -> tuple[VideoRecord, ...]:
     notes = source.notes
     tasks = read_tasks(source.tree, source.root, source.file, notes)
     names = [task.name for task in tasks]
+    labels = {name: label for label, name in enumerate(classes)}
     columns, boxes, sparse = [], [], set()
     for number, track in enumerate(source.tree.iter("track")):
         video = _task_of(track, tasks)
@@ -124,7 +124,7 @@ def _tracks(source: Source, classes: Sequence[str]) -> tuple[VideoRecord, ...]:
         for tube in _stretches(rows):
             key = len(columns)
             for row in tube:
-                columns.append((video, row.frame, _label(row.label, classes, where), key))
+                columns.append((video, row.frame, _label(row.label, labels, where), key))
                 boxes.append(row.box)
     for video in sorted(sparse):
         notes.add("videos with boxes on key frames only, which alone count; see --interpolate", names[video])
@@ -185,6 +185,7 @@ def _images(
         first = 0
     default = video_name(source.tree) or source.root.resolve().name
     boxes = ImageBoxes(source.root, default, first, join_iou)
+    labels = {name: label for label, name in enumerate(classes)}
     for image in images:
         where = f"image {image.get('name', image.get('id'))}"
         size = (_number(image, "height", where), _number(image, "width", where))
@@ -197,7 +198,7 @@ def _images(
             if source.attribute is not None:
                 label = _attribute(shape, source.attribute, where, source.notes)
             if label is not None:
-                boxes.add_box(place, classes[_label(label, classes, where)], None, _corners(shape, where))
+                boxes.add_box(place, classes[_label(label, labels, where)], None, _corners(shape, where))
     return boxes.records(classes, source.notes)
 
 
@@ -210,10 +211,10 @@ def _attribute(shape: Element, name: str, where: str, notes: Notes) -> str | Non
     return value
 
 
-def _label(label: str | None, classes: Sequence[str], where: str) -> int:
-    if label not in classes:
-        raise AnnotationError(f"{where}: the label {label!r} is none of the classes {', '.join(classes)}")
-    return classes.index(label)
+def _label(label: str | None, labels: Mapping[str, int], where: str) -> int:
+    if label not in labels:
+        raise AnnotationError(f"{where}: the label {label!r} is none of the classes {', '.join(labels)}")
+    return labels[label]
 
 
 def _number(element: Element, key: str, where: str) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,11 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from detect.data.act_pickle import whole
-from detect.data.checks import AnnotationError, Notes
+from detect.data.checks import NO_ACTION, AnnotationError, Notes, whole
 from detect.data.dialects.video_facts import VideoFacts
+from detect.utils.names import safe_name
 from detect.video.readers import VIDEO_SUFFIXES, FrameReadError, container_facts, count_frames, iter_frames
 
-NO_ACTION = ("", "__undefined__", "none")  # values of an attribute that say that nothing is done
 FOLDERS = ("", "videos", "images")  # of the videos, below their root; CVAT's zip has images/
 
 
@@ -36,10 +36,11 @@ def read_tasks(tree: Element, root: Path, file: Path, notes: Notes) -> list[Task
     nodes = [] if meta is None else [node for tag in ("task", "job") for node in meta.iter(tag)]
     if not nodes:
         raise AnnotationError(f"{file}: no <task> or <job> in <meta>; export it from CVAT as 'CVAT for video 1.1'")
-    names = [video_name(node) or file.stem for node in nodes]
+    names = [safe_name(video_name(node) or file.stem) for node in nodes]
+    counts = Counter(names)
     tasks = []
     for node, name in zip(nodes, names, strict=True):
-        own = name if names.count(name) == 1 else f"{name}-{node.findtext('id')}"  # every upload may be video.mp4
+        own = name if counts[name] == 1 else f"{name}-{node.findtext('id')}"  # every upload may be video.mp4
         tasks.append(_read_task(node, own, root, notes))
     return tasks
 
@@ -114,7 +115,7 @@ def class_list(trees: Mapping[Path, Element], attribute: str | None) -> tuple[st
         names = sorted({a.get("name", "") for tree in trees.values() for a in tree.iter("attribute")} - {""})
         problem = f"no box has the attribute {attribute!r}; there are {', '.join(names) or 'none'}"
         raise AnnotationError(f"{next(iter(trees))}: {problem if attribute else 'no label'}")
-    return tuple(name for name in found if attribute is None or name.lower() not in NO_ACTION)
+    return tuple(name for name in found if name and (attribute is None or name.lower() not in NO_ACTION))
 
 
 def _values(attributes: Iterable[Element], name: str | None) -> list[str]:

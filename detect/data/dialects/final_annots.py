@@ -13,11 +13,10 @@ import numpy as np
 import scipy.io
 
 from detect.data import ucf24
-from detect.data.act_pickle import whole
-from detect.data.checks import AnnotationError, Notes, checked_tube
-from detect.data.dialects.companions import class_names, write_class_names
+from detect.data.checks import AnnotationError, Notes, checked_tube, whole
+from detect.data.dialects.companions import check_class_names, class_names, write_class_names
 from detect.data.dialects.glimpse import Glimpse
-from detect.data.dialects.video_facts import KnownFacts, known_facts, write_video_facts
+from detect.data.dialects.video_facts import KnownFacts, check_video_facts, known_facts, write_video_facts
 from detect.data.dialects.writing import corner_and_size, note_losses, other_sizes, without_gaps
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.files import atomic_file, hash_files
@@ -71,7 +70,7 @@ def _record(video: str, entry: np.void, facts: KnownFacts, classes: Sequence[str
         tubes = [_tube(tube) for tube in np.ravel(entry["tubes"])]
     except AnnotationError as error:
         raise AnnotationError(f"{video}: {error}") from None
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise AnnotationError(f"cannot read {video} ({type(error).__name__}: {error})") from error
     known = facts.of(video)
     common = dict(video=video, num_frames=num_frames, size=(known.height, known.width), classes=classes, notes=notes)
@@ -98,6 +97,8 @@ def write_final_annots(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
     videos.csv, beside the file. Returns notes of what the form cannot hold.
     """
     notes = Notes()
+    check_class_names(path, dataset.classes)
+    check_video_facts(path)
     annot = np.empty((1, len(dataset.videos)), [(name, object) for name in FIELDS])
     for place, video in enumerate(dataset.videos):
         tubes = without_gaps(video, notes)

@@ -17,6 +17,7 @@ from detect.data.dialects.video_facts import known_facts
 from detect.data.records import ActionDataset
 from detect.utils.files import hash_files
 from detect.utils.safe_mat import has_words, load_mat
+from detect.video.readers import MAX_SAID_FRAMES
 
 FIELDS = ("action", "video_id", "frame", "bound")
 
@@ -62,6 +63,6 @@ def _columns(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     for row, (action, video, frame) in enumerate(zip(actions, videos, frames, strict=True), 1):
         if action not in jhmdb.CLASSES:
             raise AnnotationError(f"{path} row {row}: the action {action!r} is none of JHMDB's {len(jhmdb.CLASSES)}")
-        if not (frame >= 1 and frame == np.rint(frame)):
+        if not (1 <= frame <= MAX_SAID_FRAMES and frame == np.rint(frame)):
             raise AnnotationError(f"{path} row {row}: {video}: frame {frame}; frames count from 1 in this file")
     return [f"{action}/{video}" for action, video in zip(actions, videos, strict=True)], frames.astype(np.int64), bounds

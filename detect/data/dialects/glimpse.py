@@ -1,20 +1,19 @@
 """What a form of file is recognised by: a file's first bytes, or the names in a folder or archive."""
 
-import gzip
 import io
 import itertools
 import os
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from detect.utils.files import UnusableFileError
+from detect.utils.gzipped import read_start
 
 MAX_HEAD = 1 << 26  # bytes, unpacked, that are looked through
+MAX_LINE = 1 << 16  # bytes of a header
 MAX_NAMES = 2000
 
 
@@ -33,15 +32,12 @@ class Glimpse:
         """The first bytes, unpacked where the file is gzipped; none of a folder."""
         if self.is_folder:
             return b""
-        try:
-            with open(self.path, "rb") as stream:
-                packed = stream.read(2) == b"\x1f\x8b"
-            with (gzip.open if packed else open)(self.path, "rb") as stream:
-                return stream.read(MAX_HEAD)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UnusableFileError(f"{self.path}: damaged gzip file ({error})") from error
-        except OSError as error:
-            raise UnusableFileError(f"{self.path}: cannot be read: {error.strerror}") from error
+        return read_start(self.path, MAX_HEAD)
+
+    @cached_property
+    def start(self) -> bytes:
+        """As `head`, but only the first `MAX_LINE` bytes."""
+        return b"" if self.is_folder else read_start(self.path, MAX_LINE)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -54,12 +50,12 @@ class Glimpse:
                 folders.sort()
                 for name in (*folders, *sorted(files)):
                     yield os.path.relpath(os.path.join(folder, name), self.path).replace(os.sep, "/")
-        elif self.head[:4] == b"PK\3\4":
+        elif self.start[:4] == b"PK\3\4":
             try:
                 yield from zipfile.ZipFile(self.path).namelist()
             except (zipfile.BadZipFile, OSError):
                 return
-        elif self.head[257:262] == b"ustar":
+        elif self.start[257:262] == b"ustar":
             try:
                 with tarfile.open(fileobj=io.BytesIO(self.head)) as archive:
                     yield from (member.name for member in archive)

@@ -20,6 +20,7 @@ from detect.data.media import flow_folder
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 from detect.utils.files import hash_files
+from detect.utils.names import safe_name
 from detect.video.readers import IMAGE_NAME, VIDEO_SUFFIXES, container_facts, count_frames, iter_frames, list_folder
 
 PLAIN = re.compile(r"(^|[_\-. ])(frame|img|image)[_\-. ]*$", re.IGNORECASE)  # words before a number, of no video
@@ -28,7 +29,8 @@ PLAIN = re.compile(r"(^|[_\-. ])(frame|img|image)[_\-. ]*$", re.IGNORECASE)  # w
 @dataclass
 class ImageBoxes:
     """What a reader gathers. `root`: the folder of the images' names. `first`: the number of a video's first frame, 0
-    or 1; where not given, that of the folder of images, else 0 if an image of number 0 is annotated, else 1.
+    or 1; where not given, that of the video's folder of images, else, as a tool numbers all videos alike, 0 if an image
+    of any video has the number 0, else 1.
     """
 
     root: Path
@@ -72,7 +74,7 @@ class ImageBoxes:
     def classes(self, given: Sequence[str] = ()) -> tuple[str, ...]:
         """The given ones, or those that there are, sorted. AnnotationError for a box of another."""
         found = sorted({label for _, _, label, _, _ in self.boxes})
-        if strange := [label for label in found if given and label not in given]:
+        if given and (strange := sorted(set(found) - set(given))):
             raise AnnotationError(f"unknown class {strange[0]!r}; the classes given are {', '.join(given)}")
         return tuple(given) or tuple(found)
 
@@ -82,14 +84,16 @@ class ImageBoxes:
             raise UserError(f"first is {self.first}; frames are numbered from 0 or 1")
         names = sorted(self.homes)
         places = {video: _place(self.root, video, *self.homes[video]) for video in names}
-        first = {video: self._first(video, places[video]) for video in names}
+        lowest = 0 if any(number == 0 for _, number in self.images) else 1
+        first = {video: self._first(places[video], lowest) for video in names}
         facts = {video: self._facts(video, places[video], notes) for video in names}
         index, ids = {video: i for i, video in enumerate(names)}, {None: NO_TRACK}
+        labels = {name: label for label, name in enumerate(classes)}
         columns, boxes = [], []
         for video, number, label, track, box in self.boxes:
             known = None if track is None else (video, track)
             number_of_track = ids.setdefault(known, len(ids) - 1)
-            columns.append((index[video], number - first[video], classes.index(label), number_of_track))
+            columns.append((index[video], number - first[video], labels[label], number_of_track))
             boxes.append(box)
         for video in sorted({box[0] for box in self.boxes if box[3] is None}):
             notes.add("videos whose boxes have no track: joined by overlap in neighbouring frames", video)
@@ -108,12 +112,12 @@ class ImageBoxes:
             join_iou=self.join_iou,
         )
 
-    def _first(self, video: str, place: Path | None) -> int:
+    def _first(self, place: Path | None, lowest: int) -> int:
         if self.first is not None:
             return self.first
         if place is not None and place.is_dir():
             return min(numbers_in(place))
-        return 0 if any(number == 0 for _, number in self.images) else 1
+        return lowest
 
     def _facts(self, video: str, place: Path | None, notes: Notes) -> VideoFacts:
         if place is None:
@@ -138,7 +142,7 @@ def frame_of(image: str, default: str) -> tuple[str, int, tuple[str, str]]:
     match = re.fullmatch(r"(.*?)(\d{1,9})", path.stem)
     if not match:
         raise AnnotationError(f"{image}: no frame number at the end of its name; expected <video>/<frame>.jpg")
-    folder = "/".join(part for part in path.parent.parts if part not in ("/", ".."))
+    folder = safe_name(str(path.parent), "")
     prefix = PLAIN.sub("", match[1]).strip("_-. ")
     prefix = "" if prefix == path.parent.name else prefix
     return "/".join(filter(None, (folder, prefix))) or default, int(match[2]), (folder, prefix)
@@ -155,13 +159,13 @@ def numbers_in(folder: Path, prefix: str | None = None) -> list[int]:
 def _place(root: Path, video: str, folder: str, prefix: str) -> Path | None:
     """A video's folder of images, or its file beside it, in root/videos/ or in root; None where it is nowhere."""
     home, name = root / folder, PurePosixPath(video).name
-    if prefix and home.is_dir() and numbers_in(home, prefix):
+    if prefix and os.path.isdir(home) and numbers_in(home, prefix):
         return home
     stems = [home / prefix, root / "videos" / name, root / name]
     if not folder and not prefix:  # as in CVAT's zip
         stems.append(root / "images")
     for stem in stems:
-        if stem.is_dir() and numbers_in(stem):
+        if os.path.isdir(stem) and numbers_in(stem):
             return stem
         files = (stem.with_name(stem.name + suffix) for suffix in sorted(VIDEO_SUFFIXES))
         if found := next((file for file in files if os.path.exists(file)), None):

@@ -10,15 +10,12 @@ tells the actors of a video apart.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from detect.data.checks import AnnotationError, Notes
+from detect.data.checks import NO_ACTION, AnnotationError, Notes, numbers, read_json, shown
 from detect.data.dialects.companions import class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.image_boxes import ImageBoxes
-from detect.data.own_parse import read_json
-from detect.data.own_values import shown
 from detect.data.records import ActionDataset
+from detect.video.readers import MAX_SAID_FRAMES
 
 KEYS = ("shapes", "imageHeight", "imageWidth")
 
@@ -59,7 +56,7 @@ def _add_file(boxes: ImageBoxes, home: Path, file: Path, notes: Notes) -> bool:
         notes.add("JSON files left out, they have no list of shapes", str(file))
         return False
     size = (content.get("imageHeight"), content.get("imageWidth"))
-    if any(type(side) is not int or side < 1 for side in size):
+    if any(type(side) is not int or not 1 <= side <= MAX_SAID_FRAMES for side in size):
         raise AnnotationError(f"{file}: imageHeight and imageWidth are {shown(size)}; expected whole numbers of pixels")
     place = boxes.add_image(file.relative_to(home).as_posix(), str(file), size)
     for number, shape in enumerate(content["shapes"]):
@@ -70,17 +67,17 @@ def _add_file(boxes: ImageBoxes, home: Path, file: Path, notes: Notes) -> bool:
             notes.add("shapes left out, they are no rectangle", f"{where}: {shape['shape_type']}")
             continue
         label, track = shape.get("label"), shape.get("group_id")
-        if not (isinstance(label, str) and label.strip()):
+        if not isinstance(label, str):
             raise AnnotationError(f"{where}: its label is {shown(label)}; expected the name of a class")
+        if label.strip().lower() in NO_ACTION:
+            notes.add("shapes left out, their label says no action", f"{where}: {label}")
+            continue
         boxes.add_box(place, label.strip(), None if track is None else str(track), _box(shape.get("points"), where))
     return True
 
 
 def _box(points: Any, where: str) -> list[float]:
-    try:
-        corners = np.array(points, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        corners = np.empty(0)
-    if corners.ndim != 2 or corners.shape[0] not in (2, 4) or corners.shape[1] != 2:
+    corners = [numbers(point, 2) for point in points] if isinstance(points, list) else []
+    if len(corners) not in (2, 4) or None in corners:
         raise AnnotationError(f"{where}: its points are {shown(points)}; expected two opposite corners [x, y]")
-    return [*corners.min(0).tolist(), *corners.max(0).tolist()]
+    return [*map(min, *corners), *map(max, *corners)]

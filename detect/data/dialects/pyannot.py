@@ -7,7 +7,7 @@ import numpy as np
 
 from detect.data import ucf24
 from detect.data.checks import Notes
-from detect.data.dialects.companions import class_names, write_class_names
+from detect.data.dialects.companions import check_class_names, class_names, write_class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.writing import corner_and_size, note_losses, without_gaps
 from detect.data.records import ActionDataset, Tube, VideoRecord
@@ -41,6 +41,7 @@ def write_pyannot(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
     readers pass over. Returns notes of what the form cannot hold.
     """
     notes = Notes()
+    check_class_names(path, dataset.classes)
     note_losses(dataset, notes, "fps", "labelled")
     dump_pickle(path, {video.name: _entry(video, without_gaps(video, notes)) for video in dataset.videos}, 3)
     write_class_names(path, dataset.classes, ucf24.CLASSES)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from detect.data.checks import AnnotationError, Notes
+from detect.data.checks import NO_ACTION, AnnotationError, Notes, numbers, shown
 from detect.data.dialects.companions import class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.image_boxes import ImageBoxes
@@ -62,7 +62,7 @@ def read_via(
             continue
         labels = _labels(attributes.get(chosen))
         if not labels:
-            notes.add(f"regions left out, they have no {chosen}", where)
+            notes.add(f"regions left out, {chosen} says no action", where)
         box = _corners(shape, where)
         for label in labels:
             boxes.add_box(place, label, str(attributes[track]) if attributes.get(track) else None, box)
@@ -89,7 +89,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str, dict, dict]]:
 def _cell(text: str | None, column: str, where: str) -> dict:
     try:
         value = json.loads(text or "{}")
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise AnnotationError(f"{where}: {column} is {text!r:.80}; expected a JSON object")
@@ -108,14 +108,16 @@ def _chosen(path: Path, found: list[str], given: str | None, preferred: tuple[st
 
 def _labels(value: Any) -> list[str]:
     """Of a text field, or of a checkbox with several chosen."""
-    if isinstance(value, dict):
-        return [name for name, chosen in value.items() if chosen]
-    return [str(value).strip()] if value is not None and str(value).strip() else []
+    names = (
+        [name for name, chosen in value.items() if chosen]
+        if isinstance(value, dict)
+        else ["" if value is None else str(value)]
+    )
+    return [name for name in map(str.strip, names) if name.lower() not in NO_ACTION]
 
 
 def _corners(shape: dict, where: str) -> tuple[float, float, float, float]:
-    values = [shape.get(key) for key in ("x", "y", "width", "height")]
-    if any(type(value) not in (int, float) for value in values):
-        raise AnnotationError(f"{where}: the rect is {shape}; expected numbers x, y, width, height")
-    x, y, width, height = map(float, values)
+    if (found := numbers([shape.get(key) for key in ("x", "y", "width", "height")], 4)) is None:
+        raise AnnotationError(f"{where}: the rect is {shown(shape)}; expected numbers x, y, width, height")
+    x, y, width, height = found
     return x, y, x + width, y + height

@@ -98,12 +98,21 @@ def _facts(row: Mapping[str, str | None]) -> VideoFacts:
     return VideoFacts(*sides, fps, labelled)
 
 
+def check_video_facts(path: Path) -> None:
+    """AnnotationError where the videos.csv beside the annotation at `path` cannot be added to."""
+    _listed_beside(path)
+
+
+def _listed_beside(path: Path) -> tuple[Path, dict[str, VideoFacts]]:
+    target = (path if path.is_dir() else path.parent) / FACTS_FILE
+    return target, read_video_facts(target) if target.exists() else {}
+
+
 def write_video_facts(path: Path, dataset: ActionDataset) -> None:
     """videos.csv beside the annotation at `path`, or in it where that is a folder. What one says already of other
     videos stays there: two annotations may lie in a folder.
     """
-    target = (path if path.is_dir() else path.parent) / FACTS_FILE
-    facts = read_video_facts(target) if target.exists() else {}
+    target, facts = _listed_beside(path)
     for video in dataset.videos:
         labelled = "all" if video.labelled is None else "boxes"
         facts[video.name] = VideoFacts(video.width, video.height, video.num_frames, video.fps, labelled)

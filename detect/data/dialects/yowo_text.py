@@ -18,11 +18,11 @@ import numpy as np
 
 from detect.data import jhmdb, ucf24
 from detect.data.checks import AnnotationError, Notes
-from detect.data.dialects.companions import class_names, write_class_names
+from detect.data.dialects.companions import check_class_names, class_names, write_class_names
 from detect.data.dialects.glimpse import Glimpse
-from detect.data.dialects.members import hash_members, text_members, write_members
+from detect.data.dialects.members import ARCHIVES, hash_members, text_members, write_members
 from detect.data.dialects.rows import make_rows, records_of_rows
-from detect.data.dialects.video_facts import known_facts, write_video_facts
+from detect.data.dialects.video_facts import check_video_facts, known_facts, write_video_facts
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
 
@@ -146,6 +146,9 @@ def write_yowo_text(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
     and videos.csv in the folder, or beside the archive. JHMDB's boxes are shifted as YOWO has them, others kept.
     Returns notes of what the form cannot hold.
     """
+    if path.name.endswith(ARCHIVES):  # a folder is a new one
+        check_class_names(path, dataset.classes)
+        check_video_facts(path)
     notes = Notes()
     for video in dataset.videos:
         if not video.tubes and video.labelled is not None and not len(video.labelled):

@@ -16,15 +16,16 @@ from typing import TextIO
 
 import numpy as np
 
+from detect.data.dialects.glimpse import MAX_LINE
 from detect.evaluation.files.typed_tables import SIDES, Columns
 from detect.evaluation.tables import LARGEST, Detections, GroundTruth, TableError
 from detect.utils.files import atomic_file
+from detect.utils.gzipped import open_unpacked
 
 GROUND_TRUTH_COLUMNS = ("video", "frame", "label", *SIDES)
 DETECTION_COLUMNS = ("video", "frame", "label", "score", *SIDES)
 _KINDS = {"video": object, "frame": np.int64, "label": np.int64}  # every other known column is a float
 _CHUNK = 100_000  # rows parsed, or written, at a time
-_LONGEST_HEADER = 1 << 16
 
 
 def read_csv(path: Path, scored: bool) -> Columns:
@@ -35,17 +36,19 @@ def read_csv(path: Path, scored: bool) -> Columns:
     return Columns({**columns, "boxes": boxes}, list(codes))
 
 
-def has_header(path: Path) -> bool:
-    """Whether the first line names columns of ours, so that the file is meant as a table, complete or not."""
+def is_csv_table(path: Path, line: bytes) -> bool:
+    """Whether a file's first line names columns of ours, so that it is meant as a table, complete or not. Where the
+    line says nothing the name of the file does, so that it is said what is wrong with the table.
+    """
     try:
-        with _open_text(path) as stream:
-            line = stream.readline(_LONGEST_HEADER)
-        if line.lstrip()[:1] in ("[", "{"):  # JSON, which may be one long line
+        if line.lstrip()[:1] in (b"[", b"{"):  # JSON, which may be one long line
             return False
-        names = {name.strip() for name in next(csv.reader([line]), [])}
-    except (EOFError, zlib.error, UnicodeDecodeError, csv.Error):
-        return path.suffix in (".csv", ".gz")  # so that it is said what is wrong with the table
-    return not names or len(line) == _LONGEST_HEADER or ("video" in names and not names.isdisjoint(SIDES))
+        names = {name.strip() for name in next(csv.reader([line.decode("utf-8-sig")]), [])}
+    except (UnicodeDecodeError, csv.Error):
+        names = set()
+    if not names or len(line) >= MAX_LINE:
+        return path.suffix in (".csv", ".gz")
+    return "video" in names and not names.isdisjoint(SIDES)
 
 
 class _Codes(dict):
@@ -97,15 +100,15 @@ def _dtype(name: str, stored: bool = False) -> type:
 
 
 def _open_text(path: Path) -> TextIO:
-    with open(path, "rb") as stream:
-        compressed = stream.read(2) == b"\x1f\x8b"
-    opener = gzip.open if compressed else open
-    return opener(path, "rt", encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(open_unpacked(path), encoding="utf-8-sig", newline="")
 
 
 def _header(path: Path, stream: TextIO, names: Sequence[str]) -> list[str]:
-    header = [name.strip() for name in next(csv.reader([stream.readline()]), [])]
+    line = stream.readline(MAX_LINE)
     expected = f"expected the columns {','.join(names)}"
+    if len(line) == MAX_LINE:
+        raise TableError(f"{path}: line 1 has {MAX_LINE} characters or more; {expected}")
+    header = [name.strip() for name in next(csv.reader([line]), [])]
     if not header:
         raise TableError(f"{path}: the file is empty; {expected}")
     missing = [name for name in names if name not in header]

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from detect.evaluation.files.csv_tables import has_header, read_csv, write_csv_table
+from detect.data.dialects.glimpse import Glimpse
+from detect.evaluation.files.csv_tables import is_csv_table, read_csv, write_csv_table
 from detect.evaluation.files.typed_tables import Columns, read_typed, typed_kind, typed_suffix, write_typed
 from detect.evaluation.tables import LARGEST, Detections, GroundTruth, TableError
 
@@ -62,15 +63,12 @@ def read_columns(path: str | Path, kind: type) -> Columns:
     return read_csv(path, kind is Detections)
 
 
-def is_table(path: str | Path) -> bool:
-    """Whether a file is a table of boxes: typed columns, or a CSV whose header has those of a box."""
-    try:
-        with open(path, "rb") as stream:
-            if typed_kind(stream.read(4)):
-                return True
-        return has_header(Path(path))
-    except OSError:
-        return False
+def is_table(glimpse: Glimpse) -> bool:
+    """Whether a file is meant as a table of boxes: parquet, an .npz, or a CSV whose header has columns of a box."""
+    kind = typed_kind(glimpse.start[:4])
+    if kind == ".npz":  # or another zip archive
+        return all(name.endswith(".npy") for name in glimpse.names)
+    return kind is not None or is_csv_table(glimpse.path, glimpse.start.split(b"\n")[0])
 
 
 def find_table(folder: str | Path, name: str) -> Path:

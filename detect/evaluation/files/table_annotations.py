@@ -1,7 +1,7 @@
-"""Tables of boxes as ground-truth files: the row `table` of `detect.data.annotation_files.FORMATS`.
+"""Tables of boxes as ground-truth files, and `EVERY_FORMAT`: all forms of ground truth, with a row for them.
 
 A table says neither the size of the videos nor what belongs together: sizes and lengths are in a `videos.csv` beside it
-(`detect.data.dialects.video_facts`), boxes are joined to tubes. Importing this module adds the row.
+(`detect.data.dialects.video_facts`), boxes are joined to tubes.
 """
 
 from dataclasses import replace
@@ -11,23 +11,13 @@ import numpy as np
 
 from detect.data.annotation_files import FORMATS, Format
 from detect.data.checks import AnnotationError, Notes
-from detect.data.dialects.companions import class_names, write_class_names
-from detect.data.dialects.glimpse import Glimpse
+from detect.data.dialects.companions import check_class_names, class_names, write_class_names
 from detect.data.dialects.rows import NO_TRACK, BoxRows, records_of_rows
-from detect.data.dialects.video_facts import known_facts, write_video_facts
+from detect.data.dialects.video_facts import check_video_facts, known_facts, write_video_facts
 from detect.data.records import ActionDataset
-from detect.evaluation.files.formats import SUFFIXES, read_columns, write_table
+from detect.evaluation.files.formats import SUFFIXES, is_table, read_columns, write_table
 from detect.evaluation.tables import GroundTruth
 from detect.utils.files import hash_files
-
-
-def is_box_table(glimpse: Glimpse) -> bool:
-    """Parquet, an .npz with our columns, or CSV with our header."""
-    if glimpse.is_folder or glimpse.head[:4] == b"PAR1":
-        return not glimpse.is_folder
-    header = glimpse.head[:4096].split(b"\n")[0].decode("utf-8", "replace")
-    columns = {name.strip() for name in header.removeprefix("\ufeff").split(",")}
-    return {"video.npy", "boxes.npy"} <= set(glimpse.names) or {"video", "frame", "label", "x1"} <= columns
 
 
 def read_box_table(
@@ -71,6 +61,9 @@ def write_box_table(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
     notes of what the form cannot hold.
     """
     notes = Notes()
+    check_video_facts(path)
+    if ".csv" in path.name:
+        check_class_names(path, dataset.classes)
     for video in dataset.videos:
         if not video.tubes:
             notes.add("videos without boxes, not in the table", video.name)
@@ -85,4 +78,7 @@ def write_box_table(dataset: ActionDataset, path: Path) -> tuple[str, ...]:
     return notes.lines()
 
 
-FORMATS["table"] = Format(read_box_table, write_box_table, "table of boxes: parquet, npz, CSV", is_box_table, SUFFIXES)
+EVERY_FORMAT = {
+    **FORMATS,
+    "table": Format(read_box_table, write_box_table, "table of boxes: parquet, npz, CSV", is_table, SUFFIXES),
+}

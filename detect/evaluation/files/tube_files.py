@@ -8,7 +8,6 @@ or the number of a class. Frames may count from any number that both files share
 import gzip
 import json
 import math
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from detect.evaluation.tables import TableError
+from detect.data.checks import AnnotationError, numbers, parse_json, shown
+from detect.evaluation.tables import LARGEST, TableError
 from detect.evaluation.tubes import Tubes, make_tubes
-from detect.utils.files import atomic_file
+from detect.utils.files import UnusableFileError, atomic_file
+from detect.utils.gzipped import TooLargeError, read_start, read_unpacked
 
 _EXPECTED = 'expected a list of {"video", "label", "score", "start", "boxes"}'
 
@@ -39,11 +40,8 @@ class TubeList:
 def is_tube_list(path: str | Path) -> bool:
     """Whether a file begins as a JSON list, plain or gzipped, as files of tubes do."""
     try:
-        with open(path, "rb") as stream:
-            packed = stream.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else open(path, "rb") as stream:
-            return stream.read(64).lstrip()[:1] == b"["
-    except (OSError, EOFError, zlib.error):
+        return read_start(path, 64).lstrip()[:1] == b"["
+    except UnusableFileError:
         return False
 
 
@@ -73,16 +71,11 @@ def read_tubes(path: str | Path, *, scored: bool = True) -> TubeList:
 
 def _load(path: Path) -> list:
     try:
-        with open(path, "rb") as stream:
-            data = stream.read()
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        entries = json.loads(data)
-    except FileNotFoundError as error:
-        raise TableError(f"{path}: no such file") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise TableError(f"{path}: cannot be read, or a damaged gzip file ({error})") from error
-    except (ValueError, RecursionError) as error:
-        raise TableError(f"{path}: not JSON ({error}); {_EXPECTED}") from error
+        entries = parse_json(read_unpacked(path), str(path))
+    except AnnotationError as error:
+        raise TableError(f"{error}; {_EXPECTED}") from error
+    except (UnusableFileError, TooLargeError) as error:
+        raise TableError(str(error)) from error
     if isinstance(entries, dict):  # of tools/demo.py
         entries = entries.get("tubes", entries)
     if not isinstance(entries, list):
@@ -93,35 +86,33 @@ def _load(path: Path) -> list:
 def _parsed(entry: Any, scored: bool) -> tuple[str, str | int, float, int, np.ndarray]:
     video, label, start, rows = entry["video"], entry["label"], entry["start"], entry["boxes"]
     if not isinstance(video, str) or not video:
-        raise ValueError(f"video is {video!r}, not a name")
-    if isinstance(label, str) and label.isascii() and label.isdigit():
+        raise ValueError(f"video is {shown(video)}, not a name")
+    if isinstance(label, str) and label.isascii() and label.isdigit() and len(label) < 20:
         label = int(label)
-    if not isinstance(label, (str, int)) or isinstance(label, bool) or (not isinstance(label, str) and label < 0):
-        raise ValueError(f"label is {label!r}, neither a name nor a number from 0")
-    if not isinstance(start, int) or isinstance(start, bool) or abs(start) > 2**31:
-        raise ValueError(f"start is {start!r}, not a frame's number")
-    score = entry["score"] if scored else 1.0
-    if not isinstance(score, (int, float)) or not math.isfinite(score):
-        raise ValueError(f"score is {score!r}, not a finite number")
+    if not (isinstance(label, str) or (type(label) is int and 0 <= label <= LARGEST)):
+        raise ValueError(f"label is {shown(label)}, neither a name nor a number from 0 to {LARGEST}")
+    if type(start) is not int or abs(start) > LARGEST:
+        raise ValueError(f"start is {shown(start)}, not a frame's number")
+    score = _finite([entry["score"] if scored else 1.0], 1)
+    if score is None:
+        raise ValueError(f"score is {shown(entry['score'])}, not a finite number")
     if not isinstance(rows, list) or not rows:
         raise ValueError("boxes is not a list of one or more boxes")
-    boxes = np.array([[math.nan] * 4 if row is None else row for row in rows], np.float64)
-    there = np.array([row is not None for row in rows])
-    if boxes.shape != (len(rows), 4) or not np.isfinite(boxes[there]).all():
-        wrong = next((row for row in rows if row is not None and not _is_box(row)), rows[0])
-        raise ValueError(f"box {wrong!r} is not four finite numbers")
-    if not (there[0] and there[-1]):
+    boxes = [[math.nan] * 4 if row is None else _finite(row, 4) for row in rows]
+    if None in boxes:
+        raise ValueError(f"box {shown(rows[boxes.index(None)])} is not four finite numbers")
+    if None in (rows[0], rows[-1]):
         raise ValueError("its first or last box is null; begin and end it with a box")
-    return video, label, float(score), start, boxes
+    return video, label, *score, start, np.array(boxes, np.float64)
 
 
-def _is_box(row: Any) -> bool:
-    numbers = isinstance(row, list) and len(row) == 4 and all(isinstance(v, (int, float)) for v in row)
-    return numbers and all(map(math.isfinite, row))
+def _finite(row: Any, count: int) -> list[float] | None:
+    found = numbers(row, count)
+    return found if found is not None and all(map(math.isfinite, found)) else None
 
 
 def _named(entry: Any) -> str:
-    return f"({entry['video']!r})" if isinstance(entry, dict) and "video" in entry else ""
+    return f"({shown(entry['video'])})" if isinstance(entry, dict) and "video" in entry else ""
 
 
 def write_tubes(path: str | Path, tubes: Tubes, videos: Sequence[str], labels: Sequence[str | int]) -> None:

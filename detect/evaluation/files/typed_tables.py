@@ -22,7 +22,6 @@ from detect.utils.safe_npz import NpzError, read_npz
 SIDES = ("x1", "y1", "x2", "y2")
 _KEY = b"action-detection"
 _ROWS = 1 << 20  # of a row group
-_SUFFIXES = (".parquet", ".npz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,13 +119,13 @@ def _read_parquet(path: Path) -> Columns:
         with pyarrow.parquet.ParquetFile(path, read_dictionary=["video"], memory_map=True) as file:
             schema = file.schema_arrow
             about = _about((schema.metadata or {}).get(_KEY, b"{}"))
-            columns, videos = _row_groups(pyarrow, file)
+            columns, videos = _row_groups(file)
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         raise TableError(f"{path}: not a readable parquet table of boxes: {str(error).splitlines()[0]}") from error
     return Columns(columns, videos, about.pop("classes", None), about)
 
 
-def _row_groups(pyarrow, file) -> tuple[dict[str, np.ndarray], list[str]]:
+def _row_groups(file) -> tuple[dict[str, np.ndarray], list[str]]:
     """The columns, each group of rows copied to its place; a table of the whole would need its memory twice."""
     present = [name for name in ("frame", "label", "score") if name in file.schema_arrow.names]
     types = {name: file.schema_arrow.field(name).type.to_pandas_dtype() for name in (*present, *SIDES)}
@@ -136,6 +135,7 @@ def _row_groups(pyarrow, file) -> tuple[dict[str, np.ndarray], list[str]]:
     columns |= {"video": np.empty(count, np.int64), "boxes": np.empty((count, 4), sides)}
     numbers: dict[str, int] = {}
     begin = 0
+    _check_text(file.schema_arrow.field("video"))
     for group in range(file.num_row_groups):
         rows = file.read_row_group(group)
         part = slice(begin, begin + rows.num_rows)
@@ -143,6 +143,7 @@ def _row_groups(pyarrow, file) -> tuple[dict[str, np.ndarray], list[str]]:
             columns[name][part] = _plain(rows, name)
         for k, side in enumerate(SIDES):
             columns["boxes"][part, k] = _plain(rows, side)
+        _check_full(rows, "video")
         text = rows["video"].combine_chunks()
         own = [numbers.setdefault(name, len(numbers)) for name in text.dictionary.to_pylist()]
         columns["video"][part] = np.array(own, np.int64)[text.indices.to_numpy()] if len(text) else []
@@ -150,9 +151,18 @@ def _row_groups(pyarrow, file) -> tuple[dict[str, np.ndarray], list[str]]:
     return columns, list(numbers)
 
 
-def _plain(rows, name: str) -> np.ndarray:
+def _check_text(field) -> None:
+    if str(getattr(field.type, "value_type", field.type)) not in ("string", "large_string"):
+        raise ValueError(f"column {field.name} is of type {field.type}; expected text, the names of the videos")
+
+
+def _check_full(rows, name: str) -> None:
     if rows[name].null_count:
-        raise ValueError(f"column {name} has {rows[name].null_count} empty cells")
+        raise ValueError(f"column {name} has {rows[name].null_count} empty cells; expected a value in every row")
+
+
+def _plain(rows, name: str) -> np.ndarray:
+    _check_full(rows, name)
     return rows[name].to_numpy()
 
 

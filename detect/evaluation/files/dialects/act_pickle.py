@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.data.act_pickle import load_act, split_list, whole
-from detect.data.checks import Notes
+from detect.data.act_pickle import load_act, split_list
+from detect.data.checks import Notes, whole
+from detect.data.dialects.companions import read_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset
 from detect.evaluation.files.dialects.found_rows import FoundRows, no_rows
 from detect.evaluation.frame_ap import FrameIndex, joined, overlapping
 from detect.evaluation.linking.linker import LinkOptions, suppress
 from detect.evaluation.tables import Detections, TableError
-from detect.utils.files import read_text
 from detect.utils.safe_pickle import load_pickle
 
 COLUMNS = ("video", "frame", "label", "score", "x1", "y1", "x2", "y2")
@@ -81,7 +81,7 @@ def _video_list(path: Path, dataset: ActionDataset | None, videos: str | Path | 
         return [video.name for video in dataset.videos]
     if Path(videos).suffix == ".pkl":
         return split_list(Path(videos), load_act(Path(videos), "test_videos"), "test", split - 1)
-    return [line.strip() for line in read_text(videos).splitlines() if line.strip()]
+    return list(read_names(Path(videos), "video"))
 
 
 def read_act_tubelets(path: Path, dataset: ActionDataset | None, notes: Notes) -> FoundRows:
@@ -151,13 +151,14 @@ def _tubelets(file: Path) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
             return "MOC", label, table[:, -1], _boxes(table[:, :-1])
         table = np.asarray(content[0], np.float64)
         return "ACT", table[:, 0], table[:, 1], _boxes(table[:, 2:])
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise TableError(
-            f"{file}: neither ACT's (array (n, 2 + 4K), ...) nor MOC's {{label: array (n, 4K + 1)}}: {error}"
+            f"{file}: neither ACT's (array (n, 2 + 4K), ...) nor MOC's {{label: array (n, 4K + 1)}} "
+            f"({type(error).__name__}: {error})"
         ) from error
 
 
 def _boxes(table: np.ndarray) -> np.ndarray:
     if table.shape[1] % 4 or not table.shape[1]:
-        raise ValueError(f"{table.shape[1]} columns of boxes")
+        raise ValueError(f"{table.shape[1]} columns of boxes, expected a multiple of 4")
     return table.reshape(len(table), table.shape[1] // 4, 4)

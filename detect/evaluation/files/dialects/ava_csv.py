@@ -19,7 +19,7 @@ from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.video_facts import known_facts
 from detect.data.records import ActionDataset
 from detect.evaluation.files.dialects.found_rows import FoundRows, no_rows
-from detect.evaluation.tables import TableError
+from detect.evaluation.tables import LARGEST, TableError
 from detect.utils.files import read_text
 
 _FORM = "video,timestamp,x1,y1,x2,y2,action,score"
@@ -48,8 +48,9 @@ def read_ava_detections(
     table = _read(path)
     actions, partial = label_map(path, classes, first_class) or (None, False)
     used = np.isin(table["action"], list(actions)) if partial else np.ones(len(table), bool)
-    for row in np.flatnonzero(~used):
-        notes.add("rows of actions that the label map leaves out not used", f"line {row + 1}")
+    unused = np.flatnonzero(~used)
+    kind = "rows of actions that the label map leaves out not used"
+    notes.add_many(kind, len(unused), (f"line {row + 1}" for row in unused))
     table, lines = table[used], np.flatnonzero(used) + 1
     if not len(table):
         return no_rows()
@@ -59,8 +60,8 @@ def read_ava_detections(
 
     label = _labels(path, table["action"], actions, dataset, first_class, where)
     exact = (table["timestamp"] - start) * fps
-    frame = np.rint(exact)
-    if (off := ~(abs(exact - frame) <= ON_A_FRAME)).any():
+    frame = np.rint(np.nan_to_num(exact, nan=-1, posinf=-1, neginf=-1))
+    if (off := ~(abs(exact - frame) <= ON_A_FRAME) | (abs(frame) > LARGEST)).any():
         row = int(np.argmax(off))
         raise TableError(
             f"{path}: {where(row)}: timestamp {table['timestamp'][row]} is on no frame; "
@@ -96,7 +97,7 @@ def _labels(path, action, actions, dataset, first_class, where) -> np.ndarray:
     """Labels by the names of the label map where there is one and a dataset, else by its order, else by number."""
     numbers, inverse = np.unique(action, return_inverse=True)
     if actions is None:
-        legal = numbers == np.rint(numbers)
+        legal = (numbers == np.rint(numbers)) & (abs(numbers) <= LARGEST)
         label = np.where(legal, numbers - first_class, -1)
     elif dataset is None:
         order = list(actions)

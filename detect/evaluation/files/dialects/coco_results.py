@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.checks import AnnotationError, Notes
+from detect.data.checks import AnnotationError, Notes, numbers, read_json, shown
 from detect.data.dialects.coco_frames import frames_of_images
 from detect.data.dialects.coco_json import category_labels
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.video_facts import KnownFacts, VideoFacts
-from detect.data.own_parse import read_json
 from detect.data.records import ActionDataset
 from detect.evaluation.files.dialects.found_rows import FoundRows
-from detect.evaluation.tables import TableError
+from detect.evaluation.tables import LARGEST, TableError
 
 _KEYS = ("image_id", "category_id", "bbox", "score")
 _HASH = re.compile(r"(?P<video>.+)#(?P<frame>\d{1,9})")
@@ -50,14 +49,14 @@ def read_coco_results(
     for position, entry in enumerate(entries):
         where = f"{path}: result {position}"
         if not isinstance(entry, dict) or any(key not in entry for key in _KEYS):
-            raise TableError(f"{where}: expected an object with {', '.join(_KEYS)}, found {str(entry)[:120]}")
+            raise TableError(f"{where}: expected an object with {', '.join(_KEYS)}, found {shown(entry, 120)}")
         image, category, box, score = (entry[key] for key in _KEYS)
-        if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, (*box, score)))):
-            raise TableError(f"{where}: bbox {str(box)[:80]}, score {str(score)[:40]}; expected 4 numbers and 1")
+        if (values := numbers([*box, score] if isinstance(box, list) else None, 5)) is None:
+            raise TableError(f"{where}: bbox {shown(box)}, score {shown(score, 40)}; expected 4 numbers and 1")
         name, frame = _place(where, image, places)
         label = _label(where, category, labels, first_class)
         rows.append((number.setdefault(name, len(number)), frame, label))
-        boxes.append((*box, score))
+        boxes.append(values)
     video, frame, label = np.array(rows, np.int64).reshape(-1, 3).T
     table = np.array(boxes, np.float64).reshape(-1, 5)
     corners = np.hstack([table[:, :2], table[:, :2] + table[:, 2:4]])
@@ -88,7 +87,7 @@ def _known(images: str | Path | None, dataset: ActionDataset | None):
 def _place(where: str, image: Any, places: Mapping[Any, tuple[str, int]] | None) -> tuple[str, int]:
     if places is not None:
         if not isinstance(image, (int, str)) or image not in places:
-            raise TableError(f"{where}: image_id {str(image)[:80]!r} is no image of the ground truth")
+            raise TableError(f"{where}: image_id {shown(image)} is no image of the ground truth")
         return places[image]
     if isinstance(image, str):
         if match := _HASH.fullmatch(image):
@@ -96,7 +95,7 @@ def _place(where: str, image: Any, places: Mapping[Any, tuple[str, int]] | None)
         if match := _FILE.fullmatch(image):
             return match["video"], int(match["frame"]) - 1
     raise TableError(
-        f"{where}: image_id {str(image)[:80]!r} names no frame; expected '<video>#<frame>' or '<video>/<00001>.jpg', "
+        f"{where}: image_id {shown(image)} names no frame; expected '<video>#<frame>' or '<video>/<00001>.jpg', "
         "or give `images`, the COCO-style JSON of the ground truth"
     )
 
@@ -108,10 +107,6 @@ def _label(where: str, category: Any, labels: Mapping[Any, int] | None, first_cl
     else:
         label = category - first_class if type(category) is int else -1
         legal = f"a whole number from {first_class} on"
-    if label < 0:
-        raise TableError(f"{where}: category_id {str(category)[:40]!r}; expected {legal}")
+    if not 0 <= label <= LARGEST:
+        raise TableError(f"{where}: category_id {shown(category, 40)}; expected {legal}")
     return label
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)

@@ -1,7 +1,7 @@
 """Detections as a reader found them, and the checks that all pass before they become a table."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from detect.data.checks import Notes
 from detect.data.records import ActionDataset
 from detect.evaluation.tables import LARGEST, Detections, TableError
+from detect.utils.names import safe_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +38,12 @@ def as_table(path: Path, rows: FoundRows, dataset: ActionDataset | None, notes: 
     TableError, naming the file, the row and the value, for a score or a box that is not finite and for a video, frame
     or class that the dataset does not have. Reversed boxes are kept and noted: they overlap nothing.
     """
+    rows = replace(rows, names=[safe_name(name) for name in rows.names])  # as the readers of ground truth have them
     _check(path, rows, ~np.isfinite(rows.score), lambda row: f"score {rows.score[row]} is not finite")
     _check(path, rows, ~np.isfinite(rows.boxes).all(1), lambda row: f"box {rows.boxes[row].tolist()} is not finite")
     if dataset is None:
         limit = np.full(len(rows.names), LARGEST)
-        classes, names = LARGEST, sorted(rows.names)
+        classes, names = LARGEST, sorted(set(rows.names))
     else:
         lengths = {video.name: video.num_frames for video in dataset.videos}
         limit = np.array([lengths.get(name, -1) for name in rows.names] or [0], np.int64)
@@ -53,10 +55,9 @@ def as_table(path: Path, rows: FoundRows, dataset: ActionDataset | None, notes: 
         path, rows, (rows.label < 0) | (rows.label >= classes),
         lambda row: f"label {rows.label[row]}, from 0; there are {classes} classes, 0 to {classes - 1}",
     )  # fmt: skip
-    for row in np.flatnonzero((rows.boxes[:, 2:] < rows.boxes[:, :2]).any(1)):
-        notes.add(
-            "boxes with x2 < x1 or y2 < y1, which overlap nothing", f"{rows.where(row)} {rows.boxes[row].tolist()}"
-        )
+    turned = np.flatnonzero((rows.boxes[:, 2:] < rows.boxes[:, :2]).any(1))
+    examples = (f"{rows.where(row)} {rows.boxes[row].tolist()}" for row in turned)
+    notes.add_many("boxes with x2 < x1 or y2 < y1, which overlap nothing", len(turned), examples)
     number = {name: index for index, name in enumerate(names)}
     place = np.array([number.get(name, -1) for name in rows.names] or [0], np.int64)
     return Detections(place[rows.video], rows.frame, rows.label, rows.score, rows.boxes), names

@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.act_pickle import whole
-from detect.data.checks import Notes
+from detect.data.checks import Notes, shown, whole
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset
 from detect.evaluation.files.dialects.act_pickle import PICKLES
 from detect.evaluation.files.dialects.found_rows import FoundRows, no_rows
 from detect.evaluation.tables import TableError
 from detect.utils.safe_pickle import load_pickle
+
+_KEYS = ("video_id", "timestamp", "bboxes", "scores")
+_FORM = "video_id, timestamp and pred_instances with bboxes (n, 4) and scores (n, classes)"
 
 
 def is_multisports(glimpse: Glimpse) -> bool:
@@ -39,8 +41,8 @@ def read_multisports(path: Path, dataset: ActionDataset | None, notes: Notes) ->
     for position, entry in enumerate(entries):
         try:
             video, time, boxes, scores = _entry(entry)
-        except (KeyError, TypeError, ValueError) as error:
-            raise TableError(f"{path}: entry {position}: {type(error).__name__}: {error}") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise TableError(f"{path}: entry {position}: {error}; expected {_FORM}") from error
         number, n = numbers.setdefault(video, len(numbers)), len(boxes)
         label = scores.argmax(axis=1)
         values = (
@@ -57,13 +59,18 @@ def read_multisports(path: Path, dataset: ActionDataset | None, notes: Notes) ->
 
 def _entry(entry: Any) -> tuple[str, int, np.ndarray, np.ndarray]:
     if isinstance(entry, dict):
-        found = entry["pred_instances"]
-        entry = (entry["video_id"], entry["timestamp"], found["bboxes"], found["scores"])
+        found = entry.get("pred_instances")
+        parts = {**entry, **found} if isinstance(found, dict) else entry
+        if missing := [key for key in _KEYS if key not in parts]:
+            raise ValueError(f"has no {missing[0]!r}")
+        entry = [parts[key] for key in _KEYS]
+    if not isinstance(entry, (list, tuple)) or len(entry) != len(_KEYS):
+        raise ValueError(f"is {shown(entry)}")
     video, time, boxes, scores = entry
     if not isinstance(video, str):
-        raise ValueError(f"video_id is {video!r}")
+        raise ValueError(f"video_id is {shown(video)}")
     boxes, scores = (np.asarray(array, np.float64) for array in (boxes, scores))
     boxes = boxes.reshape(-1, 4)
     if scores.ndim != 2 or len(scores) != len(boxes) or not scores.shape[1]:
-        raise ValueError(f"scores of the shape {scores.shape} for {len(boxes)} boxes; expected (n, classes)")
+        raise ValueError(f"scores of the shape {scores.shape} for {len(boxes)} boxes")
     return video.split(".mp4")[0], whole(time), boxes, scores

@@ -18,6 +18,7 @@ from detect.evaluation.tables import Detections, GroundTruth, TableError
 from detect.evaluation.truth import Truth, source
 from detect.evaluation.tubes import Tubes
 from detect.utils.files import hash_files
+from detect.utils.names import safe_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,7 @@ def make_case(
     for path in paths:
         columns, notes = _read_found(path, truth, classes_file, format, options or {})
         if truth.dataset:
+            columns = replace(columns, videos=list(map(safe_name, columns.videos)))  # as those of the dataset are
             _check_places(path, columns, truth.dataset)
         files.append(columns)
         about = {"file": path, "sha256": _hash(path), "rows": len(columns.columns["label"])}
@@ -225,6 +227,7 @@ def join_tubes(
 ) -> tuple[Tubes, Tubes, list[str], list[str]]:
     """Annotated and given tubes numbered alike, and the names of the videos and of the classes."""
     known = truth.columns
+    given = replace(given, videos=list(map(safe_name, given.videos))) if truth.dataset else given
     if truth.dataset and (strangers := sorted(set(given.videos) - set(known.videos))):
         raise TableError(f"{path}: the video {strangers[0]!r} is none of the {len(known.videos)} of {source(truth)}")
     videos = sorted({*known.videos, *given.videos})

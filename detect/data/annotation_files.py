@@ -93,7 +93,7 @@ def _with_safe_names(dataset: ActionDataset) -> ActionDataset:
     if any(not name.strip() for name in dataset.classes):
         raise AnnotationError(f"the class {[name.strip() for name in dataset.classes].index('')} has no name")
     if (name := repeated(dataset.classes)) is not None:
-        raise AnnotationError(f"the class {name!r} is there twice")
+        raise AnnotationError(f"the class {name!r} occurs twice")
     notes = Notes()
     videos = []
     for video in dataset.videos:

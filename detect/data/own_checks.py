@@ -13,12 +13,12 @@ import numpy as np
 
 from detect.data.own_parse import OwnFile, OwnTube, OwnVideo
 from detect.data.own_values import Findings
-from detect.data.records import meeting
 from detect.video.readers import FrameReadError, container_facts, count_frames, iter_frames
 
 SIZES = ("num_frames", "height", "width")
 FROM_1 = 0.8  # of the tubes that begin after frame 0: more, and frames may count from 1
 NEAR = 1.0  # pixels by which the sides of boxes that coincide may differ
+NEIGHBOURS = 20  # boxes of a frame and class that a box is compared with
 # Boxes that are meant as x0 y0 x1 y1: read as x y width height, more than this share of them would ...
 MANY = 0.25
 FAR = 0.1  # ... stick out of the image by more than this share of its side
@@ -64,7 +64,7 @@ def _look_at(video: OwnVideo, decode: bool) -> Media | str | None:
     if not os.path.exists(video.path):
         if lacking:
             return f"there is no {video.path}, and its {', '.join(lacking)} not given; put it there, or give them"
-        return f"there is no {video.path}; put it there, or mend its file_name" if decode else None
+        return f"there is no {video.path}; put it there, or correct its file_name" if decode else None
     try:
         count = count_frames(video.path) if decode or video.num_frames is None else None
         size = next(iter_frames(video.path)).shape[:2] if decode or lacking else (None, None)
@@ -142,7 +142,7 @@ def _check_tube(tube: OwnTube, video: OwnVideo, findings: Findings) -> None:
             first = f"the first on frame {tube.frames[row]}: {_plain(tube.boxes[row])}"
             report(tube.where, f"{wrong.sum()} of {len(boxes)} boxes {problem} ({first})")
     if isinstance(video.labelled, np.ndarray) and (strange := np.setdiff1d(tube.frames, video.labelled)).size:
-        what = f"{len(strange)} boxes are on frames that labelled_frames has not, the first on {strange[0]}"
+        what = f"{len(strange)} boxes are on frames that labelled_frames does not list, the first on {strange[0]}"
         findings.warn(tube.where, f"{what}; they are trained on and do not count in an evaluation")
 
 
@@ -192,11 +192,32 @@ def check_likelihood(own: OwnFile, findings: Findings) -> None:
                 "every tube is of one frame, so that frames without boxes count as empty; give labelled_frames 'boxes' "
                 "where nobody looked at the others",
             )
-        for i, j in meeting(tubes):
+        doubles = set()
+        for i, j in _perhaps_the_same(tubes):
             a, b = tubes[i], tubes[j]
-            if a.label == b.label and (count := _coinciding(a, b)):
+            if j not in doubles and (count := _coinciding(a, b)):
+                doubles.add(j)
                 other = a.where.rpartition(", ")[2]
                 findings.warn(b.where, f"its boxes coincide with those of {other} on all {count} frames that both have")
+
+
+def _perhaps_the_same(tubes: Sequence[OwnTube]) -> list[tuple[int, int]]:
+    """Pairs i < j of tubes of one class with boxes on one frame whose sides differ by at most NEAR, sorted. Only the
+    NEIGHBOURS that follow a box from left to right are compared with it, so that a crowd takes little time.
+    """
+    if len(tubes) < 2:
+        return []
+    of = np.repeat(np.arange(len(tubes)), [len(tube.frames) for tube in tubes])
+    label = np.array([tube.label for tube in tubes])[of]
+    frame, boxes = (np.concatenate([getattr(tube, name) for tube in tubes]) for name in ("frames", "boxes"))
+    order = np.lexsort((*boxes.T[::-1], frame, label))
+    pairs = set()
+    for step in range(1, NEIGHBOURS + 1):
+        a, b = order[:-step], order[step:]
+        near = (label[a] == label[b]) & (frame[a] == frame[b]) & (np.abs(boxes[a] - boxes[b]) <= NEAR).all(1)
+        ends = np.sort(np.stack([of[a[near]], of[b[near]]], 1), axis=1)
+        pairs |= set(map(tuple, ends.tolist()))
+    return sorted(pairs)
 
 
 def _coinciding(a: OwnTube, b: OwnTube) -> int:

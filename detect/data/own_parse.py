@@ -124,7 +124,7 @@ def _unique_id(entry: dict, where: str, seen: Collection[Hashable], findings: Fi
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         findings.error(where, f"its id is {shown(value)}; expected a whole number or a text")
     elif value in seen:
-        findings.error(where, f"its id {value!r} is there twice; ids must differ")
+        findings.error(where, f"its id {value!r} occurs twice; ids must differ")
     else:
         return value
     return None
@@ -142,7 +142,7 @@ def _parse_categories(own: OwnFile, entries: Sequence[tuple[int, dict]], finding
         if "name" in entry and not (isinstance(name, str) and name.strip()):
             findings.error(where, f"its name is {shown(name)}; expected a text that is not empty")
         elif name in names:
-            findings.error(where, "its name is there twice; names must differ")
+            findings.error(where, "its name occurs twice; names must differ")
         if found is not None:
             labels[found] = len(own.classes)
         own.classes.append(str(name))
@@ -178,7 +178,7 @@ def _parse_videos(
         video.fps = read_frame_rate(entry, where, findings)
         video.labelled = read_labelled(entry, where, findings)
         if video.name in names:
-            findings.error(where, f"its name {video.name!r} is there twice; give the videos a 'name' each")
+            findings.error(where, f"its name {video.name!r} occurs twice; give each video a 'name'")
         names.add(video.name)
         if found is not None:
             places[found] = len(own.videos)

@@ -51,7 +51,7 @@ def read_labelled(entry: dict, where: str, findings: Findings) -> str | np.ndarr
         return value
     frames = _increasing(value)
     if isinstance(frames, str):
-        findings.error(where, f"its labelled_frames {frames}; expected 'all', 'boxes' or a list of rising numbers")
+        findings.error(where, f"its labelled_frames {frames}; expected 'all', 'boxes' or a list of increasing numbers")
         return None
     return frames
 
@@ -62,9 +62,9 @@ def _increasing(value: Any) -> np.ndarray | str:
         return f"are {shown(value)}"
     for before, frame in zip([-1, *value], value, strict=False):
         if type(frame) is not int or not 0 <= frame <= MAX_SAID_FRAMES:
-            return f"hold {shown(frame)}, no frame number (they count from 0)"
+            return f"contain {shown(frame)}, which is not a frame number (frames count from 0)"
         if frame <= before:
-            return f"do not rise, {frame} comes after {before}"
+            return f"are not in increasing order, {frame} comes after {before}"
     return np.array(value, np.int64)
 
 
@@ -98,6 +98,6 @@ def read_frames(entry: dict, where: str, findings: Findings) -> np.ndarray | int
         return None
     frames = _increasing(entry["frames"])
     if isinstance(frames, str):
-        findings.error(where, f"its frames {frames}; expected a list of rising frame numbers, one for each box")
+        findings.error(where, f"its frames {frames}; expected a list of increasing frame numbers, one for each box")
         return None
     return frames

@@ -86,7 +86,7 @@ class ActionDataset:
 
     def __post_init__(self):
         if (name := repeated(video.name for video in self.videos)) is not None:
-            raise UserError(f"{self.name}: the video {name} is there twice")
+            raise UserError(f"{self.name}: the video {name} occurs twice")
 
     @property
     def num_frames(self) -> int:

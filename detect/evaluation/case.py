@@ -20,6 +20,7 @@ from detect.evaluation.truth import Truth, source
 from detect.evaluation.tubes import Tubes
 from detect.evaluation.video_names import coverage_note, matched_names, suggestion
 from detect.utils.files import hash_files
+from detect.utils.names import safe_name
 from detect.utils.runs import run_sizes, run_starts
 
 
@@ -104,6 +105,7 @@ def make_case(
         found_in = [columns.videos[index] for index in np.unique(columns.columns["video"])]
         notes = [*notes, *renamed, *coverage_note(found_in, truth.columns.videos)]
         if truth.dataset:
+            columns = replace(columns, videos=list(map(safe_name, columns.videos)))  # as those of the dataset are
             _check_places(path, columns, truth.dataset)
         files.append(columns)
         about = {"file": path, "sha256": _hash(path), "rows": len(columns.columns["label"])}
@@ -272,6 +274,7 @@ def join_tubes(
     video that the file names by its last part only is matched, see `matched_names`.
     """
     known = truth.columns
+    given = replace(given, videos=list(map(safe_name, given.videos))) if truth.dataset else given
     given = replace(given, videos=matched_names(given.videos, known.videos)[0])
     if truth.dataset and (unknown := sorted(set(given.videos) - set(known.videos))):
         where = f"is none of the {len(known.videos)} of {source(truth)}"

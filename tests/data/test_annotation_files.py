@@ -243,10 +243,10 @@ def test_media_are_looked_for_where_they_may_be(tmp_path):
 def test_files_beside_are_never_overwritten_by_others(tmp_path):
     write_annotations(dataset(video(tubes=[tube()])), tmp_path / "pyannot.pkl", "pyannot")
     other = dataset(video(tubes=[tube()]), classes=("one", "two"))
-    with pytest.raises(AnnotationError, match="classes.txt: names other classes than the annotation has; write into"):
+    with pytest.raises(AnnotationError, match="classes.txt: names other classes than the annotation does; write into"):
         write_annotations(other, tmp_path / "second.pkl", "pyannot")
     write_annotations(dataset(video(tubes=[tube()])), tmp_path / "labels", "yowo")
-    with pytest.raises(UserError, match="labels: is there already and not an empty folder"):
+    with pytest.raises(UserError, match="labels: exists and is not an empty folder"):
         write_annotations(other, tmp_path / "labels", "yowo")
     bad = dataset(video("../../outside", 4, [tube()]))
     with pytest.raises(UserError, match="the video name 'labels/../../outside.*leads out of the folder"):

@@ -124,7 +124,7 @@ def test_via_by_overlap(tmp_path):
     assert dataset.classes == ("hop", "wave") and (a.name, clip.name) == ("a", "clip_2")
     assert a.num_frames == 6 and a.labelled.tolist() == [0, 1, 2, 3] and clip.num_frames == 5
     assert sorted(tubes(a)) == [(1, [0, 1, 2], [1, 2, 3]), (1, [1], [20])] and tubes(clip) == [(0, [0], [3])]
-    assert any("regions left out, they are no rect" in note for note in dataset.notes)
+    assert any("regions left out, they are not rect" in note for note in dataset.notes)
     assert any("regions left out, action says no action" in note for note in dataset.notes)
     assert any("2 videos whose boxes have no track: joined by overlap" in note for note in dataset.notes)
     write_own_json(dataset, tmp_path / "own.json")
@@ -177,7 +177,7 @@ def test_labelme_folder(tmp_path):
     assert dataset.name == "set" and dataset.classes == ("hop", "wave") and (video.height, video.width) == (24, 32)
     assert video.name == "a" and video.num_frames == 6 and video.labelled.tolist() == [0, 1, 2, 5]
     assert sorted(tubes(video)) == [(0, [0, 1, 2, 5], [18, 17, 16, 1]), (1, [0, 1, 2], [2, 3, 4])]
-    for part in ("no list of shapes", "no rectangle", "without media", "length is not known"):
+    for part in ("no list of shapes", "not rectangles", "without media", "length is not known"):
         assert any(part in note for note in dataset.notes), dataset.notes
     images = tmp_path / "set" / "images"
     write_frames(images, draw(8, 0))

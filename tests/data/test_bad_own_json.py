@@ -29,25 +29,25 @@ BAD = [
     (change("videos", 0, width="32"), A + "its width is '32'; expected a whole number, 1 or more, or leave it out"),
     (change("videos", 0, num_frames=3), TUBE + "1 of 3 boxes are on frames beyond the end of a video of 3; 0 is"),
     (change("videos", 0, fps=-1), A + "its fps is -1; expected frames a second"),
-    (change("videos", 0, id="two"), "video 'frames/b': its id 'two' is there twice"),
+    (change("videos", 0, id="two"), "video 'frames/b': its id 'two' occurs twice"),
     (change("videos", 0, id=1.5), A + "its id is 1.5; expected a whole number or a text"),
     (change("videos", 0, file_name=3), "videos[0]: its file_name is 3; expected the path"),
-    (change("videos", 1, name="videos/a"), "video 'frames/b': its name 'videos/a' is there twice; give"),
+    (change("videos", 1, name="videos/a"), "video 'frames/b': its name 'videos/a' occurs twice; give"),
     (change("videos", 0, name="../a"), A + "its name is '../a'; expected a text without / at its ends"),
     (change("videos", 0, labelled_frames="some"), A + "its labelled_frames are 'some'; expected 'all', 'boxes' or"),
-    (change("videos", 0, labelled_frames=[3, 1]), A + "its labelled_frames do not rise, 1 comes after 3"),
+    (change("videos", 0, labelled_frames=[3, 1]), A + "its labelled_frames are not in increasing order, 1 co"),
     (change("videos", 0, labelled_frames=[6]), A + "labelled_frames has frame 6 of a video of 6"),
     (change("videos", 0, labeled_frames="all"), A + "unknown key 'labeled_frames'; did you mean 'labelled_frames'?"),
-    (change("categories", 1, name="wave"), "category 'wave': its name is there twice; names must differ"),
+    (change("categories", 1, name="wave"), "category 'wave': its name occurs twice; names must differ"),
     (change("categories", 1, name=" "), "category ' ': its name is ' '; expected a text that is not empty"),
-    (change("categories", 1, id=1), "category 'walk': its id 1 is there twice"),
-    (change("annotations", 0, id=8), "video 'frames/b', annotation 8: its id 8 is there twice; ids must differ"),
+    (change("categories", 1, id=1), "category 'walk': its id 1 occurs twice"),
+    (change("annotations", 0, id=8), "video 'frames/b', annotation 8: its id 8 occurs twice; ids must differ"),
     (change("annotations", 0, video_id=3), "annotation 7: unknown video_id 3; there are 1, 'two'"),
     (change("annotations", 0, video_id="1"), "annotation 7: unknown video_id '1'; there are 1, 'two'"),
     (change("annotations", 0, category_id=0), TUBE + "unknown category_id 0; there are 1, 2"),
-    (change("annotations", 0, frames=[1, 1, 2]), TUBE + "its frames do not rise, 1 comes after 1"),
-    (change("annotations", 0, frames=[-1, 1, 2]), TUBE + "its frames hold -1, no frame number (they count from 0)"),
-    (change("annotations", 0, frames=[1.5, 2, 3]), TUBE + "its frames hold 1.5, no frame number"),
+    (change("annotations", 0, frames=[1, 1, 2]), TUBE + "its frames are not in increasing order, 1 comes after 1"),
+    (change("annotations", 0, frames=[-1, 1, 2]), TUBE + "its frames contain -1, which is not a frame number (fr"),
+    (change("annotations", 0, frames=[1.5, 2, 3]), TUBE + "its frames contain 1.5, which is not a frame number"),
     (change("annotations", 0, frames=[1, 2]), TUBE + "has 2 frames and 3 bboxes; give one box for each frame"),
     (change("annotations", 0, start=1), TUBE + "has both frames and start; give the list"),
     (change("annotations", 0, frames=None), TUBE + "has neither frames nor start"),
@@ -218,3 +218,15 @@ def test_frames_that_count_from_1_are_recognised(tmp_path):
         read_own_json(path)
     written["annotations"][0]["frames"] = [0, 1, 2]
     assert hint not in problems_of(write_own(tmp_path, written, media=False))[0]
+
+
+def test_a_crowd_on_one_frame_takes_little_time(tmp_path):
+    """4,500 tubes on a frame, each four pixels from the next, and one of them twice."""
+    boxes = [[4 * (n % 75), 4 * (n // 75), 9, 9] for n in range(4500)]
+    written = content(
+        videos=[{"id": 1, "file_name": "v.mp4", "width": 320, "height": 300, "num_frames": 1}],
+        annotations=[{"video_id": 1, "category_id": 1, "start": 0, "bboxes": [box]} for box in [*boxes, boxes[7]]],
+    )
+    _, warnings = problems_of(write_own(tmp_path, written, media=False), decode=False)
+    (line,) = [line for line in warnings if "coincide" in line]
+    assert "annotations[4500]: its boxes coincide with those of annotations[7] on all 1 frames" in line

@@ -43,11 +43,11 @@ def test_yowo_names(tmp_path):
     refused(root, "text/labels: wave/a/00000.txt: frame 0; frames count from 1")
     (folder / "00000.txt").rename(folder / "1.txt")
     (folder / "00001.txt").write_text("")
-    refused(root, "text/labels: wave/a/1.txt: the frame is there twice")
+    refused(root, "text/labels: wave/a/1.txt: the frame occurs twice")
     (folder / "1.txt").unlink()
     (root / "labels" / "readme.txt").write_text("x")
     read = read_annotations(root)
-    assert "1 files passed over, no frame's number in the name: readme.txt" in read.notes
+    assert "1 files skipped, no frame number in the name: readme.txt" in read.notes
     assert table(read) == [] and read.videos[0].labelled_frames().tolist() == [0]
     (root / "labels" / "flying" / "b").mkdir(parents=True)
     (root / "labels" / "flying" / "b" / "00001.txt").write_text("1 1 1 5 5")
@@ -104,7 +104,7 @@ def test_ava_rows(tmp_path, row, message):
     else:
         read = read_annotations(path, sizes="100x100")
         assert table(read)[0] == ("v", 60, 11, 10, 10, 50, 50)
-        assert row != AVA or read.notes[0] == "1 rows that are there twice, used once: v 0902 action 12"
+        assert row != AVA or read.notes[0] == "1 rows that occur twice, used once: v 0902 action 12"
 
 
 def test_ava_needs_sizes_and_obeys_its_label_map(tmp_path):
@@ -162,21 +162,21 @@ def coco(tmp_path, image=(), annotation=(), **sections):
             {"file_name": "00001.jpg"},
             {},
             {},
-            "image 1: of no video: file_name is '00001.jpg'; expected '<video>/<00001>",
+            "image 1: belongs to no video: file_name is '00001.jpg'; expected '<video>/<00001>",
         ),
         (
             {"file_name": "v/first.jpg"},
             {},
             {},
-            "image 1: no frame's number in file_name 'v/first.jpg'; give frame_index",
+            "image 1: no frame number in file_name 'v/first.jpg'; give frame_index",
         ),
         ({"frame_index": -1}, {}, {}, "image 1: frame -1; expected a whole number from 0"),
         ({"frame_id": "7"}, {}, {}, "image 1: frame '7'; expected a whole number"),
         ({"width": 0}, {}, {}, r"image 1: width, height and frames are \(0, 48, 0\); expected whole numbers"),
         ({"id": None}, {}, {}, r"images\[0\] has no 'id'"),
-        ({}, {"image_id": 5}, {}, r"annotations\[0\]: image_id 5 is no image of the file"),
-        ({}, {"category_id": 0}, {}, r"annotations\[0\]: category_id 0 is none of \[3\]"),
-        ({}, {"category_id": []}, {}, r"annotations\[0\]: category_id \[\] is none of \[3\]"),
+        ({}, {"image_id": 5}, {}, r"annotations\[0\]: image_id 5 is not an image of the file"),
+        ({}, {"category_id": 0}, {}, r"annotations\[0\]: category_id 0 is not one of \[3\]"),
+        ({}, {"category_id": []}, {}, r"annotations\[0\]: category_id \[\] is not one of \[3\]"),
         ({}, {"bbox": [1, 2, 3]}, {}, r"annotations\[0\]: bbox is \[1, 2, 3\]; expected 4 numbers"),
         ({}, {"bbox": [1, 2, "3", 4]}, {}, r"annotations\[0\]: bbox is"),
         ({}, {"track_id": [1]}, {}, r"annotations\[0\]: track_id is \[1\]; expected a whole number or text"),
@@ -204,7 +204,7 @@ def test_coco_frames_tracks_and_crowds(tmp_path):
     other = [*images[:2], {**images[2], "width": 65}]
     refused(coco(tmp_path, images=other, annotations=[]), "image 2: 65 x 48, but an earlier image of d/v is 64 x 48")
     twice = [images[1], {**images[1], "id": 7}]
-    refused(coco(tmp_path, images=twice, annotations=[]), "image 7: frame 0 of d/v is there twice")
+    refused(coco(tmp_path, images=twice, annotations=[]), "image 7: frame 0 of d/v occurs twice")
     videos = [{"id": 4, "name": "clip.mp4", "length": 30, "fps": 25}]
     vid = [{"id": 1, "video_id": 4, "frame_id": 5, "file_name": "x.jpg", "width": 64, "height": 48}]
     (only,) = read_annotations(coco(tmp_path, images=vid, videos=videos)).videos

@@ -115,12 +115,12 @@ def test_changed_names_are_noted_and_two_of_one_name_refused(tmp_path):
     assert [(v.name, v.path) for v in read.videos] == [("abs/v", "abs/v")]
     assert read.notes == ("1 video names changed, to be names of files below a folder: '/abs/v' to 'abs/v'",)
     write_annotations(dataset(video("/v", tubes=[tube()]), video("v", tubes=[tube()])), tmp_path / "x", "act")
-    with pytest.raises(UserError, match="the video v is there twice"):
+    with pytest.raises(UserError, match="the video v occurs twice"):
         read_annotations(tmp_path / "x", "act")
 
 
 @pytest.mark.parametrize(
-    "classes, message", [(("a", "a"), "x: the class 'a' is there twice"), (("a", " "), "x: the class 1 has no name")]
+    "classes, message", [(("a", "a"), "x: the class 'a' occurs twice"), (("a", " "), "x: the class 1 has no name")]
 )
 def test_classes_that_own_json_would_refuse(tmp_path, classes, message):
     write_annotations(dataset(video(tubes=[tube()]), classes=classes), tmp_path / "x", "act")
@@ -141,7 +141,7 @@ def test_a_bad_companion_leaves_the_file_as_it_was(tmp_path):
     (tmp_path / "action_list.pbtxt").write_text('item { name: "wave" id: 1 }')
     for format, name in (("pyannot", "x.pkl"), ("final_annots", "x.mat"), ("ava", "x.csv"), ("yowo", "x.tar")):
         (tmp_path / name).write_text("before")
-        with pytest.raises(UserError, match="names other classes than the annotation has; write into another folder"):
+        with pytest.raises(UserError, match="names other classes than the annotation does; write into another folder"):
             write_annotations(other, tmp_path / name, format)
         assert (tmp_path / name).read_text() == "before"
     (tmp_path / "classes.txt").unlink()

@@ -10,7 +10,7 @@ from detect.data.annotation_files import read_annotations, recognise, write_anno
 from detect.data.dialects.yowo_text import read_yowo_text
 from detect.data.jhmdb import CLASSES as JHMDB
 from detect.data.ucf24 import CLASSES as UCF24
-from detect.evaluation.files.table_annotations import read_box_table
+from detect.evaluation.files.table_annotations import EVERY_FORMAT, read_box_table
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def columns(dataset):
     ],
 )
 def test_each_is_recognised(real_data, file, format):
-    assert recognise(real_data / file) == format
+    assert recognise(real_data / file, EVERY_FORMAT) == format
 
 
 def test_totals_of_ucf101_24(pyannot, real_data):

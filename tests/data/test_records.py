@@ -92,5 +92,5 @@ def test_keyframe_dict(dataset):
 
 
 def test_a_video_is_listed_once(dataset):
-    with pytest.raises(ValueError, match="A/x is there twice"):
+    with pytest.raises(ValueError, match="A/x occurs twice"):
         ActionDataset("toy", ("a", "b"), dataset.videos[:1] * 2, "hash")

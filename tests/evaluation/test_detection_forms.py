@@ -1,6 +1,7 @@
 """What each form of detection file knows besides the rows that all have, and real files."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 from detection_set import CLASSES, DATASET, NAMES, made, record, write_act, write_pickle
 
 from detect.data.annotation_files import read_annotations
+from detect.data.dialects.glimpse import Glimpse
 from detect.data.jhmdb import CLASSES as JHMDB
 from detect.data.records import ActionDataset, VideoRecord
 from detect.evaluation import GroundTruth, evaluate_frame_ap, preset, read_tables
 from detect.evaluation.files.detection_files import read_detection_file
+from detect.evaluation.files.formats import is_table
 
 # --- what each form knows besides --------------------------------------------------------------------------
 
@@ -159,7 +162,7 @@ def test_coco_ids_are_those_of_the_ground_truth(tmp_path):
     assert (names[found.video[0]], found.frame[0], found.label[0]) == ("wave/b_c_3", 3, 2)
     assert found.boxes.tolist() == [[1, 2, 11, 22]]
     for change, message in (
-        ({"image_id": 72}, "result 0: image_id 72 is no image"),
+        ({"image_id": 72}, "result 0: image_id 72 is not an image"),
         ({"category_id": 4}, "result 0: category_id 4; expected one of"),
         ({"bbox": [1, 2, 3]}, r"result 0: bbox \[1, 2, 3\]"),
         ({"score": "high"}, "score 'high'; expected 4 numbers and 1"),
@@ -176,6 +179,30 @@ def test_coco_ids_are_those_of_the_ground_truth(tmp_path):
     path.write_text(json.dumps([result | {"image_id": "wave/b_c_3/img_00004.jpg", "category_id": 3}]))
     found, names, _ = read_detection_file(path)
     assert (names, found.frame.tolist(), found.label.tolist()) == (["wave/b_c_3"], [3], [2])
+
+
+def test_names_of_videos_are_made_safe_as_those_of_the_ground_truth(tmp_path):
+    path = write_act(tmp_path, [])
+    write_pickle(path, np.array([[0, 1, 0, 0.5, 1, 1, 9, 9]]))
+    (tmp_path / "list.txt").write_text("/data/../kick_ball/a_1\n")
+    found, names, _ = read_detection_file(path, videos=tmp_path / "list.txt")
+    assert names == ["data/kick_ball/a_1"] and len(found) == 1
+    (tmp_path / "list.txt").write_text("a\nb\na\n")
+    with pytest.raises(ValueError, match="list.txt: the video 'a' occurs twice"):
+        read_detection_file(path, videos=tmp_path / "list.txt")
+
+
+def test_half_a_million_reversed_boxes_are_noted_at_once(tmp_path):
+    rows = np.tile([0, 1, 0, 0.5, 9, 9, 1, 1], (500_000, 1))
+    (note,) = [n for n in read_detection_file(write_pickle(tmp_path / "x.pkl", rows), DATASET)[2] if "overlap" in n]
+    assert note.startswith("500000 boxes with x2 < x1 or y2 < y1, which overlap nothing: row 0 ") and len(note) < 200
+
+
+def test_an_archive_of_text_is_not_taken_for_a_table(tmp_path):
+    with zipfile.ZipFile(tmp_path / "labels.zip", "w") as archive:
+        archive.writestr("labels/wave/a/00001.txt", "1 1 1 5 5\n")
+    np.savez(tmp_path / "table.npz", video=[0])
+    assert not is_table(Glimpse(tmp_path / "labels.zip")) and is_table(Glimpse(tmp_path / "table.npz"))
 
 
 # --- real files --------------------------------------------------------------------------------------------

@@ -168,6 +168,14 @@ def test_bad_arguments(run, tmp_path):
     assert code == 2 and "iou_threshold is 1.5" in err
     code, _, err = run(GOOD_GT, GOOD_DET, "--classes", str(tmp_path / "no.txt"))
     assert code == 2 and "no.txt" in err
+    for text, message in (("a\nb\na\n", "no.txt: the class 'a' occurs twice"), ("\n", "no.txt: no class in it")):
+        (tmp_path / "no.txt").write_text(text)
+        code, _, err = run(GOOD_GT, GOOD_DET, "--classes", str(tmp_path / "no.txt"))
+        assert code == 2 and message in err
+    code, _, err = run(GOOD_GT, GOOD_DET, "--truth-format", "table", "--truth-option", "x=1")
+    assert code == 2 and "gt.csv: the format table has no option 'x'" in err
+    code, _, err = run(GOOD_GT, GOOD_DET, "--truth-format", "table", "--truth-option", "first=one")
+    assert code == 2 and "the option first is 'one'; expected a whole number" in err
 
 
 def test_as_a_command_on_real_tables(real_data):

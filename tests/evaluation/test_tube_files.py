@@ -53,7 +53,7 @@ def test_no_tubes(tmp_path):
         ({"label": -1}, "label is -1"),
         ({"score": float("nan")}, r"tube 1 \('b'\): score is nan, not a finite number"),
         ({"score": "high"}, "score is 'high'"),
-        ({"start": 1.5}, "start is 1.5, not a frame's number"),
+        ({"start": 1.5}, "start is 1.5, not a frame number"),
         ({"boxes": []}, "boxes is not a list of one or more boxes"),
         ({"boxes": [[0, 0, 10]]}, r"box \[0, 0, 10\] is not four finite numbers"),
         ({"boxes": [[0, 0, 10, 10], [0, 0, float("inf"), 1]]}, r"box \[0, 0, inf, 1\]"),

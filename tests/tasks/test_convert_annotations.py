@@ -119,10 +119,7 @@ def test_gaps_are_filled_when_asked(tmp_path, capsys):
         (["{source}", "x.json", "--to", "cvat"], "error: the format cvat is only read; formats that can be written"),
         (["{source}", "x.json", "--option", "fps"], "error: the option is 'fps'; expected NAME=VALUE, such as fps=25"),
         (["{source}", "x.json", "--option", "fps=2"], "has no option 'fps'; it has videos, media_root, classes"),
-        (
-            ["{source}", "x.json", "--from", "yowo", "--option", "join_iou=x"],
-            "option join_iou is 'x'; expected a number",
-        ),
+        (["{source}", "x.json", "--from", "yowo", "--option", "join_iou=x"], "option join_iou is 'x'; expected a num"),
         (["{source}", "x.json", "--interpolate", "-1"], "error: max_gap is -1"),
         (["{source}", "x.json", "--classes", "gone.txt"], "error: gone.txt: cannot be read: No such file"),
     ],

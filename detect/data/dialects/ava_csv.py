@@ -161,7 +161,7 @@ def _read(
         if action not in labels:
             raise AnnotationError(f"{where}: action {action}; legal values are {min(labels)} to {max(labels)}")
         if (key := (name, frame, action, person, *box)) in seen:
-            notes.add("rows that are there twice, used once", f"{name} {row[1]} action {action}")
+            notes.add("rows that occur twice, used once", f"{name} {row[1]} action {action}")
             continue
         seen.add(key)
         for column, value in (
@@ -170,7 +170,7 @@ def _read(
         ):  # fmt: skip
             column.append(value)
     if not rows.looked_at:
-        raise AnnotationError(f"{path}: no row in it")
+        raise AnnotationError(f"{path}: it has no rows")
     return rows
 
 

@@ -36,7 +36,7 @@ def frames_of_images(images: Sequence, videos: Sequence, known: KnownFacts) -> F
     for image in objects(images, "images", "id"):
         where = f"image {image['id']!r}"
         if image["id"] in found.place:
-            raise AnnotationError(f"{where} is there twice")
+            raise AnnotationError(f"{where} occurs twice")
         video = _video_of(image, entries, where)
         frame = image.get("frame_index", image.get("frame_id"))
         if frame is None:
@@ -54,7 +54,7 @@ def frames_of_images(images: Sequence, videos: Sequence, known: KnownFacts) -> F
                 f"but an earlier image of {video} is {found.facts[video].width} x {found.facts[video].height}"
             )
         if frame in found.listed[number]:
-            raise AnnotationError(f"{where}: frame {frame} of {video} is there twice")
+            raise AnnotationError(f"{where}: frame {frame} of {video} occurs twice")
         found.listed[number].add(frame)
         found.place[image["id"]] = (number, frame)
     return found
@@ -86,8 +86,8 @@ def _video_of(image: Mapping[str, Any], entries: Mapping[Any, Mapping[str, Any]]
     folder = str(PurePosixPath(str(image.get("file_name", ""))).parent)
     if folder == ".":
         raise AnnotationError(
-            f"{where}: of no video: file_name is {image.get('file_name')!r}; expected '<video>/<00001>.jpg', or the "
-            "keys video and frame_index"
+            f"{where}: belongs to no video: file_name is {shown(image.get('file_name'))}; expected "
+            "'<video>/<00001>.jpg', or the keys video and frame_index"
         )
     return folder
 
@@ -101,7 +101,7 @@ def _first_number(images: Sequence[Mapping[str, Any]]) -> int:
 def _number_in(image: Mapping[str, Any], where: str) -> int:
     match = _NUMBER.search(PurePosixPath(str(image.get("file_name", ""))).stem)
     if match is None or len(match[1]) > 12:
-        raise AnnotationError(f"{where}: no frame's number in file_name {image.get('file_name')!r}; give frame_index")
+        raise AnnotationError(f"{where}: no frame number in file_name {image.get('file_name')!r}; give frame_index")
     return int(match[1])
 
 

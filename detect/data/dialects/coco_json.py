@@ -63,7 +63,7 @@ def category_labels(entries: Any) -> tuple[dict[Any, int], tuple[str, ...]]:
     labels: dict[Any, int] = {}
     for label, entry in enumerate(objects(entries, "categories", "id")):
         if labels.setdefault(entry["id"], label) != label or not isinstance(entry.get("name"), str):
-            raise AnnotationError(f"categories[{label}] has no name or an id that is there twice: {str(entry)[:80]}")
+            raise AnnotationError(f"categories[{label}] has no name or an id that occurs twice: {str(entry)[:80]}")
     if not labels:
         raise AnnotationError("categories is empty; there is no class")
     return labels, tuple(entry["name"] for entry in entries)
@@ -75,14 +75,14 @@ def _rows(entries: Any, frames: Frames, labels: Mapping[Any, int], notes: Notes)
     for position, entry in enumerate(objects(entries, "annotations", "image_id")):
         where = f"annotations[{position}]"
         if entry["image_id"] not in frames.place:
-            raise AnnotationError(f"{where}: image_id {entry['image_id']!r} is no image of the file")
+            raise AnnotationError(f"{where}: image_id {entry['image_id']!r} is not an image of the file")
         if entry.get("iscrowd"):
             notes.add("boxes of crowds not used", f"{where} image {entry['image_id']!r}")
             continue
         label = labels.get(entry["category_id"]) if isinstance(entry.get("category_id"), (int, str)) else None
         if label is None:
             found = shown(entry.get("category_id"))
-            raise AnnotationError(f"{where}: category_id {found} is none of {list(labels)[:50]}")
+            raise AnnotationError(f"{where}: category_id {found} is not one of {list(labels)[:50]}")
         if (box := numbers(entry.get("bbox"), 4)) is None:
             found = shown(entry.get("bbox"))
             raise AnnotationError(f"{where}: bbox is {found}; expected 4 numbers x, y, width, height")

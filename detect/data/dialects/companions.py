@@ -32,9 +32,9 @@ def read_names(path: Path, what: str) -> tuple[str, ...]:
     """The names in a file, one a line; `what` they name. AnnotationError for a file without one, or with one twice."""
     names = tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
     if not names:
-        raise AnnotationError(f"{path}: no {what} in it; expected one a line")
+        raise AnnotationError(f"{path}: no {what} in it; expected one name a line")
     if (name := repeated(names)) is not None:
-        raise AnnotationError(f"{path}: the {what} {name!r} is there twice")
+        raise AnnotationError(f"{path}: the {what} {name!r} occurs twice")
     return names
 
 
@@ -51,7 +51,7 @@ def _beside(path: Path) -> Path:
 
 def _check_same(target: Path, found: tuple[str, ...], classes: tuple[str, ...]) -> None:
     if found != classes:
-        raise AnnotationError(f"{target}: names other classes than the annotation has; write into another folder")
+        raise AnnotationError(f"{target}: names other classes than the annotation does; write into another folder")
 
 
 def write_class_names(path: Path, classes: tuple[str, ...], default: tuple[str, ...] = ()) -> None:
@@ -71,7 +71,7 @@ def read_label_map(path: Path) -> dict[int, str]:
         if not name or not number:
             raise AnnotationError(f"{path}: an item without name or id: {' '.join(block.split())[:80]!r}")
         if int(number[1]) in found:
-            raise AnnotationError(f"{path}: the id {number[1]} is there twice")
+            raise AnnotationError(f"{path}: the id {number[1]} occurs twice")
         found[int(number[1])] = name[1] if name[1] is not None else name[2]
     if not found:
         raise AnnotationError(f'{path}: no item in it; expected `item {{ name: "..." id: 1 }}`')

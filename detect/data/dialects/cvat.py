@@ -152,7 +152,7 @@ def _rows(track: Element, attribute: str | None, where: str, notes: Notes) -> li
     rows = []
     for shape in track:
         if shape.tag != "box":
-            notes.add("shapes left out, they are no boxes", f"{where}: {shape.tag}")
+            notes.add("shapes left out, they are not boxes", f"{where}: {shape.tag}")
             continue
         frame = _number(shape, "frame", where)
         at = f"{where} frame {shape.get('frame')}"
@@ -192,7 +192,7 @@ def _images(
         place = boxes.add_image(image.get("name", ""), where, size)
         for shape in image:
             if shape.tag != "box":
-                source.notes.add("shapes left out, they are no boxes", f"{where}: {shape.tag}")
+                source.notes.add("shapes left out, they are not boxes", f"{where}: {shape.tag}")
                 continue
             label = shape.get("label")
             if source.attribute is not None:
@@ -213,7 +213,7 @@ def _attribute(shape: Element, name: str, where: str, notes: Notes) -> str | Non
 
 def _label(label: str | None, labels: Mapping[str, int], where: str) -> int:
     if label not in labels:
-        raise AnnotationError(f"{where}: the label {label!r} is none of the classes {', '.join(labels)}")
+        raise AnnotationError(f"{where}: the label {label!r} is not one of the classes {', '.join(labels)}")
     return labels[label]
 
 

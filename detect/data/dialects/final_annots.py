@@ -59,7 +59,7 @@ def _entries(path: Path) -> dict[str, np.void]:
         if len(name) != 1 or name.dtype.kind != "U":
             raise AnnotationError(f"{path}: the video {number} has no name but {str(entry['name'])[:80]}")
         if str(name[0]) in found:
-            raise AnnotationError(f"{path}: the video {name[0]} is there twice")
+            raise AnnotationError(f"{path}: the video {name[0]} occurs twice")
         found[str(name[0])] = entry
     return found
 

@@ -44,7 +44,7 @@ class ImageBoxes:
 
     def add_image(self, image: str, where: str, size: tuple[int, int] | None = None) -> tuple[str, int]:
         """The video and number of an annotated image; `size` (height, width). AnnotationError for a name without
-        number, one that is there twice, and another size than others of the video have.
+        number, one that occurs twice, and another size than others of the video have.
         """
         video, number, home = frame_of(image, self.default)
         if self.images.setdefault((video, number), image) != image:

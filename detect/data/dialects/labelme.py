@@ -64,7 +64,7 @@ def _add_file(boxes: ImageBoxes, home: Path, file: Path, notes: Notes) -> bool:
         if not isinstance(shape, dict):
             raise AnnotationError(f"{where}: is {shown(shape)}; expected an object with label and points")
         if shape.get("shape_type", "rectangle") != "rectangle":
-            notes.add("shapes left out, they are no rectangle", f"{where}: {shape['shape_type']}")
+            notes.add("shapes left out, they are not rectangles", f"{where}: {shape['shape_type']}")
             continue
         label, track = shape.get("label"), shape.get("group_id")
         if not isinstance(label, str):

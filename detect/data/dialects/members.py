@@ -92,7 +92,7 @@ def write_members(path: Path, members: Iterable[tuple[str, str]]) -> None:
         return
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(
-            f"{path}: is there already and not an empty folder; name a new one, or one that ends in .tar.gz"
+            f"{path}: exists and is not an empty folder; name a new one, or one that ends in .tar.gz"
         )
     temporary = make_folder(path.with_name(f".{path.name}.{os.getpid()}.tmp"))
     try:

@@ -58,7 +58,7 @@ def read_via(
         if not shape:
             continue
         if shape.get("name") != "rect":
-            notes.add("regions left out, they are no rect", f"{where}: {shape.get('name')}")
+            notes.add("regions left out, they are not rect", f"{where}: {shape.get('name')}")
             continue
         labels = _labels(attributes.get(chosen))
         if not labels:
@@ -83,7 +83,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str, dict, dict]]:
             cells = (_cell(row[name], name, where) for name in COLUMNS[2:])
             yield where, row["filename"], *cells
     except csv.Error as error:
-        raise AnnotationError(f"{path} line {reader.line_num}: no CSV, {error}") from error
+        raise AnnotationError(f"{path} line {reader.line_num}: not CSV, {error}") from error
 
 
 def _cell(text: str | None, column: str, where: str) -> dict:
@@ -108,11 +108,8 @@ def _chosen(path: Path, found: list[str], given: str | None, preferred: tuple[st
 
 def _labels(value: Any) -> list[str]:
     """Of a text field, or of a checkbox with several chosen."""
-    names = (
-        [name for name, chosen in value.items() if chosen]
-        if isinstance(value, dict)
-        else ["" if value is None else str(value)]
-    )
+    chosen = value if isinstance(value, dict) else {"" if value is None else str(value): True}
+    names = [name for name, is_chosen in chosen.items() if is_chosen]
     return [name for name in map(str.strip, names) if name.lower() not in NO_ACTION]
 
 

@@ -80,7 +80,7 @@ def read_video_facts(path: Path) -> dict[str, VideoFacts]:
         except ValueError as error:
             raise AnnotationError(f"{path} line {reader.line_num}: {error}") from None
         if name in found:
-            raise AnnotationError(f"{path} line {reader.line_num}: the video {name!r} is there twice")
+            raise AnnotationError(f"{path} line {reader.line_num}: the video {name!r} occurs twice")
         found[name] = facts
     return found
 

@@ -85,7 +85,7 @@ def file_lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line
     for name, content in text_members(root):
         match = _TREE.fullmatch(name) or _FLAT.fullmatch(name)
         if match is None:
-            notes.add("files passed over, no frame's number in the name", name)
+            notes.add("files skipped, no frame number in the name", name)
             continue
         video, frame = match["video"], int(match["frame"]) - 1
         if match.re is _FLAT:
@@ -95,12 +95,12 @@ def file_lines(path: Path, notes: Notes) -> tuple[dict[str, set[int]], list[Line
         if frame < 0:
             raise AnnotationError(f"{root}: {name}: frame 0; frames count from 1 in these files")
         if frame in frames.setdefault(video, set()):
-            raise AnnotationError(f"{root}: {name}: the frame is there twice")
+            raise AnnotationError(f"{root}: {name}: the frame occurs twice")
         frames[video].add(frame)
         text = content.decode("utf-8", "backslashreplace").split("\n")
         lines += [(f"{name} line {n}", video, frame, line) for n, line in enumerate(text, 1) if line.strip()]
     if not frames:
-        raise AnnotationError(f"{path}: no file with a frame's number; expected <Class>/<video>/00001.txt")
+        raise AnnotationError(f"{path}: no file with a frame number in its name; expected <Class>/<video>/00001.txt")
     return frames, lines, flat
 
 

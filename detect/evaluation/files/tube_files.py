@@ -92,7 +92,7 @@ def _parsed(entry: Any, scored: bool) -> tuple[str, str | int, float, int, np.nd
     if not (isinstance(label, str) or (type(label) is int and 0 <= label <= LARGEST)):
         raise ValueError(f"label is {shown(label)}, neither a name nor a number from 0 to {LARGEST}")
     if type(start) is not int or abs(start) > LARGEST:
-        raise ValueError(f"start is {shown(start)}, not a frame's number")
+        raise ValueError(f"start is {shown(start)}, not a frame number")
     score = _finite([entry["score"] if scored else 1.0], 1)
     if score is None:
         raise ValueError(f"score is {shown(entry['score'])}, not a finite number")

@@ -87,7 +87,7 @@ def _known(images: str | Path | None, dataset: ActionDataset | None):
 def _place(where: str, image: Any, places: Mapping[Any, tuple[str, int]] | None) -> tuple[str, int]:
     if places is not None:
         if not isinstance(image, (int, str)) or image not in places:
-            raise TableError(f"{where}: image_id {shown(image)} is no image of the ground truth")
+            raise TableError(f"{where}: image_id {shown(image)} is not an image of the ground truth")
         return places[image]
     if isinstance(image, str):
         if match := _HASH.fullmatch(image):

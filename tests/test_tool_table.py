@@ -5,8 +5,8 @@ from pathlib import Path
 
 import detect.evaluation.files.table_annotations  # noqa: F401  adds the row of tables
 from backbones.importers import SOURCES
-from detect.data.annotation_files import FORMATS
 from detect.evaluation.files.detection_files import DETECTION_FORMATS
+from detect.evaluation.files.table_annotations import EVERY_FORMAT
 from tests.running import ROOT, TOOLS, load_tool
 
 PAGE = ROOT / "docs" / "tools.md"
@@ -88,8 +88,8 @@ def test_earlier_words_still_work_and_say_the_new_ones(capsys):
 def test_the_formats_in_the_help_are_all_of_them():
     assert load_tool("evaluate").FORMATS == tuple(DETECTION_FORMATS)
     convert = load_tool("convert_annotations")
-    assert convert.BOTH == tuple(name for name, row in FORMATS.items() if row.write)
-    assert convert.READ_ONLY == tuple(name for name, row in FORMATS.items() if not row.write)
+    assert convert.BOTH == tuple(name for name, row in EVERY_FORMAT.items() if row.write)
+    assert convert.READ_ONLY == tuple(name for name, row in EVERY_FORMAT.items() if not row.write)
 
 
 def test_the_sources_in_the_help_are_all_of_them():

@@ -11,7 +11,8 @@ from detect.data.dialects.companions import read_class_names
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset, Tube, VideoRecord
 from detect.evaluation.files.detection_files import known_options, read_detection_file
-from detect.evaluation.files.formats import is_table, read_columns
+from detect.evaluation.files.formats import read_columns
+from detect.evaluation.files.table_annotations import is_table
 from detect.evaluation.files.tube_files import TubeList
 from detect.evaluation.files.typed_tables import Columns
 from detect.evaluation.frame_index import place_in

@@ -10,8 +10,8 @@ from detect.data.annotation_files import read_annotations, recognise
 from detect.data.catalog import load_action_dataset
 from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset
-from detect.evaluation.files.formats import is_table, read_columns
-from detect.evaluation.files.table_annotations import EVERY_FORMAT
+from detect.evaluation.files.formats import read_columns
+from detect.evaluation.files.table_annotations import EVERY_FORMAT, is_table
 from detect.evaluation.files.tube_files import TubeList, is_tube_list, read_tubes
 from detect.evaluation.files.typed_tables import Columns
 from detect.evaluation.tables import GroundTruth, TableError

@@ -9,6 +9,7 @@ from detect.utils.errors import UserError
 from detect.utils.files import UnusableFileError
 
 MAX_RATIO = 100  # of the unpacked size to that of the file; lists of boxes reach 3 to 10
+MAX_LINE = 1 << 16  # bytes of the first line of a table
 SPARE = 1 << 26  # bytes that need no justification
 
 

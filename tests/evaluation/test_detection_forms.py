@@ -14,7 +14,7 @@ from detect.data.jhmdb import CLASSES as JHMDB
 from detect.data.records import ActionDataset, VideoRecord
 from detect.evaluation import GroundTruth, evaluate_frame_ap, preset, read_tables
 from detect.evaluation.files.detection_files import read_detection_file
-from detect.evaluation.files.formats import is_table
+from detect.evaluation.files.table_annotations import is_table
 
 # --- what each form knows besides --------------------------------------------------------------------------
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from detect.utils.gzipped import read_start
+from detect.utils.gzipped import MAX_LINE, read_start
 
 MAX_HEAD = 1 << 26  # bytes, unpacked, that are looked through
-MAX_LINE = 1 << 16  # bytes of a header
 MAX_NAMES = 2000
 
 

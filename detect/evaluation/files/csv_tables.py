@@ -16,11 +16,10 @@ from typing import TextIO
 
 import numpy as np
 
-from detect.data.dialects.glimpse import MAX_LINE
 from detect.evaluation.files.typed_tables import SIDES, Columns
 from detect.evaluation.tables import LARGEST, Detections, GroundTruth, TableError
 from detect.utils.files import atomic_file
-from detect.utils.gzipped import open_unpacked
+from detect.utils.gzipped import MAX_LINE, open_unpacked
 
 GROUND_TRUTH_COLUMNS = ("video", "frame", "label", *SIDES)
 DETECTION_COLUMNS = ("video", "frame", "label", "score", *SIDES)

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.dialects.glimpse import Glimpse
-from detect.evaluation.files.csv_tables import is_csv_table, read_csv, write_csv_table
+from detect.evaluation.files.csv_tables import read_csv, write_csv_table
 from detect.evaluation.files.typed_tables import Columns, read_typed, typed_kind, typed_suffix, write_typed
 from detect.evaluation.tables import LARGEST, Detections, GroundTruth, TableError
 
@@ -61,14 +60,6 @@ def read_columns(path: str | Path, kind: type) -> Columns:
         _check_values(path, found.columns)
         return found
     return read_csv(path, kind is Detections)
-
-
-def is_table(glimpse: Glimpse) -> bool:
-    """Whether a file is meant as a table of boxes: parquet, an .npz, or a CSV whose header has columns of a box."""
-    kind = typed_kind(glimpse.start[:4])
-    if kind == ".npz":  # or another zip archive
-        return all(name.endswith(".npy") for name in glimpse.names)
-    return kind is not None or is_csv_table(glimpse.path, glimpse.start.split(b"\n")[0])
 
 
 def find_table(folder: str | Path, name: str) -> Path:

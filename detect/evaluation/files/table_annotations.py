@@ -12,12 +12,23 @@ import numpy as np
 from detect.data.annotation_files import FORMATS, Format
 from detect.data.checks import AnnotationError, Notes
 from detect.data.dialects.companions import check_class_names, class_names, write_class_names
+from detect.data.dialects.glimpse import Glimpse
 from detect.data.dialects.rows import NO_TRACK, BoxRows, records_of_rows
 from detect.data.dialects.video_facts import check_video_facts, known_facts, write_video_facts
 from detect.data.records import ActionDataset
-from detect.evaluation.files.formats import SUFFIXES, is_table, read_columns, write_table
+from detect.evaluation.files.csv_tables import is_csv_table
+from detect.evaluation.files.formats import SUFFIXES, read_columns, write_table
+from detect.evaluation.files.typed_tables import typed_kind
 from detect.evaluation.tables import GroundTruth
 from detect.utils.files import hash_files
+
+
+def is_table(glimpse: Glimpse) -> bool:
+    """Whether a file is meant as a table of boxes: parquet, an .npz, or a CSV whose header has columns of a box."""
+    kind = typed_kind(glimpse.start[:4])
+    if kind == ".npz":  # or another zip archive
+        return all(name.endswith(".npy") for name in glimpse.names)
+    return kind is not None or is_csv_table(glimpse.path, glimpse.start.split(b"\n")[0])
 
 
 def read_box_table(

@@ -8,19 +8,15 @@ from typing import Any
 import numpy as np
 
 from detect.data.dialects.companions import read_class_names
-from detect.data.dialects.glimpse import Glimpse
 from detect.data.records import ActionDataset, Tube, VideoRecord
-from detect.evaluation.files.detection_files import known_options, read_detection_file
-from detect.evaluation.files.formats import read_columns
-from detect.evaluation.files.table_annotations import is_table
 from detect.evaluation.files.tube_files import TubeList
 from detect.evaluation.files.typed_tables import Columns
+from detect.evaluation.found_files import file_hash, read_files, read_proposals
 from detect.evaluation.frame_index import place_in
 from detect.evaluation.tables import Detections, GroundTruth, TableError
 from detect.evaluation.truth import Truth, source
 from detect.evaluation.tubes import Tubes
-from detect.evaluation.video_names import coverage_note, matched_names, suggestion
-from detect.utils.files import hash_files
+from detect.evaluation.video_names import matched_names, suggestion
 from detect.utils.names import safe_name
 from detect.utils.runs import run_sizes, run_starts
 
@@ -99,19 +95,8 @@ def make_case(
     """
     if not len(truth.columns.columns["label"]):
         raise TableError(f"{source(truth)}: no boxes in it; without ground truth there is no mAP")
-    files, facts = [], []
-    for path in paths:
-        columns, notes = _read_found(path, truth, classes_file, format, options or {})
-        columns, renamed = _named_as(columns, truth.columns.videos)
-        found_in = [columns.videos[index] for index in np.unique(columns.columns["video"])]
-        notes = [*notes, *renamed, *coverage_note(found_in, truth.columns.videos)]
-        if truth.dataset:
-            columns = replace(columns, videos=list(map(safe_name, columns.videos)))  # as those of the dataset are
-            _check_places(path, columns, truth.dataset)
-        files.append(columns)
-        about = {"file": path, "sha256": _hash(path), "rows": len(columns.columns["label"])}
-        facts.append({**about, "notes": notes} if notes else about)
-    proposed = _read_proposals(proposals, truth.dataset) if proposals else None
+    files, facts = read_files(truth, paths, classes_file, format, options or {})
+    proposed = read_proposals(proposals, truth.dataset) if proposals else None
     videos = sorted(set(truth.columns.videos).union(*(c.videos for c in (*files, *((proposed,) if proposed else ())))))
     names = _class_names(truth, files, classes_file)
     gt = _relabelled(source(truth), _numbered(truth.columns, videos, GroundTruth), truth.columns.classes, names)
@@ -130,63 +115,9 @@ def make_case(
     about = {"ground_truth": truth.facts, "detections": facts}
     if proposed:
         rows = len(proposed.columns["label"])
-        about["proposals"] = {"file": proposals, "sha256": _hash(proposals), "rows": rows}
+        about["proposals"] = {"file": proposals, "sha256": file_hash(proposals), "rows": rows}
         proposed = _labelled(_numbered(proposed, videos, Detections), truth.dataset, videos)
     return Case(gt, found, kept, videos, names, tubes, truth.dataset, unmatched, about, proposed)
-
-
-def _hash(path: str) -> str | None:
-    return hash_files(path) if Path(path).is_file() else None
-
-
-def _read_found(
-    path: str, truth: Truth, classes_file: str | None, format: str | None, options: dict[str, Any]
-) -> tuple[Columns, list[str]]:
-    if format is None and (not Path(path).exists() or is_table(Glimpse(Path(path)))):
-        return read_columns(path, Detections), []
-    _, legal = known_options(path, format)
-    dataset, of_truth = truth.dataset, {"coco": "images", "act": "videos"}.get(truth.facts.get("format", ""))
-    beside = {"classes": classes_file, **({of_truth: truth.facts["file"]} if of_truth else {})}
-    fitting = {name: value for name, value in beside.items() if name in legal}  # the evaluation knows these anyway
-    det, videos, notes = read_detection_file(path, dataset, format, **{**fitting, **options})
-    columns = {name: getattr(det, name) for name in ("video", "frame", "label", "score", "boxes")}
-    return Columns(columns, list(videos), None if dataset is None else list(dataset.classes)), list(notes)
-
-
-def _read_proposals(path: str, dataset: ActionDataset | None) -> Columns:
-    columns = read_columns(path, Detections)
-    columns = replace(columns, columns={**columns.columns, "label": np.zeros_like(columns.columns["label"])})
-    if dataset:
-        columns, _ = _named_as(columns, [video.name for video in dataset.videos])
-        _check_places(path, columns, dataset)
-    return columns
-
-
-def _named_as(columns: Columns, known: list[str]) -> tuple[Columns, list[str]]:
-    """With the names of its videos that the ground truth has for them, and notes."""
-    names, notes = matched_names(columns.videos, known)
-    return replace(columns, videos=names), notes
-
-
-def _check_places(path: str, found: Columns, dataset: ActionDataset) -> None:
-    """TableError for the first detection in a video, frame or class that the dataset does not have."""
-    lengths = {video.name: video.num_frames for video in dataset.videos}
-    own = np.array([lengths.get(name, -1) for name in found.videos] or [0], np.int64)[found.columns["video"]]
-    frame, label = found.columns["frame"], found.columns["label"]
-    count = len(found.classes or dataset.classes)
-
-    def name_of(row: int) -> str:
-        return found.videos[found.columns["video"][row]]
-
-    where = f"is none of the {len(lengths)} of {dataset.name}"
-    for bad, fault in (
-        (own < 0, lambda row: f"{where}, {suggestion(name_of(row), list(lengths))}"),
-        (frame >= own, lambda row: f"has frames 0 to {own[row] - 1}; this detection is in frame {frame[row]}"),
-        (label >= count, lambda row: f"label {label[row]}; the classes are 0 to {count - 1}"),
-    ):
-        if bad.any():
-            row, many = int(np.argmax(bad)), np.count_nonzero(bad)
-            raise TableError(f"{path}: row {row}: video {name_of(row)!r} {fault(row)} ({many} such rows)")
 
 
 def _numbered(columns: Columns, videos: list[str], kind: type):

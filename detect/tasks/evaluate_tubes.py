@@ -8,6 +8,7 @@ import numpy as np
 from detect.evaluation import report
 from detect.evaluation.case import Case, join_tubes
 from detect.evaluation.files.tube_files import read_tubes, write_tubes
+from detect.evaluation.found_files import numbers_meet_names
 from detect.evaluation.linking.rules import link_detections
 from detect.evaluation.tables import TableError
 from detect.evaluation.truth import Truth, source
@@ -43,7 +44,8 @@ def evaluate_tubes(
         annotated, found, videos, classes = join_tubes(truth, given, tubes_file, classes_file)
         sources["tubes"] = {"file": tubes_file, "sha256": hash_files(tubes_file), "tubes": len(found)}
         names, renamed = matched_names(given.videos, truth.columns.videos)
-        for note in (*renamed, *coverage_note(names, truth.columns.videos)):
+        numbered = numbers_meet_names(given.labels, truth, classes_file)
+        for note in (*renamed, *coverage_note(names, truth.columns.videos), *numbered):
             print(f"note: {note}")
         if given.reversed_boxes:
             print(f"note: {given.reversed_boxes} boxes with x2 < x1 or y2 < y1; they overlap nothing")

@@ -3,9 +3,23 @@
 import numpy as np
 import pytest
 
-from detect.data import records
+from detect.d2 import DatasetCatalog, MetadataCatalog
+from detect.data import catalog, records
 from detect.data.own_json import write_own_json
 from tests.tasks.evaluated_set import tube
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_name_stays_registered():
+    """What the tests of a module register is gone after them: other modules list all names."""
+    before = set(DatasetCatalog.list())
+    yield
+    for name in set(DatasetCatalog.list()) - before:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+        del catalog._loaders[name]
+        for key in [key for key in catalog._loaded if key[0] == name]:
+            del catalog._loaded[key]
 
 
 @pytest.fixture

@@ -216,7 +216,7 @@ def test_two_processes(trained, run, datasets, tmp_path, monkeypatch, no_gpu):
 
 
 def test_the_option_for_processes_is_passed_on(monkeypatch, run):
-    monkeypatch.setattr("detect.utils.comm.launch", lambda *words, args: print(words[1:], args[1:]))
+    monkeypatch.setattr("detect.tasks.train_net.launch", lambda *words, args: print(words[1:], args[1:]))
     options = ("--num-gpus", 8, "--num-machines", 2, "--machine-rank", 1, "--dist-url", "tcp://a:1", "--resume")
     done = run("train_net", *options, "--config-file", "c.yaml", "SEED", 3)
     assert done.stdout == "(8, 2, 1, 'tcp://a:1') ('c.yaml', ['SEED', '3'], '', True, False)\n"

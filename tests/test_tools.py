@@ -267,7 +267,7 @@ def test_bad_input_gives_one_message(run, tmp_path, arguments, message):
 
 @pytest.mark.parametrize("count, given", [(0, 1), (1, 1), (3, 3)])
 def test_numbers_of_processes(monkeypatch, run, count, given):
-    monkeypatch.setattr("detect.utils.comm.launch", lambda *words, args: print(words[1]))
+    monkeypatch.setattr("detect.tasks.train_net.launch", lambda *words, args: print(words[1]))
     assert run("train_net", "--num-gpus", count).stdout == f"{given}\n"
 
 
@@ -280,7 +280,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(run, monkeypatch):
     def broken(*_):
         raise ValueError("not the user's")
 
-    monkeypatch.setattr("detect.tasks.runner.run", broken)
+    monkeypatch.setattr("detect.tasks.train_net.run", broken)
     with pytest.raises(ValueError, match="not the user's"):
         run("train_net", *TOY)
 

@@ -181,7 +181,7 @@ def test_bad_arguments(run, tmp_path):
 def test_as_a_command_on_real_tables(real_data):
     folder = real_data / "evaluator"
     command = [
-        sys.executable, str(TOOL), "--preset", "act",
+        sys.executable, "-W", "ignore", str(TOOL), "--preset", "act",
         "--ground-truth", str(folder / "multisports_sample_groundtruth.csv"),
         "--detections", str(folder / "multisports_sample_detections.csv"),
     ]  # fmt: skip

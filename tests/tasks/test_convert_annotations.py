@@ -11,7 +11,9 @@ from detect.evaluation import evaluate_frame_ap, preset
 from detect.evaluation.files.table_annotations import EVERY_FORMAT
 from detect.evaluation.tables import Detections, GroundTruth
 from detect.tasks.convert_annotations import convert_annotations
-from tools.convert_annotations import main
+from tests.running import load_tool
+
+main = load_tool("convert_annotations").main
 
 read_annotations = partial(annotation_files.read_annotations, formats=EVERY_FORMAT)
 write_annotations = partial(annotation_files.write_annotations, formats=EVERY_FORMAT)

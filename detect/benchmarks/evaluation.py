@@ -20,6 +20,7 @@ from detect.evaluation.tables import Detections, GroundTruth
 from detect.evaluation.tubes import Tubes, contiguous, make_tubes
 from detect.evaluation.video_ap import evaluate_video_ap
 from detect.utils.files import write_json
+from detect.utils.runs import run_starts
 
 SAME_CLASS = 0.05  # share of the detections that have the video's class: links need something to follow
 CSV_LIMIT = 2_000_000  # rows; a CSV of 17 million takes minutes to write
@@ -78,8 +79,7 @@ def _size(path: Path, rows: int) -> str:
 
 def _truth_tubes(gt: GroundTruth) -> Tubes:
     """One tube a video, interrupted where it has no box."""
-    starts = np.flatnonzero(np.r_[True, np.diff(gt.video) != 0])
-    parts = np.split(np.arange(len(gt)), starts[1:])
+    parts = np.split(np.arange(len(gt)), run_starts(gt.video)[1:])
     return make_tubes(
         (gt.video[rows[0]], gt.label[rows[0]], 1.0, int(gt.frame[rows[0]]), contiguous(gt.frame[rows], gt.boxes[rows]))
         for rows in parts

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,10 @@ from detect.evaluation.files.tube_files import TubeList
 from detect.evaluation.files.typed_tables import Columns
 from detect.evaluation.found_files import file_hash, read_files, read_proposals
 from detect.evaluation.frame_index import place_in
-from detect.evaluation.tables import Detections, GroundTruth, TableError
+from detect.evaluation.tables import Detections, GroundTruth, TableError, take
 from detect.evaluation.truth import Truth, source
 from detect.evaluation.tubes import Tubes
-from detect.evaluation.video_names import matched_names, suggestion
-from detect.utils.names import safe_name
+from detect.evaluation.video_names import suggestion
 from detect.utils.runs import run_sizes, run_starts
 
 
@@ -45,6 +45,17 @@ class Case:
     def unlabelled(self, index: int) -> int:
         """Detections of a file that are left out because no annotator looked at their frames."""
         return len(self.all_detections[index]) - len(self.found[index])
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """What is evaluated, and what of the first file has no ground truth."""
+        annotated = np.unique(np.stack([self.gt.video, self.gt.frame]), axis=1).T
+        return {
+            "videos": len(np.unique(self.gt.video)),
+            "annotated_frames": len(annotated),
+            "detections_in_videos_without_ground_truth": self.unmatched[0],
+            "detections_on_unlabelled_frames": self.unlabelled(0),
+        }
 
     def num_frames(self) -> dict[int, int] | None:
         """The length of each video in frames, by its number; None if the source has no lengths."""
@@ -96,8 +107,8 @@ def make_case(
     if not len(truth.columns.columns["label"]):
         raise TableError(f"{source(truth)}: no boxes in it; without ground truth there is no mAP")
     files, facts = read_files(truth, paths, classes_file, format, options or {})
-    proposed = read_proposals(proposals, truth.dataset) if proposals else None
-    videos = sorted(set(truth.columns.videos).union(*(c.videos for c in (*files, *((proposed,) if proposed else ())))))
+    proposed = read_proposals(proposals, truth) if proposals else None
+    videos = sorted({name for part in (truth.columns, *files, proposed) if part for name in part.videos})
     names = _class_names(truth, files, classes_file)
     gt = _relabelled(source(truth), _numbered(truth.columns, videos, GroundTruth), truth.columns.classes, names)
     found = [
@@ -178,7 +189,7 @@ def _labelled(det: Detections, dataset: ActionDataset | None, videos: list[str])
     keep = _is_labelled(det.video, det.frame, dataset, videos)
     if keep.all():
         return det
-    return Detections(*(getattr(det, name)[keep] for name in ("video", "frame", "label", "score", "boxes")))
+    return take(det, keep)
 
 
 def _is_labelled(video: np.ndarray, frame: np.ndarray, dataset: ActionDataset | None, videos: list[str]) -> np.ndarray:
@@ -202,12 +213,10 @@ def _is_labelled(video: np.ndarray, frame: np.ndarray, dataset: ActionDataset | 
 def join_tubes(
     truth: Truth, given: TubeList, path: str, classes_file: str | None = None
 ) -> tuple[Tubes, Tubes, list[str], list[str]]:
-    """Annotated and given tubes with common numbers of videos and classes, and the names of both. path: of `given`. A
-    video that the file names by its last part only is matched, see `matched_names`.
+    """Annotated and given tubes with common numbers of videos and classes, and the names of both. path: of `given`.
+    given: with the names that the ground truth has for its videos, see `named_as_truth`.
     """
     known = truth.columns
-    given = replace(given, videos=list(map(safe_name, given.videos))) if truth.dataset else given
-    given = replace(given, videos=matched_names(given.videos, known.videos)[0])
     if truth.dataset and (unknown := sorted(set(given.videos) - set(known.videos))):
         where = f"is none of the {len(known.videos)} of {source(truth)}"
         raise TableError(f"{path}: the video {unknown[0]!r} {where}, {suggestion(unknown[0], known.videos)}")

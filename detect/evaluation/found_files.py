@@ -14,10 +14,9 @@ from detect.evaluation.files.formats import read_columns
 from detect.evaluation.files.table_annotations import is_table
 from detect.evaluation.files.typed_tables import Columns
 from detect.evaluation.tables import Detections, TableError
-from detect.evaluation.truth import Truth, source
-from detect.evaluation.video_names import coverage_note, matched_names, suggestion
+from detect.evaluation.truth import Truth, named_as_truth, source
+from detect.evaluation.video_names import coverage_note, suggestion
 from detect.utils.files import hash_files
-from detect.utils.names import safe_name
 
 
 def read_files(
@@ -27,12 +26,11 @@ def read_files(
     files, facts = [], []
     for path in paths:
         columns, notes = _read_found(path, truth, classes_file, format, options)
-        columns, renamed = _named_as(columns, truth.columns.videos)
+        columns, renamed = _named_as(columns, truth)
         found_in = [columns.videos[index] for index in np.unique(columns.columns["video"])]
         numbered = numbers_meet_names(columns.classes, truth, classes_file)
         notes = [*notes, *renamed, *coverage_note(found_in, truth.columns.videos), *numbered]
         if truth.dataset:
-            columns = replace(columns, videos=list(map(safe_name, columns.videos)))  # as those of the dataset are
             _check_places(path, columns, truth.dataset)
         files.append(columns)
         about = {"file": path, "sha256": file_hash(path), "rows": len(columns.columns["label"])}
@@ -68,18 +66,16 @@ def _read_found(
     return Columns(columns, list(videos), None if dataset is None else list(dataset.classes)), list(notes)
 
 
-def read_proposals(path: str, dataset: ActionDataset | None) -> Columns:
-    columns = read_columns(path, Detections)
+def read_proposals(path: str, truth: Truth) -> Columns:
+    columns, _ = _named_as(read_columns(path, Detections), truth)
     columns = replace(columns, columns={**columns.columns, "label": np.zeros_like(columns.columns["label"])})
-    if dataset:
-        columns, _ = _named_as(columns, [video.name for video in dataset.videos])
-        _check_places(path, columns, dataset)
+    if truth.dataset:
+        _check_places(path, columns, truth.dataset)
     return columns
 
 
-def _named_as(columns: Columns, known: list[str]) -> tuple[Columns, list[str]]:
-    """With the names of its videos that the ground truth has for them, and notes."""
-    names, notes = matched_names(columns.videos, known)
+def _named_as(columns: Columns, truth: Truth) -> tuple[Columns, list[str]]:
+    names, notes = named_as_truth(columns.videos, truth)
     return replace(columns, videos=names), notes
 
 

@@ -15,13 +15,14 @@ from detect.evaluation.average_precision import AP_RULES, MATCHING_RULES, averag
 from detect.evaluation.frame_index import FrameIndex
 from detect.evaluation.operating_point import OperatingPoint, best_f1
 from detect.evaluation.tables import Detections, GroundTruth
-from detect.utils.errors import UserError
+from detect.utils.errors import UserError, check_choices
 from detect.utils.iou import pairwise_iou
 from detect.utils.runs import within
 
 FRAME_RULES = ("all", "annotated")
 TIE_ORDERS = ("frame", "input", "reversed_input")
 CLASS_RULES = ("excluded", "zero")
+RULES = {"ap_rule": AP_RULES, "matching": MATCHING_RULES, "classes_without_gt": CLASS_RULES}  # of boxes and of tubes
 _PAIRS_AT_A_TIME = 1 << 21
 # numpy's sorts release the interpreter lock. Two at a time, since each holds copies of the scores of its class.
 SORTING_THREADS = 2
@@ -56,15 +57,7 @@ class FrameAPOptions:
     def __post_init__(self) -> None:
         if not 0 < self.iou_threshold <= 1:
             raise UserError(f"iou_threshold is {self.iou_threshold}; expected 0 < iou_threshold <= 1")
-        for name, legal in (
-            ("ap_rule", tuple(AP_RULES)),
-            ("matching", MATCHING_RULES),
-            ("frames", FRAME_RULES),
-            ("tie_order", TIE_ORDERS),
-            ("classes_without_gt", CLASS_RULES),
-        ):
-            if getattr(self, name) not in legal:
-                raise UserError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(legal)}")
+        check_choices(self, {**RULES, "frames": FRAME_RULES, "tie_order": TIE_ORDERS})
 
 
 # As in the public code of TF Object Detection API (Pascal metrics), ACT / MOC, Peng and Schmid's

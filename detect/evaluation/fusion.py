@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from detect.evaluation.tables import Detections, TableError
+from detect.evaluation.tables import Detections, TableError, concatenated, take
 from detect.utils.iou import pairwise_iou
 from detect.utils.runs import run_sizes, run_starts
 
@@ -64,19 +64,17 @@ def fuse_boxes(tables: Sequence[Detections], shares: np.ndarray, iou: float = MI
     `iou`; otherwise they begin a cluster. A fused box is the mean of its cluster weighted by score; its score is the
     mean of the scores, with 0 for a detector that has no box in the cluster. `shares` weight the detectors.
     """
-    names = ("video", "frame", "label", "score", "boxes")
-    columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
+    whole = concatenated(tables)
     source = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-    order = np.lexsort((-columns["score"], columns["label"], columns["frame"], columns["video"]))
-    columns = {name: column[order] for name, column in columns.items()}
-    source = source[order]
-    place = np.stack([columns["video"], columns["frame"], columns["label"]], 1)
+    order = np.lexsort((-whole.score, whole.label, whole.frame, whole.video))
+    whole, source = take(whole, order), source[order]
+    place = np.stack([whole.video, whole.frame, whole.label], 1)
     starts = run_starts(*place.T)
     found = []
     stops = starts + run_sizes(starts, len(place))
     for start, stop in zip(tqdm(starts, "fusing", unit="class", disable=None), stops, strict=True):
         part = slice(start, stop)
-        boxes, score = _fuse_one(columns["boxes"][part], columns["score"][part], source[part], shares, iou)
+        boxes, score = _fuse_one(whole.boxes[part], whole.score[part], source[part], shares, iou)
         found.append((np.repeat(place[start : start + 1], len(score), 0), score, boxes))
     rows = np.concatenate([np.empty((0, 3), np.int64), *(place for place, _, _ in found)])
     score = np.concatenate([np.empty(0), *(score for _, score, _ in found)])
@@ -119,4 +117,4 @@ def _keys(table: Detections) -> np.ndarray:
 def _by_score(table: Detections) -> Detections:
     """Sorted by video, frame and falling score."""
     order = np.lexsort((-table.score, table.frame, table.video))
-    return Detections(*(getattr(table, name)[order] for name in ("video", "frame", "label", "score", "boxes")))
+    return take(table, order)

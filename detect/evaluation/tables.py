@@ -4,6 +4,7 @@
 do. Boxes are x1 y1 x2 y2 in pixels of the original frame.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -52,6 +53,17 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.label)
+
+
+def take(table, rows: np.ndarray):
+    """The rows ((k,) int or (n,) bool) of a table of either kind, in that order."""
+    return type(table)(*(getattr(table, field.name)[rows] for field in fields(table)))
+
+
+def concatenated(tables: Sequence):
+    """One table of one or more of a kind, end to end."""
+    columns = ([getattr(table, field.name) for table in tables] for field in fields(tables[0]))
+    return type(tables[0])(*map(np.concatenate, columns))
 
 
 def _check_columns(table) -> None:

@@ -1,5 +1,6 @@
 """Ground truth to evaluate against, from a registered set or a file in any known format."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from detect.evaluation.files.tube_files import TubeList, is_tube_list, read_tube
 from detect.evaluation.files.typed_tables import Columns
 from detect.evaluation.tables import GroundTruth, TableError
 from detect.evaluation.tubes import Tubes, truth_tubes
+from detect.evaluation.video_names import matched_names
 from detect.utils.files import hash_files
+from detect.utils.names import safe_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,13 @@ def _of_tubes(listed: TubeList, facts: dict[str, Any]) -> Truth:
     columns = {"video": tubes.video[of[there]], "frame": frame[there], "label": tubes.label[of[there]]}
     columns = Columns({**columns, "boxes": tubes.boxes[there]}, listed.videos, listed.labels)
     return Truth(columns, tubes=tubes, facts={**facts, "rows": len(there)})
+
+
+def named_as_truth(names: Sequence[str], truth: Truth) -> tuple[list[str], list[str]]:
+    """The names that the ground truth has for the videos of another file, and notes; see `matched_names`."""
+    if truth.dataset:
+        names = list(map(safe_name, names))  # as those of the dataset are
+    return matched_names(names, truth.columns.videos)
 
 
 def source(truth: Truth) -> str:

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from detect.evaluation.average_precision import AP_RULES, COCO_THRESHOLDS, MATCHING_RULES, average_precision, match
-from detect.evaluation.frame_ap import CLASS_RULES, ap_without_gt, mean_of_classes
+from detect.evaluation.average_precision import COCO_THRESHOLDS, average_precision, match
+from detect.evaluation.frame_ap import RULES, ap_without_gt, mean_of_classes
 from detect.evaluation.tubes import Tubes, suppress_tubes, tube_overlaps
-from detect.utils.errors import UserError
+from detect.utils.errors import UserError, check_choices
 from detect.utils.runs import within
 
 THRESHOLDS = (0.2, 0.5, 0.75)
@@ -41,13 +41,7 @@ class VideoAPOptions:
     nms_min_common: int = 1
 
     def __post_init__(self) -> None:
-        for name, legal in (
-            ("ap_rule", tuple(AP_RULES)),
-            ("matching", MATCHING_RULES),
-            ("classes_without_gt", CLASS_RULES),
-        ):
-            if getattr(self, name) not in legal:
-                raise UserError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(legal)}")
+        check_choices(self, RULES)
         if not 0 < self.tube_nms <= 1:
             raise UserError(f"tube_nms is {self.tube_nms}; it must be above 0 and at most 1; 1 keeps all tubes")
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from tabulate import tabulate
 from tqdm import tqdm
 
 from detect.classification.catalog import LIST, load_video_set, video_set_names
@@ -32,6 +31,7 @@ from detect.utils.errors import UserError
 from detect.utils.files import write_json
 from detect.utils.processes import WorkerKilledError, in_processes
 from detect.utils.provenance import code_version
+from detect.utils.tables import text_table
 from detect.video.media_facts import FactsCache, MediaFacts, look_at, signature
 
 PARTS = r"(split\d_)?(train|test|val)"  # of a set, in the order of DATASETS
@@ -209,7 +209,7 @@ def count_table(found: Sequence[Checked]) -> str:
         marks = [" (!)" if None not in (v, e) and v != e else "" for v, e in zip(checked.counts, known, strict=True)]
         rows.append((checked.name, *(f"{_cell(v)}{mark}" for v, mark in zip(checked.counts, marks, strict=True))))
         rows += [("published", *map(_cell, published))] if published else []
-    return tabulate(rows, HEADINGS, tablefmt="pipe", disable_numparse=True, colalign=("left", *["right"] * 6))
+    return text_table(rows, HEADINGS)
 
 
 def _cell(value: int | None) -> str:

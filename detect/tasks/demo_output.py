@@ -6,7 +6,6 @@ import tempfile
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from detect.evaluation.files.csv_tables import csv_table
 from detect.evaluation.files.formats import SUFFIXES, write_table
 from detect.evaluation.files.typed_tables import require_pyarrow
 from detect.evaluation.linking.actors import ActorTube
-from detect.evaluation.tables import Detections
+from detect.evaluation.tables import Detections, concatenated
 from detect.tracking import FrameDetections
 from detect.utils.errors import UserError
 from detect.utils.files import atomic_file
@@ -135,8 +134,7 @@ def _collected(path: str, name: str, classes: Sequence[str]) -> Iterator[Callabl
     parts = []
     yield lambda table, _: parts.append(table) if len(table) else None
     parts = parts or [Detections(*(np.zeros(0, np.int32),) * 3, np.zeros(0, np.float32), np.zeros((0, 4), np.float32))]
-    columns = [np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Detections)]
-    write_table(path, Detections(*columns), [name], classes)
+    write_table(path, concatenated(parts), [name], classes)
 
 
 def listed_on_the_way(

@@ -52,7 +52,7 @@ def evaluate(detections: Sequence[str] = (), **options: Any) -> dict[str, Any]:
         print(f"report: {output['report']}")
     if request.json_file:
         facts = (_facts(case) if case else {"ground_truth": truth.facts}) | output.pop("sources", {})
-        provenance = {**facts, **_counts(case), "preset": request.preset_name, **code_version()}
+        provenance = {**facts, **(case.counts if case else {}), "preset": request.preset_name, **code_version()}
         write_json(request.json_file, {**output, "provenance": provenance})
         print(f"written: {request.json_file}")
     print("\n".join(closing))
@@ -63,18 +63,6 @@ def _facts(case: Case) -> dict[str, Any]:
     """Provenance of the tables; a list of files only if there are several."""
     files = case.facts["detections"]
     return {**case.facts, "detections": files[0] if len(files) == 1 else files}
-
-
-def _counts(case: Case | None) -> dict[str, Any]:
-    if case is None:
-        return {}
-    annotated = np.unique(np.stack([case.gt.video, case.gt.frame]), axis=1).T
-    return {
-        "videos": len(np.unique(case.gt.video)),
-        "annotated_frames": len(annotated),
-        "detections_in_videos_without_ground_truth": case.unmatched[0],
-        "detections_on_unlabelled_frames": case.unlabelled(0),
-    }
 
 
 def _score(case: Case, rules: Sequence[FrameAPOptions], request: Request) -> dict[str, Any]:
@@ -164,8 +152,7 @@ def _print_sources(case: Case) -> None:
             print(f"{kind}: {name}, {facts['rows']} rows, sha256 {facts.get('sha256') or 'of a folder not computed'}")
             for note in facts.get("notes", ()):
                 print(f"note: {note}")
-    counts = _counts(case)
-    print(f"{counts['videos']} videos, {counts['annotated_frames']} annotated frames")
+    print(f"{case.counts['videos']} videos, {case.counts['annotated_frames']} annotated frames")
 
 
 def _print_left_out(case: Case, result) -> None:

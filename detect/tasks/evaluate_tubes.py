@@ -11,9 +11,10 @@ from detect.evaluation.files.tube_files import read_tubes, write_tubes
 from detect.evaluation.found_files import numbers_meet_names
 from detect.evaluation.linking.rules import link_detections
 from detect.evaluation.tables import TableError
-from detect.evaluation.truth import Truth, source
+from detect.evaluation.truth import Truth, named_as_truth, source
+from detect.evaluation.tubes import Tubes
 from detect.evaluation.video_ap import VideoAPOptions, evaluate_video_ap, video_preset
-from detect.evaluation.video_names import coverage_note, matched_names
+from detect.evaluation.video_names import coverage_note
 from detect.utils.files import hash_files
 
 
@@ -40,18 +41,8 @@ def evaluate_tubes(
     options = _options(preset_name, tube_nms, spatial_only)
     sources: dict[str, Any] = {}
     if tubes_file:
-        given = read_tubes(tubes_file)
-        annotated, found, videos, classes = join_tubes(truth, given, tubes_file, classes_file)
+        annotated, found, videos, classes = _joined(truth, tubes_file, classes_file)
         sources["tubes"] = {"file": tubes_file, "sha256": hash_files(tubes_file), "tubes": len(found)}
-        names, renamed = matched_names(given.videos, truth.columns.videos)
-        numbered = numbers_meet_names(given.labels, truth, classes_file)
-        for note in (*renamed, *coverage_note(names, truth.columns.videos), *numbered):
-            print(f"note: {note}")
-        if given.reversed_boxes:
-            print(f"note: {given.reversed_boxes} boxes with x2 < x1 or y2 < y1; they overlap nothing")
-        unmatched = int(np.count_nonzero(~np.isin(found.video, annotated.video)))
-        if unmatched:
-            print(f"note: {unmatched} tubes in videos without ground truth (false positives); are the names the same?")
     else:
         annotated, videos, classes = case.tubes, case.videos, case.classes
         found = case.unlabelled_cut(link_detections(case.all_detections[0], link, switch_cost, case.num_frames()))
@@ -70,6 +61,22 @@ def evaluate_tubes(
     if result.suppressed:
         print(f"{result.suppressed} tubes suppressed by better ones of their class and video")
     return {"video": report.video_dict(result, classes), "sources": sources}
+
+
+def _joined(truth: Truth, path: str, classes_file: str | None) -> tuple[Tubes, Tubes, list[str], list[str]]:
+    """As `join_tubes`, with the tubes of a file; what is peculiar about it is printed."""
+    given = read_tubes(path)
+    names, renamed = named_as_truth(given.videos, truth)
+    annotated, found, videos, classes = join_tubes(truth, replace(given, videos=names), path, classes_file)
+    numbered = numbers_meet_names(given.labels, truth, classes_file)
+    for note in (*renamed, *coverage_note(names, truth.columns.videos), *numbered):
+        print(f"note: {note}")
+    if given.reversed_boxes:
+        print(f"note: {given.reversed_boxes} boxes with x2 < x1 or y2 < y1; they overlap nothing")
+    unmatched = int(np.count_nonzero(~np.isin(found.video, annotated.video)))
+    if unmatched:
+        print(f"note: {unmatched} tubes in videos without ground truth (false positives); are the names the same?")
+    return annotated, found, videos, classes
 
 
 def _options(preset_name: str, tube_nms: float | None, spatial_only: bool) -> VideoAPOptions:

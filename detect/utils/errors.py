@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -16,6 +16,13 @@ class UserError(ValueError):
 
 class MissingExtraError(UserError, ImportError):
     """An optional package is not installed; the message says how to install it."""
+
+
+def check_choices(options: object, legal: Mapping[str, Iterable[str]]) -> None:
+    """UserError for the first attribute of `options` whose value is none of its legal ones."""
+    for name, values in legal.items():
+        if getattr(options, name) not in values:
+            raise UserError(f"{name} is {getattr(options, name)!r}; choose one of {', '.join(values)}")
 
 
 def end_progress_bars() -> None:

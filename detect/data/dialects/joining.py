@@ -4,6 +4,7 @@ import numpy as np
 
 from detect.utils.errors import UserError
 from detect.utils.iou import pairwise_iou
+from detect.utils.runs import run_sizes, run_starts, within
 
 JOIN_IOU = 0.2  # of UCF101-24's 569,404 pairs of neighbours in a tube 229 overlap less, 3,621 less than 0.5
 MAX_PAIRS = 50_000_000
@@ -39,8 +40,8 @@ def _candidates(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs (before, after) of rows of sorted (video, label, frame) columns, (3, n), in neighbouring frames."""
     if not columns.size:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    starts = np.flatnonzero(np.r_[True, (np.diff(columns, axis=1) != 0).any(0)])  # of boxes of one frame and label
-    counts = np.diff(np.r_[starts, columns.shape[1]])
+    starts = run_starts(*columns)  # of boxes of one frame and label
+    counts = run_sizes(starts, columns.shape[1])
     video, label, frame = columns[:, starts]
     same = (np.diff(video) == 0) & (np.diff(label) == 0)
     steps = _steps(video, frame)
@@ -49,9 +50,8 @@ def _candidates(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if size.sum() > MAX_PAIRS:
         crowd = frame[groups[size.argmax()]]
         raise UserError(f"too many boxes to join: {size.sum()} pairs, most in frame {crowd}; give the boxes track ids")
-    within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-    width = np.repeat(width, size)
-    return np.repeat(starts[groups], size) + within // width, np.repeat(starts[groups + 1], size) + within % width
+    place, width = within(size), np.repeat(width, size)
+    return np.repeat(starts[groups], size) + place // width, np.repeat(starts[groups + 1], size) + place % width
 
 
 def _steps(video: np.ndarray, frame: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from detect.data.checks import AnnotationError, Notes, checked_tube
 from detect.data.dialects.joining import JOIN_IOU, join_boxes
 from detect.data.dialects.video_facts import KnownFacts, VideoFacts
 from detect.data.records import VideoRecord
+from detect.utils.runs import run_sizes, run_starts
 from detect.video.readers import MAX_SAID_FRAMES
 
 NO_TRACK = -1
@@ -89,9 +90,9 @@ def _tubes(rows: BoxRows, join_iou: float) -> dict[int, list[tuple[int, np.ndarr
 def _first_of_equal(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """For each of the `rows` the first one that has the same `columns`, (k, n)."""
     order = np.lexsort(columns)
-    new = np.r_[True, (np.diff(columns[:, order], axis=1) != 0).any(0)] if len(order) else np.zeros(0, bool)
+    starts = run_starts(*columns[:, order])
     first = np.empty(len(order), np.int64)
-    first[order] = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
+    first[order] = np.repeat(starts, run_sizes(starts, len(order)))
     return rows[order[first]]
 
 

@@ -4,7 +4,7 @@ docs/error_analysis.md compares the categories with those of ACT's frameAP_error
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from detect.evaluation.errors.kinds import CATEGORIES, TRUTH_KINDS, MatchedTable
 from detect.evaluation.errors.oracles import oracle_ap
 from detect.evaluation.frame_ap import FrameAPOptions, joined, mean_of_classes, overlapping
 from detect.evaluation.frame_index import FrameIndex
-from detect.evaluation.tables import Detections, GroundTruth
+from detect.evaluation.tables import Detections, GroundTruth, take
 from detect.utils.errors import UserError
 from detect.utils.tables import text_table
 
@@ -148,7 +148,7 @@ def confusion_matrix(
 
 def _confused(matched: MatchedTables, truths: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Match the unmatched `truths` and detections `rows` regardless of class: (k,) truths and (k,) detections."""
-    gt = GroundTruth(*(getattr(matched.gt, field.name)[truths] for field in fields(GroundTruth)))
+    gt = take(matched.gt, truths)
     frames, options = FrameIndex(gt, matched.det), matched.options
     pairs = overlapping(gt, matched.det, rows, frames, options.iou_threshold, options.plus_one)
     detection, truth, overlap = joined(pairs)

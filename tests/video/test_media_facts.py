@@ -3,7 +3,6 @@
 import json
 import os
 
-import numpy as np
 import pytest
 
 from detect.video import media_facts
@@ -116,4 +115,4 @@ def test_entries_that_are_none_are_left_out(tmp_path):
 def test_frames_of_a_real_clip_whose_header_is_wrong(real_data):
     (path,) = (real_data / "jhmdb" / "ReCompress_Videos" / "catch").glob("*.avi")
     assert look_at(str(path)) == FACTS  # its header says 48
-    assert np.prod(signature(path)) > 0
+    assert all(part > 0 for part in signature(path))

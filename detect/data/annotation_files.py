@@ -15,6 +15,7 @@ from detect.data import jhmdb, ucf24
 from detect.data.checks import AnnotationError, Notes, with_annotation
 from detect.data.dialects.act import is_act, read_act, write_act
 from detect.data.dialects.ava_csv import is_ava_csv, read_ava_csv, write_ava_csv
+from detect.data.dialects.boxes_json import is_boxes_json, read_boxes_json
 from detect.data.dialects.coco_json import is_coco_json, read_coco_json, write_coco_json
 from detect.data.dialects.cvat import is_cvat, read_cvat
 from detect.data.dialects.final_annots import is_final_annots, read_final_annots, write_final_annots
@@ -50,6 +51,9 @@ FORMATS: dict[str, Format] = {
     "coco": Format(read_coco_json, write_coco_json, "COCO-style JSON of images, COCO-VID", is_coco_json),
     "cvat": Format(read_cvat, None, "CVAT XML 1.1, for video or for images; a file or a folder of them", is_cvat),
     "via": Format(read_via, None, "CSV of the VGG Image Annotator 2", is_via),
+    "boxes_json": Format(
+        read_boxes_json, None, "boxes.json of clips of one action each, or a folder that has some", is_boxes_json
+    ),
     "labelme": Format(read_labelme, None, "LabelMe's JSON files, a folder of them", is_labelme),
 }
 

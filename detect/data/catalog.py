@@ -1,6 +1,7 @@
 """Datasets by name: `jhmdb_split{1,2,3}_{train,test}`, `ucf24_{train,test}` and `synthetic_{train,test}`, and
 functions to add others. Each `..._train` is also there in two parts, `..._fit` and `..._held`, see `held_out`.
-`json:FILE` is one's own set, see `own_json`; `json:FILE:fit` and `json:FILE:held` are its parts.
+`json:FILE` is one's own set, see `own_json`, or one in another form that `annotation_files` knows; `json:FILE:fit` and
+`json:FILE:held` are its parts, `json:FILE:fit2of4` and `json:FILE:held2of4` those of the second of four folds.
 
 They lie in `jhmdb/`, `ucf24/` and `synthetic/` below the folder that the environment variable DETECT_DATASETS or
 `set_datasets_root` names, by default ./datasets. Nothing is read before a dataset is asked for.
@@ -9,12 +10,17 @@ They lie in `jhmdb/`, `ucf24/` and `synthetic/` below the folder that the enviro
 import difflib
 import logging
 import os
+import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from detect.d2 import DatasetCatalog, MetadataCatalog
 from detect.data import jhmdb, synthetic, ucf24
-from detect.data.held_out import hold_out
+from detect.data.annotation_files import read_annotations, recognise
+from detect.data.checks import AnnotationError
+from detect.data.held_out import fold_of, hold_out
 from detect.data.media import require
 from detect.data.own_json import read_own_json
 from detect.data.records import ActionDataset, KeyframeDataset
@@ -96,19 +102,38 @@ def unknown_set(name: str, known: Iterable[str]) -> str:
     return f"there is no set {name!r}; did you mean {', '.join(close)}? {OWN}FILE is a set of your own"
 
 
+class OwnName(NamedTuple):
+    """What `json:FILE:fit2of4` says; `part` is "fit", "held" or none, `count` 0 where it is no fold."""
+
+    path: str
+    part: str = ""
+    fold: int = 0
+    count: int = 0
+
+
 def own_file(name: str) -> Path:
     """The file of `json:FILE`, in the working folder or the datasets' folder. MissingDataError."""
-    path = _split_own(name)[0]
+    path = _split_own(name).path
     if not path:
         raise UserError(f"{name!r} names no file; give {OWN}FILE, such as {OWN}own/train.json")
     how = "json:FILE is the path of a file in own JSON; tools/convert_annotations.py makes it of other formats"
     return require([Path(path), datasets_root() / path], f"{name}: the annotation", how)
 
 
-def _split_own(name: str) -> tuple[str, str]:
-    """File and part ("fit", "held" or none) of `json:FILE:PART`."""
-    path, _, part = name.removeprefix(OWN).rpartition(":")
-    return (path, part) if path and part in PARTS else (name.removeprefix(OWN), "")
+def is_own_form(name: str) -> bool:
+    """Whether the file of `json:FILE` is own JSON, or looks like nothing else: its reader says what is wrong."""
+    try:
+        return recognise(own_file(name)) == "own"
+    except AnnotationError:
+        return True
+
+
+def _split_own(name: str) -> OwnName:
+    match = re.fullmatch(rf"(.+):({'|'.join(PARTS)})(?:([0-9]{{1,9}})of([0-9]{{1,9}}))?", name.removeprefix(OWN), re.S)
+    if not match:
+        return OwnName(name.removeprefix(OWN))
+    path, part, fold, count = match.groups()
+    return OwnName(path, part, int(fold or 0), int(count or 0))
 
 
 def _own_version(name: str) -> Hashable:
@@ -118,7 +143,13 @@ def _own_version(name: str) -> Hashable:
 
 
 def _load_own(name: str) -> ActionDataset:
-    dataset, part = read_own_json(own_file(name), name=name), _split_own(name)[1]
+    path, (_, part, fold, count) = own_file(name), _split_own(name)
+    if is_own_form(name):
+        dataset = read_own_json(path, name=name)
+    else:
+        dataset = replace(read_annotations(path), name=name)
+    if fold or count:
+        return fold_of(dataset, name, part, fold, count)
     return hold_out(dataset, name, part) if part else dataset
 
 

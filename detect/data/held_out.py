@@ -1,4 +1,5 @@
-"""Training videos held back, so that a checkpoint can be chosen without the test list."""
+"""Training videos held back, so that a checkpoint can be chosen without the test list; and folds, to test on each in
+turn where there is no test list."""
 
 import re
 from collections import defaultdict
@@ -26,6 +27,23 @@ def hold_out(dataset: ActionDataset, name: str, part: str) -> ActionDataset:
     return ActionDataset(name, dataset.classes, videos, dataset.annotation_hash, dataset.notes)
 
 
+def fold_of(dataset: ActionDataset, name: str, part: str, fold: int, count: int) -> ActionDataset:
+    """Of fold number `fold`, from 1, of `count` the videos "held" back to test on, or the others, to "fit" a model to.
+
+    Every `count`-th group (`group_of`), in order of their names, is in one fold. UserError for less than two folds,
+    more folds than groups, and a fold that there is not.
+    """
+    groups = sorted({group_of(video) for video in dataset.videos})
+    if not 1 <= fold <= count or not 2 <= count <= len(groups):
+        raise UserError(
+            f"{name}: fold {fold} of {count}; {dataset.name} has {len(groups)} groups of videos, which make 2 to "
+            f"{len(groups)} folds, counted from 1"
+        )
+    held = set(groups[fold - 1 :: count])
+    videos = tuple(video for video in dataset.videos if (group_of(video) in held) == (part == "held"))
+    return ActionDataset(name, dataset.classes, videos, dataset.annotation_hash, dataset.notes)
+
+
 def class_of(video: VideoRecord) -> str:
     """The class's folder, or the class of its first tube."""
     folder, _, _ = video.name.rpartition("/")
@@ -33,9 +51,11 @@ def class_of(video: VideoRecord) -> str:
 
 
 def group_of(video: VideoRecord) -> str:
-    """The recording: g07 of UCF-101's v_Fencing_g07_c02, a JHMDB clip's name up to its properties (catch_f_cm_np1_...);
-    else a video is a recording of its own.
+    """The video's group. Where it says none, the recording: g07 of UCF-101's v_Fencing_g07_c02, a JHMDB clip's name up
+    to its properties (catch_f_cm_np1_...); else a video is a recording of its own.
     """
+    if video.group:
+        return video.group
     name = video.name.rpartition("/")[2]
     match = re.search(r"_(g\d+)_c\d+", name) or re.match(r"(.+)_[a-z]_[cn]m_np\d", name)
     return match[1] if match else name

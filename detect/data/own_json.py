@@ -7,6 +7,7 @@
                  "width": 320, "height": 240,
                  "num_frames": 120, "fps": 25.0,               these four are taken from the video where they lack
                  "labelled_frames": "all",                     or "boxes", or [0, 5, 10]
+                 "group": "monday",                            optional; videos of a group stay together in a split
                  "name": "a", "flow": "flow/a"}],              optional; file_name without suffix, flow/<name>
      "annotations": [{"id": 1, "video_id": 1, "category_id": 1,
                       "frames": [0, 1, 2],                     or "start": 0 where they follow each other
@@ -117,8 +118,9 @@ def _record(
     common = dict(video=video.name, num_frames=video.num_frames, size=size, classes=classes, notes=notes)
     kept = (checked_tube(tube.label, tube.frames, corners(tube.boxes), **common) for tube in tubes)
     record = VideoRecord(
-        video.name, video.path, video.num_frames, *size, tuple(filter(None, kept)), video.flow, video.fps or 0.0
-    )
+        video.name, video.path, video.num_frames, *size, tuple(filter(None, kept)), video.flow, video.fps or 0.0,
+        group=video.group,
+    )  # fmt: skip
     labelled = rule if video.labelled is None else video.labelled
     if isinstance(labelled, str):
         return replace(record, labelled=record.annotated_frames()) if labelled == "boxes" else record
@@ -164,6 +166,8 @@ def _video_entry(number: int, video: VideoRecord, path: Path) -> dict[str, Any]:
     }  # fmt: skip
     if video.flow and os.path.abspath(video.flow) != os.path.abspath(flow_folder(path.parent, video.name)):
         entry["flow"] = _named_from(video.flow, path.parent)
+    if video.group:
+        entry["group"] = video.group
     if video.labelled is None:
         return {**entry, "labelled_frames": "all"}
     boxes_only = np.array_equal(video.labelled, video.annotated_frames())

@@ -11,7 +11,15 @@ import numpy as np
 
 from detect.data.checks import AnnotationError, read_json, shown
 from detect.data.media import flow_folder
-from detect.data.own_values import Findings, read_boxes, read_frame_rate, read_frames, read_labelled, read_whole
+from detect.data.own_values import (
+    Findings,
+    read_boxes,
+    read_frame_rate,
+    read_frames,
+    read_group,
+    read_labelled,
+    read_whole,
+)
 from detect.utils.names import safe_name
 from detect.video.readers import VIDEO_SUFFIXES
 
@@ -21,7 +29,7 @@ KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "categories": (("id", "name"), ("supercategory",)),
     "videos": (
         ("id", "file_name"),
-        ("name", "width", "height", "num_frames", "fps", "labelled_frames", "flow"),
+        ("name", "width", "height", "num_frames", "fps", "labelled_frames", "flow", "group"),
     ),
     "annotations": (("video_id", "category_id", "bboxes"), ("id", "frames", "start")),
 }
@@ -40,6 +48,7 @@ class OwnVideo:
     height: int | None = None
     width: int | None = None
     fps: float | None = None
+    group: str = ""
     labelled: str | np.ndarray | None = None  # "all", "boxes" or (n,) int64
     sound: bool = True
 
@@ -177,6 +186,7 @@ def _parse_videos(
         video.sound = len(findings.errors) == before and isinstance(file, str)
         video.fps = read_frame_rate(entry, where, findings)
         video.labelled = read_labelled(entry, where, findings)
+        video.group = read_group(entry, where, findings)
         if video.name in names:
             findings.error(where, f"its name {video.name!r} occurs twice; give each video a 'name'")
         names.add(video.name)

@@ -56,6 +56,14 @@ def read_labelled(entry: dict, where: str, findings: Findings) -> str | np.ndarr
     return frames
 
 
+def read_group(entry: dict, where: str, findings: Findings) -> str:
+    value = entry.get("group", "")
+    if not isinstance(value, str):
+        findings.error(where, f"its group is {shown(value)}; expected a text, the same for videos that belong together")
+        return ""
+    return value
+
+
 def _increasing(value: Any) -> np.ndarray | str:
     """Frame numbers (n,) int64, or what is wrong with them."""
     if not isinstance(value, list):

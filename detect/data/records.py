@@ -40,7 +40,8 @@ def meeting(tubes: Sequence[Tube]) -> Iterator[tuple[int, int]]:
 class VideoRecord:
     """One video with its annotation. `path` is a video file or a folder of frames, `flow` the folder of its flow
     images; they need not exist until read. `labelled`: (n,) int64 increasing, the frames that annotators looked at,
-    where these are not all; a box elsewhere is neither right nor wrong. `fps` is 0 where it is not known.
+    where these are not all; a box elsewhere is neither right nor wrong. `fps` is 0 where it is not known. `group` names
+    the recording or people that a video shares with others, "" where nothing is said of them: no split parts a group.
     """
 
     name: str
@@ -52,6 +53,7 @@ class VideoRecord:
     flow: str = ""
     fps: float = 0.0
     labelled: np.ndarray | None = None
+    group: str = ""
 
     def labelled_frames(self) -> np.ndarray:
         """Frames of which the annotation says where the boxes are, or that there are none, sorted (n,) int64."""

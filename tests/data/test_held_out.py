@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detect.data.act_pickle import load_act_dataset
-from detect.data.held_out import group_of, hold_out
+from detect.data.held_out import fold_of, group_of, hold_out
 from detect.data.records import ActionDataset, Tube, VideoRecord
 from detect.utils.errors import UserError
 
@@ -60,3 +60,16 @@ def test_real_jhmdb(real_data):
     assert 0.1 < len(held.videos) / 660 < 0.3
     assert min(Counter(v.name.split("/")[0] for v in held.videos).values()) >= 1
     assert len({v.name.split("/")[0] for v in held.videos}) == 21
+
+
+def test_folds_part_groups_and_nothing_else():
+    videos = tuple(VideoRecord(f"v{i}", f"v{i}", 1, 9, 9, (), group=f"g{i % 5}") for i in range(12))
+    dataset = ActionDataset("set", ("a",), videos, "hash")
+    held = [fold_of(dataset, "set:held", "held", fold, 3) for fold in (1, 2, 3)]
+    assert [sorted({v.group for v in one.videos}) for one in held] == [["g0", "g3"], ["g1", "g4"], ["g2"]]
+    assert sorted(v.name for one in held for v in one.videos) == sorted(v.name for v in videos)
+    fit = fold_of(dataset, "set:fit", "fit", 1, 3)
+    assert {v.group for v in fit.videos} == {"g1", "g2", "g4"} and fit.name == "set:fit"
+    for fold, count in ((0, 3), (4, 3), (1, 1), (1, 6)):
+        with pytest.raises(UserError, match=f"fold {fold} of {count}; set has 5 groups of videos, which make 2 to 5"):
+            fold_of(dataset, "set:fit", "fit", fold, count)

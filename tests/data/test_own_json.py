@@ -136,3 +136,16 @@ def test_the_real_annotation_of_ucf101_24_survives(real_data, tmp_path):
         assert (a.name, a.num_frames) == (b.name, b.num_frames)
         for x, y in zip(a.tubes, b.tubes, strict=True):
             assert x.label == y.label and np.array_equal(x.frames, y.frames) and np.array_equal(x.boxes, y.boxes)
+
+
+def test_groups_of_videos(tmp_path):
+    written = content()
+    for number, video in enumerate(written["videos"]):
+        video["group"] = f"day {number}"
+    dataset = read_own_json(write_own(tmp_path, written, media=False))
+    assert [video.group for video in dataset.videos] == ["day 0", "day 1"]
+    write_own_json(dataset, tmp_path / "again.json")
+    assert [video.group for video in read_own_json(tmp_path / "again.json").videos] == ["day 0", "day 1"]
+    written["videos"][0]["group"] = 3
+    with pytest.raises(AnnotationError, match="its group is 3; expected a text"):
+        read_own_json(write_own(tmp_path, written, media=False))

@@ -36,7 +36,7 @@ def fold_of(dataset: ActionDataset, name: str, part: str, fold: int, count: int)
     groups = sorted({group_of(video) for video in dataset.videos})
     if not 1 <= fold <= count or not 2 <= count <= len(groups):
         raise UserError(
-            f"{name}: fold {fold} of {count}; {dataset.name} has {len(groups)} groups of videos, which make 2 to "
+            f"{name}: fold {fold} of {count}; it has {len(groups)} groups of videos, which make 2 to "
             f"{len(groups)} folds, counted from 1"
         )
     held = set(groups[fold - 1 :: count])

@@ -1,4 +1,5 @@
-"""How well boxes of any label cover the truths: mean best overlap, and recall against the number of boxes."""
+"""What detections say beyond their APs: how well boxes of any label cover the truths, by mean best overlap and recall
+against the number of boxes; and how many videos they name rightly."""
 
 from collections.abc import Sequence
 
@@ -41,3 +42,16 @@ def recall_by_number(
     for row, truth, _ in overlapping(gt, boxes, np.arange(len(boxes)), frames, iou_threshold, False):
         np.minimum.at(needed, truth, rank[row])
     return {number: float((needed < number).mean()) if len(gt) else float("nan") for number in numbers}
+
+
+def named_rightly(gt: GroundTruth, det: Detections, num_classes: int) -> tuple[int, int]:
+    """Of the videos whose truths are all of one class: how many have that class as the one with the highest sum of
+    scores, and how many they are. A video without detections is wrong.
+    """
+    videos = max(gt.video.max(initial=-1), det.video.max(initial=-1)) + 1
+    truths, scores = np.zeros((videos, num_classes)), np.zeros((videos, num_classes))
+    np.add.at(truths, (gt.video, gt.label), 1)
+    np.add.at(scores, (det.video, det.label), det.score)
+    single = (truths > 0).sum(1) == 1
+    right = single & (truths.argmax(1) == scores.argmax(1)) & (scores.max(1, initial=0) > 0)
+    return int(right.sum()), int(single.sum())

@@ -8,7 +8,7 @@ import numpy as np
 
 from detect.evaluation import report
 from detect.evaluation.bootstrap import compare
-from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
+from detect.evaluation.box_overlap import mean_best_overlap, named_rightly, recall_by_number
 from detect.evaluation.case import Case, make_case
 from detect.evaluation.choices import choice_scores, preset_scores
 from detect.evaluation.errors.breakdown import CONFUSED_FROM, break_down, breakdown_table, confusion_matrix
@@ -101,8 +101,13 @@ def _overlap(case: Case, rule: FrameAPOptions) -> dict[str, Any]:
     recall = recall_by_number(gt, boxes, rule.iou_threshold)
     print(f"frame-mABO {mabo:.4f}: mean over the classes of the mean IoU of a truth with the best box of its frame")
     print(report.recall_line(recall, rule.iou_threshold, what))
-    classes = dict(zip(case.classes, of_class.tolist(), strict=True))
-    return {"mABO": {"mean": mabo, "classes": classes}, "recall": recall}
+    named = dict(zip(case.classes, of_class.tolist(), strict=True))
+    output = {"mABO": {"mean": mabo, "classes": named}, "recall": recall}
+    right, single = named_rightly(gt, det, len(case.classes))
+    if single:
+        print(f"{right} of {single} videos of one class have it as the class with the highest sum of scores")
+        output["videos_named"] = {"right": right, "of_one_class": single}
+    return output
 
 
 def _errors(case: Case, rule: FrameAPOptions) -> dict[str, Any]:

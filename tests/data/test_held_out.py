@@ -71,5 +71,5 @@ def test_folds_part_groups_and_nothing_else():
     fit = fold_of(dataset, "set:fit", "fit", 1, 3)
     assert {v.group for v in fit.videos} == {"g1", "g2", "g4"} and fit.name == "set:fit"
     for fold, count in ((0, 3), (4, 3), (1, 1), (1, 6)):
-        with pytest.raises(UserError, match=f"fold {fold} of {count}; set has 5 groups of videos, which make 2 to 5"):
+        with pytest.raises(UserError, match=f"fold {fold} of {count}; it has 5 groups of videos, which make 2 to 5"):
             fold_of(dataset, "set:fit", "fit", fold, count)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detect.evaluation.bootstrap import _Ranked, compare
-from detect.evaluation.box_overlap import mean_best_overlap, recall_by_number
+from detect.evaluation.box_overlap import mean_best_overlap, named_rightly, recall_by_number
 from detect.evaluation.choices import choice_scores, preset_scores
 from detect.evaluation.frame_ap import PRESETS, evaluate_frame_ap, preset
 from detect.evaluation.tables import Detections, GroundTruth
@@ -24,6 +24,14 @@ def found(*rows):
     video, frame, label, score, boxes = zip(*rows, strict=True)
     columns = (np.array(column) for column in (video, frame, label))
     return Detections(*columns, np.array(score, float), np.array(boxes, float))
+
+
+def test_videos_named_rightly():
+    # video 0 is of class 1, named by the sum and not by the best; 1 is of two; 2 has no detections; 3 has no truth
+    gt = truth((0, 0, 1, SQUARE), (0, 1, 1, SQUARE), (1, 0, 0, SQUARE), (1, 0, 1, SQUARE), (2, 0, 0, SQUARE))
+    det = found((0, 0, 0, 0.9, FAR), (0, 0, 1, 0.5, FAR), (0, 1, 1, 0.5, FAR), (1, 0, 0, 0.9, FAR), (3, 0, 0, 1, FAR))
+    assert named_rightly(gt, det, 3) == (1, 2)
+    assert named_rightly(gt, found(), 3) == (0, 2)
 
 
 def test_mean_best_overlap_by_hand():

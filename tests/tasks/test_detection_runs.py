@@ -2,13 +2,19 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from detect.data.catalog import register_held_out, register_ucf24, set_datasets_root
+from detect.data.own_json import write_own_json
+from detect.data.records import ActionDataset, Tube, VideoRecord
+from detect.evaluation.files.formats import find_table, read_table_files
+from detect.evaluation.tables import Detections
 from detect.tasks import runs
 from detect.tasks.detection_evidence import LATE, gather_stream_evidence
 from detect.tasks.splits import split_table, train_splits
 from detect.utils.errors import UserError
+from detect.video.writer import save_video
 from tests.data.tiny_set import draw, entry, tube, write_frames, write_ucf
 from tests.running import run_tool
 from tests.tiny import OVERRIDES, save_detector
@@ -97,6 +103,32 @@ def test_a_checkpoint_is_chosen_on_videos_held_back_and_tested_once(toy_splits, 
     assert found["splits"]["1"]["dataset"] == "toy_split1_test"
     count = len(started)
     assert train_splits("", opts, choose=True)["frame_map"] == found["frame_map"] and len(started) == count
+
+
+def test_folds_of_ones_own_set(tmp_path, started):
+    videos = []
+    for index in range(6):  # of three groups
+        file = tmp_path / "videos" / f"v{index}.avi"
+        save_video(file, draw(4, index))
+        boxes = np.tile(np.float32([2, 3, 20, 20]), (4, 1))
+        tube = Tube(index % 2, np.arange(4), boxes)
+        videos.append(VideoRecord(f"v{index}", str(file), 4, 24, 32, (tube,), group=f"g{index // 2}"))
+    write_own_json(ActionDataset("own", ("wave", "walk"), tuple(videos), ""), tmp_path / "own.json")
+    name = f"json:{tmp_path / 'own.json'}"
+    opts = [*TINY, "SOLVER.MAX_ITER", 1, "DATASETS.TRAIN", (name,), "TEST.SAVE_PROPOSALS", True]
+    found = train_splits("", [*opts, "OUTPUT_DIR", str(tmp_path / "out")], folds=3)
+    assert list(found["splits"]) == ["fold1", "fold2", "fold3"] and split_table(found).count("\n") == 5
+    assert [sets for _, sets in started] == [(f"{name}:fit{k}of3",) for k in (1, 2, 3)]
+    for kind in ("detections", "proposals"):  # each video from the fold that did not train on it
+        (table,), names, classes = read_table_files([(find_table(tmp_path / "out", kind), Detections)])
+        assert names == [f"v{index}" for index in range(6)] and set(table.video) == set(range(6))
+    folder = tmp_path / "out" / "fold2" / "evaluation"
+    (one,), names, _ = read_table_files([(find_table(next(folder.iterdir()), "proposals"), Detections)])
+    assert names == ["v2", "v3"] and len(one) == int(np.isin(table.video, (2, 3)).sum())
+    with pytest.raises(UserError, match="has 3 groups of videos, which make 2 to 3"):
+        train_splits("", [*opts, "OUTPUT_DIR", str(tmp_path / "more")], folds=4)
+    with pytest.raises(UserError, match="folds are of one set of your own, json:FILE"):
+        train_splits("", [*opts, "DATASETS.TRAIN", ("synthetic_train",)], folds=2)
 
 
 def test_the_evidence_of_the_streams_at_toy_size(tmp_path):

@@ -28,7 +28,6 @@ from detect.utils.checkpoint_files import CheckpointError, first_line, read_chec
 from detect.utils.errors import UserError
 from detect.video.readers import FrameReadError, container_facts, iter_frames
 from detect.video.video_flow import flow_as_frames_arrive
-from detect.video.windows import clip_indices
 
 Video = str | os.PathLike | Iterable[np.ndarray]  # a file, a folder of frames, or the frames (h, w, 3) uint8 RGB
 
@@ -154,14 +153,15 @@ class ActionDetector:
     ) -> FrameDetections:
         """The result of the middle frame, number T // 2, of a clip of T frames (h, w, 3) uint8 RGB.
 
-        The detector looks at INPUT.NUM_FRAMES frames around it; a shorter clip is continued by its edge frames.
+        The detector looks at INPUT.NUM_FRAMES frames around it, INPUT.FRAME_STEP apart; a shorter clip is continued by
+        its edge frames.
         """
         key = len(frames) // 2
-        indices = clip_indices(key, len(frames), self._mapper.num_frames)
+        (span,) = self._mapper.plan.spans([key])
+        indices = span.indices(len(frames))
         sample = {"file_name": "the clip", "height": frames[key].shape[0], "width": frames[key].shape[1]}
         flows = [motion for _, motion in flow_as_frames_arrive(frames, flow)] if self._mapper.flow else None
         pairs = {k: self._mapper.prepare(sample, frames[k], flows and flows[k]) for k in set(indices.tolist())}
-        (span,) = self._mapper.plan.spans([key])
         with torch.no_grad():
             (output,) = self.model.eval()([self._mapper.pack([sample], [pairs[k] for k in indices.tolist()], span)])
         return self._result(key, None, output["instances"].to("cpu"), threshold)

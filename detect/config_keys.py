@@ -122,6 +122,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("INPUT.FORMAT", "RGB", one_of("RGB", "BGR"),
      "[D] channel order of the keyframe: RGB or BGR (Detectron2's zoo weights)"),
     ("INPUT.NUM_FRAMES", 20, COUNT, "[P] frames of context, keyframe at position NUM_FRAMES // 2"),
+    ("INPUT.FRAME_STEP", 1, COUNT, "[D] frames from one of a clip to the next: slow actions need a longer look"),
     ("INPUT.SPAN_FRAMES", 0, NOT_NEGATIVE, "[D] most frames of a span, whose trunk runs once; 0: windows only"),
     ("INPUT.SPAN_KEYFRAMES", 0, NOT_NEGATIVE, "[D] keyframes of a span in training, drawn anew each time; 0: all"),
     ("INPUT.SIZE", (320, 400), list_of(COUNT, 2), "[P] height, width of the network input; the aspect is not kept"),

@@ -68,7 +68,7 @@ class KeyframeMapper:
             color_jitter=cfg.INPUT.COLOR_JITTER,
             scale_jitter=cfg.INPUT.SCALE_JITTER,
             streams=cfg.MODEL.STREAMS,
-            plan=plan,
+            plan=plan or SpanPlan.stepped(cfg.INPUT.NUM_FRAMES, cfg.INPUT.FRAME_STEP),
             span_keyframes=cfg.INPUT.SPAN_KEYFRAMES,
         )
 

@@ -17,6 +17,7 @@ from backbones import ENDPOINTS
 from backbones.stages import Stages
 from detect.d2 import CfgNode
 from detect.modeling.context import stream_options
+from detect.utils.errors import UserError
 from detect.video.windows import SpanPlan
 
 EXACT_SPAN = 64  # frames, and a window, of a span whose sharing changes nothing: long, within the memory of a window
@@ -36,7 +37,11 @@ def shared_endpoint(cfg: CfgNode) -> str | None:
 
 def span_plan(cfg: CfgNode, *, is_train: bool) -> SpanPlan:
     """How the keyframes of a loader share frames: windows, or spans of at most INPUT.SPAN_FRAMES frames."""
-    window, length = cfg.INPUT.NUM_FRAMES, cfg.INPUT.SPAN_FRAMES
+    window, length, step = cfg.INPUT.NUM_FRAMES, cfg.INPUT.SPAN_FRAMES, cfg.INPUT.FRAME_STEP
+    if step > 1 and length:
+        raise UserError(f"INPUT.SPAN_FRAMES is {length} and INPUT.FRAME_STEP {step}; a span has every frame, so set one")
+    if step > 1:
+        return SpanPlan.stepped(window, step)
     endpoint = None if is_train and not length else shared_endpoint(cfg)
     if endpoint is None:
         return SpanPlan(window)

@@ -67,7 +67,7 @@ def visualize_data(
         write_page(dataset, output, count, seed)
         return
     items = islice(mapped(cfg, dataset, chosen, count or COUNT, seed, train), len(chosen) or count or COUNT)
-    sheets = [clip_sheet(view(dataset, item), dataset.classes) for item in items]
+    sheets = [clip_sheet(view(dataset, item, cfg.INPUT.FRAME_STEP), dataset.classes) for item in items]
     save_image(output, stacked(sheets))
     print(f"{len(sheets)} keyframes of {dataset.name}, {'with' if train else 'without'} augmentation: {output}")
 
@@ -120,11 +120,12 @@ def mapped(
             yield item
 
 
-def view(dataset: KeyframeDataset, item: dict[str, Any]) -> ClipView:
-    """The tensors of a mapped keyframe as pictures again, with what is known of them."""
+def view(dataset: KeyframeDataset, item: dict[str, Any], step: int = 1) -> ClipView:
+    """The tensors of a mapped keyframe, frames `step` apart, as pictures again, with what is known of them."""
     frames = item["clip"].numpy()
     usable = min(item.get("decoded_frames", item["num_frames"]), item.get("flow_images", item["num_frames"]) + 1)
-    indices = clip_indices(item["frame_index"], min(usable, item["num_frames"]), len(frames)).tolist()
+    indices = clip_indices(item["frame_index"], min(usable, item["num_frames"]), len(frames), step)
+    indices = indices.tolist()
     if "instances" in item:
         boxes, labels = item["instances"].gt_boxes.tensor.numpy(), item["instances"].gt_classes.tolist()
     else:

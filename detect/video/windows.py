@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 
-def clip_indices(keyframe: int, num_frames: int, length: int) -> np.ndarray:
-    """The 0-based frames of a clip, (length,) int64: keyframe - length // 2 onwards, edge frames repeated.
+def clip_indices(keyframe: int, num_frames: int, length: int, step: int = 1) -> np.ndarray:
+    """The 0-based frames of a clip, (length,) int64: keyframe - length // 2 * step onwards, edge frames repeated.
 
     Of a clip of 20 that is keyframe - 10 .. keyframe + 9; the keyframe is always at position length // 2.
     `num_frames`: of the video. (The paper says "the surrounding frames" and leaves both choices open.)
@@ -20,8 +20,7 @@ def clip_indices(keyframe: int, num_frames: int, length: int) -> np.ndarray:
         raise ValueError(f"a clip of {length} frames; it has at least 1")
     if not 0 <= keyframe < num_frames:
         raise ValueError(f"keyframe {keyframe} is outside a video of {num_frames} frames")
-    start = keyframe - length // 2
-    return np.arange(start, start + length).clip(0, num_frames - 1)
+    return (keyframe + (np.arange(length) - length // 2) * step).clip(0, num_frames - 1)
 
 
 class Span(NamedTuple):
@@ -29,8 +28,8 @@ class Span(NamedTuple):
 
     start: its first frame; it may lie before the video, and the end beyond it, where edge frames are repeated.
     length: how many frames.  keyframes: numbers of frames, increasing.  offsets: for each keyframe where its window of
-    `window` frames begins, in frames from `start`.  So a window is a span of that length with one keyframe, at position
-    window // 2, and offset 0.
+    `window` frames begins, in frames from `start`.  step: every so many frames one is looked at.  So a window is a span
+    of that length with one keyframe, at position window // 2, and offset 0.
     """
 
     start: int
@@ -38,6 +37,7 @@ class Span(NamedTuple):
     window: int
     keyframes: tuple[int, ...]
     offsets: tuple[int, ...]
+    step: int = 1
 
     @property
     def positions(self) -> list[int]:
@@ -45,8 +45,8 @@ class Span(NamedTuple):
         return [keyframe - self.start for keyframe in self.keyframes]
 
     def indices(self, num_frames: int) -> np.ndarray:
-        """The 0-based frames of a video of `num_frames`, (length,) int64, edge frames repeated."""
-        return np.arange(self.start, self.start + self.length).clip(0, num_frames - 1)
+        """The 0-based frames of a video of `num_frames`, every `step`-th of `length`, int64, edge frames repeated."""
+        return np.arange(self.start, self.start + self.length, self.step).clip(0, num_frames - 1)
 
     def only(self, wanted: Callable[[int], bool]) -> "Span | None":
         """With the `wanted` keyframes only; None without any."""
@@ -69,12 +69,19 @@ class SpanPlan:
     length: frames of a span at most; `window`, the default, gives each keyframe a pass of its own.
     phases: how many passes may begin between one step and the next. With `stride` of them every keyframe has its exact
     window; with fewer it takes the nearest window that a pass has, up to stride / phases / 2 frames off.
+    step: of the frames of a window one in so many is looked at; 1 where keyframes share frames.
     """
 
     window: int
     stride: int = 1
     length: int = 0
     phases: int = 0
+    step: int = 1
+
+    @classmethod
+    def stepped(cls, frames: int, step: int) -> "SpanPlan":
+        """Windows of `frames`, `step` apart, the keyframe at position frames // 2."""
+        return cls(2 * (frames // 2) * step + frames % 2, step=step)
 
     @property
     def reach(self) -> int:
@@ -116,7 +123,7 @@ class SpanPlan:
     def _span(self, windows: list[tuple[int, int]]) -> Span:
         first = windows[0][0]
         keyframes, offsets = tuple(k for _, k in windows), tuple(start - first for start, _ in windows)
-        return Span(first, offsets[-1] + self.window, self.window, keyframes, offsets)
+        return Span(first, offsets[-1] + self.window, self.window, keyframes, offsets, self.step)
 
 
 def gather(frames: Iterable, spans: Iterable[Span]) -> Iterator[tuple[Span, list]]:

@@ -134,3 +134,15 @@ def test_a_stream_is_held_for_one_span_only():
 def test_keyframes_far_apart_do_not_share():
     spans = list(SpanPlan(8, 4, 40).spans([10, 14, 40, 48]))
     assert [(span.keyframes, span.length) for span in spans] == [((10, 14), 12), ((40,), 8), ((48,), 8)]
+
+
+@given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 4))
+def test_windows_with_a_step_have_the_keyframe_in_the_middle(keyframe, frames, step):
+    plan = SpanPlan.stepped(frames, step)
+    (span,) = plan.spans([keyframe])
+    indices = span.indices(61)
+    assert len(indices) == frames and indices[frames // 2] == keyframe
+    assert indices.tolist() == clip_indices(keyframe, 61, frames, step).tolist()
+    # off a stream, as in an evaluation of a whole video
+    ((_, held),) = list(gather(range(61), plan.spans([keyframe])))
+    assert held == indices.tolist()

@@ -39,7 +39,7 @@ def span_plan(cfg: CfgNode, *, is_train: bool) -> SpanPlan:
     """How the keyframes of a loader share frames: windows, or spans of at most INPUT.SPAN_FRAMES frames."""
     window, length, step = cfg.INPUT.NUM_FRAMES, cfg.INPUT.SPAN_FRAMES, cfg.INPUT.FRAME_STEP
     if step > 1 and length:
-        raise UserError(f"INPUT.SPAN_FRAMES is {length} and INPUT.FRAME_STEP {step}; a span has every frame, so set one")
+        raise UserError(f"INPUT.SPAN_FRAMES is {length} and INPUT.FRAME_STEP {step}; a span has all frames, set one")
     if step > 1:
         return SpanPlan.stepped(window, step)
     endpoint = None if is_train and not length else shared_endpoint(cfg)

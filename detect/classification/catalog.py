@@ -16,6 +16,7 @@
                                        hmdb51/<class>/, hmdb51/videos/<class>/
     synthetic_cls_{train,test}         synthetic_cls/, drawn on first use
     list:PATH                          the text file PATH with lines `path label`
+    json:FILE                          a detection set of one's own, see `own_set`, and the parts that it has there
 
 Each reader's module names the other places and spellings that it takes, and an annotation that is not there gives an
 error with all that were tried. Optical flow (modality "flow") is a folder of images per video,
@@ -31,11 +32,12 @@ from pathlib import Path
 from detect.classification.hmdb51 import load_hmdb51
 from detect.classification.kinetics import load_kinetics400, load_mini_kinetics200
 from detect.classification.list_file import load_list
+from detect.classification.own_set import load_own
 from detect.classification.records import VideoSet
 from detect.classification.something_something import load_ssv1, load_ssv2
 from detect.classification.synthetic import load_synthetic_videos
 from detect.classification.ucf101 import load_ucf101
-from detect.data.catalog import datasets_root
+from detect.data.catalog import OWN, datasets_root, is_own
 from detect.utils.errors import UserError
 
 MODALITIES = ("rgb", "flow")
@@ -67,12 +69,13 @@ _READERS = _readers()
 
 
 def video_set_names() -> tuple[str, ...]:
-    """The names of the sets that have one; "list:PATH" names one's own."""
+    """The names of the sets that have one; "list:PATH" and "json:FILE" name one's own."""
     return tuple(_READERS)
 
 
 def load_video_set(name: str, root: str | Path | None = None, modality: str = "rgb") -> VideoSet:
-    """The set of that name below `root`, by default the datasets' folder. Nothing of a video is read.
+    """The set of that name below `root`, by default the datasets' folder, where json:FILE is always looked for. Nothing
+    of a video is read, but for what a json:FILE does not say of it.
 
     Listed videos that are not there are `missing`, and `items` can be empty. Raises UserError for an unknown name,
     MissingDataError for a missing annotation with the places tried, AnnotationError for one that contradicts itself.
@@ -82,10 +85,12 @@ def load_video_set(name: str, root: str | Path | None = None, modality: str = "r
     root = datasets_root() if root is None else Path(root)
     if name.startswith(LIST):
         return load_list(root, name.removeprefix(LIST), name=name, modality=modality)
+    if is_own(name):
+        return load_own(name, modality=modality)
     if name not in _READERS:
         close = difflib.get_close_matches(name, _READERS, n=3)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
-        legal = ", ".join([*_patterns(), "list:PATH"])
+        legal = ", ".join([*_patterns(), f"{LIST}PATH", f"{OWN}FILE"])
         raise UserError(f"there is no classification set {name!r}; {hint}names are {legal}")
     return _READERS[name](root, name=name, modality=modality)
 

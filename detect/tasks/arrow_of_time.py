@@ -46,11 +46,11 @@ def arrow_of_time(
     partners: {class: the class that it is in opposite order}. Writes evaluation/<set>/arrow_of_time.json below
     OUTPUT_DIR. contents: of MODEL.WEIGHTS, where it was read already.
     """
-    model, first = load_evaluated(CLASSIFICATION, cfg, contents)
-    pairs = None if partners is None else partner_indices(partners, first.classes)
+    model, _, classes = load_evaluated(CLASSIFICATION, cfg, contents)
+    pairs = None if partners is None else partner_indices(partners, classes)
     results = {}
     for name in cfg.DATASETS.TEST:
-        videos = CLASSIFICATION.load_set(name, cfg, first.classes)
+        videos = CLASSIFICATION.load_set(name, cfg, classes)
         labels = np.array([NO_LABEL if item.label is None else item.label for item in videos.items], np.int64)
         results[name] = compare_orders(labels, *score_both_orders(cfg, model, videos), pairs)
         facts = {"dataset": name, "network": cfg.MODEL.CONTEXT.NAME, "weights": cfg.MODEL.WEIGHTS, **results[name]}

@@ -65,8 +65,9 @@ def benchmark_video(
 def frame_map(cfg: ActionCfgNode, contents: dict[str, Any] | None) -> float:
     """Frame-mAP on the first set of DATASETS.TEST."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        model, dataset = load_evaluated(DETECTION, cfg, contents)
-        result = DETECTION.evaluate(cfg.changed(["OUTPUT_DIR", folder, "TEST.PICTURES", 0]), model, dataset, None)
+        model, dataset, classes = load_evaluated(DETECTION, cfg, contents)
+        cfg = cfg.changed(["OUTPUT_DIR", folder, "TEST.PICTURES", 0])
+        result = DETECTION.evaluate(cfg, model, dataset, classes, None)
     return result["frame_ap"]["mAP"]
 
 

@@ -22,10 +22,10 @@ from detect.data.completeness import (
     tube_problems,
     video_problems,
 )
-from detect.data.label_checks import first_difference
 from detect.data.own_json import problems_of
 from detect.data.published import PUBLISHED, Counts
 from detect.data.records import ActionDataset
+from detect.tasks.model_labels import left_out
 from detect.utils.download import cache_folder
 from detect.utils.errors import UserError
 from detect.utils.files import write_json
@@ -92,11 +92,12 @@ def print_some(lines: Iterable[tuple[str, str]]) -> None:
 
 
 def other_classes(found: Sequence[Checked]) -> Iterator[Problem]:
-    """Files of one's own that are of one model must name the same classes in one order."""
+    """Files of one's own that are of one model: the classes that one has and the first, of the training, has not."""
     first, *others = [checked for checked in found if checked.classes] or [None]
     for checked in others:
-        if other := first_difference(checked.classes, first.classes, "here", "there"):
-            yield Problem(checked.name, "classes", f"are others than those of {first.name}: {other}")
+        if unknown := left_out(checked.classes, first.classes):
+            named = ", ".join(map(repr, unknown))
+            yield Problem(checked.name, "classes", f"are others than those of {first.name}, which has no {named}")
 
 
 def expand(name: str) -> list[str]:

@@ -90,7 +90,7 @@ class ClassificationTask(Task):
     def training_batches(self, cfg: CfgNode, dataset: VideoSet, seed: int, start_iter: int = 0):
         return training_stream(cfg, VideoDataset(dataset), VideoClipMapper.from_config(cfg), seed, start_iter)
 
-    def rehearse(self, cfg: CfgNode, model: ActionClassifier, dataset: VideoSet) -> None:
+    def rehearse(self, cfg: CfgNode, model: ActionClassifier, dataset: VideoSet, classes: Sequence[str]) -> None:
         for batch in evaluation_batches(cfg, dataset, cfg.TEST.IMS_PER_BATCH):
             if parts := [item for item in batch if "clip" in item]:
                 model(parts)
@@ -100,7 +100,9 @@ class ClassificationTask(Task):
     def bad_share(self, result: dict[str, Any]) -> float:
         return result["counts"]["unreadable"] / max(result["counts"]["videos"], 1)
 
-    def evaluate(self, cfg: CfgNode, model: ActionClassifier, dataset: VideoSet, seed: int | None) -> dict[str, Any]:
+    def evaluate(
+        self, cfg: CfgNode, model: ActionClassifier, dataset: VideoSet, classes: Sequence[str], seed: int | None
+    ) -> dict[str, Any]:
         plan = EvalPlan.from_config(cfg)
         rank, world = get_rank(), get_world_size()
         return evaluate_videos(

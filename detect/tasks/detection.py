@@ -28,6 +28,7 @@ from detect.modeling import build_model
 from detect.modeling.context import SECTIONS, stream_options
 from detect.modeling.sharing import span_plan
 from detect.tasks.every_frame import EveryFrame, every_nth
+from detect.tasks.model_labels import left_out, require_known
 from detect.tasks.report import report_of_run
 from detect.tasks.runner import Task
 from detect.tasks.sets import for_training, keyframe_set
@@ -37,7 +38,6 @@ from detect.utils.errors import UserError
 from detect.visualization.pictures import PictureDrawer
 
 logger = logging.getLogger(__name__)
-OWN_CLASSES = "; leave that key out, and give all files of one model the same categories in the same order"
 PROGRESS_SECONDS = 15.0  # between two progress lines of an evaluation
 
 
@@ -45,18 +45,16 @@ class DetectionTask(Task):
     reader = "detector"
 
     def load_set(self, name: str, cfg: CfgNode, classes: Sequence[str] | None = None) -> KeyframeDataset:
-        """A registered dataset or `json:FILE`; rank 0 first, because the synthetic one is drawn on first use."""
+        """A registered dataset or `json:FILE`; rank 0 first, because the synthetic one is drawn on first use.
+
+        A registered one must have the model's classes in their order, one's own some of them in any.
+        """
         if is_main_process():
             dataset = keyframe_set(name)
         barrier()
         if not is_main_process():
             dataset = keyframe_set(name)
-        found, count = dataset.classes, num_classes(cfg, dataset)
-        if len(found) != count:
-            hint = OWN_CLASSES if catalog.is_own(name) else ""
-            raise UserError(f"{name} has {len(found)} classes, MODEL.ROI_HEADS.NUM_CLASSES is {count}{hint}")
-        if other := first_difference(found, found if classes is None else classes, "there", "in the model"):
-            raise UserError(f"{name} has other classes than the model, or in another order: {other}")
+        check_classes(cfg, dataset, classes)
         return dataset
 
     def load_training_set(self, name: str, cfg: CfgNode) -> KeyframeDataset:
@@ -65,11 +63,17 @@ class DetectionTask(Task):
             raise UserError(f"{name}: {NO_TUBES}")
         return dataset
 
-    def fitted(self, cfg: CfgNode, dataset: KeyframeDataset) -> CfgNode:
-        count = num_classes(cfg, dataset)
+    def saved_classes(self, contents: dict[str, Any]) -> Sequence[str] | None:
+        tag = contents.get("tag")
+        classes = tag.get("classes") if isinstance(tag, dict) else None
+        known = isinstance(classes, list) and all(isinstance(label, str) for label in classes)
+        return classes if known and classes else None
+
+    def fitted(self, cfg: CfgNode, dataset: KeyframeDataset, classes: Sequence[str]) -> CfgNode:
+        count = num_classes(cfg, dataset.name, classes)
         if count == cfg.MODEL.ROI_HEADS.NUM_CLASSES:
             return cfg
-        logger.info("MODEL.ROI_HEADS.NUM_CLASSES: %d, as %s has them", count, dataset.name)
+        logger.info("MODEL.ROI_HEADS.NUM_CLASSES: %d, one for each class of the model", count)
         return cfg.changed(["MODEL.ROI_HEADS.NUM_CLASSES", count])
 
     def build(self, cfg: CfgNode, classes: Sequence[str], *, initial_weights: bool) -> nn.Module:
@@ -113,20 +117,21 @@ class DetectionTask(Task):
         samples = WithNeighbours(dataset, plan) if plan.shares else dataset
         return training_stream(cfg, samples, mapper, seed, start_iter)
 
-    def rehearse(self, cfg: CfgNode, model: nn.Module, dataset: KeyframeDataset) -> None:
-        evaluators = [build_evaluators(cfg, dataset)]
+    def rehearse(self, cfg: CfgNode, model: nn.Module, dataset: KeyframeDataset, classes: Sequence[str]) -> None:
+        evaluator = build_evaluators(cfg, dataset, classes)
         batch = next(iter(evaluation_batches(cfg, dataset)), None)
         if batch is None:
             raise UserError(f"{dataset.name}: no keyframe of it can be read; see DATASETS.TEST and DATASETS.ROOT")
-        for evaluator in evaluators:
-            evaluator.process(batch, model(batch))
+        evaluator.process(batch, model(batch))
 
     def bad_share(self, result: dict[str, Any]) -> float:
         coverage = result["coverage"]
         return coverage["frames_missing"] / max(coverage["frames_expected"], 1)
 
-    def evaluate(self, cfg: CfgNode, model: nn.Module, dataset: KeyframeDataset, seed: int | None) -> dict[str, Any]:
-        every_frame = build_evaluators(cfg, dataset, model, seed)
+    def evaluate(
+        self, cfg: CfgNode, model: nn.Module, dataset: KeyframeDataset, classes: Sequence[str], seed: int | None
+    ) -> dict[str, Any]:
+        every_frame = build_evaluators(cfg, dataset, classes, model, seed)
         run_inference(model, evaluation_batches(cfg, dataset), every_frame)
         result = every_frame.evaluate()
         drawers = [evaluator for evaluator in every_frame.evaluators if isinstance(evaluator, PictureDrawer)]
@@ -144,11 +149,26 @@ class DetectionTask(Task):
 DETECTION = DetectionTask()
 
 
-def num_classes(cfg: CfgNode, dataset: KeyframeDataset) -> int:
-    """MODEL.ROI_HEADS.NUM_CLASSES; where it is the default, and the set one's own, the number of the set's classes."""
+def num_classes(cfg: CfgNode, name: str, classes: Sequence[str]) -> int:
+    """MODEL.ROI_HEADS.NUM_CLASSES; where it is the default, and the set one's own, that of the model's classes."""
     given = cfg.MODEL.ROI_HEADS.NUM_CLASSES
     is_default = "MODEL.ROI_HEADS.NUM_CLASSES" not in changed_keys(cfg)
-    return len(dataset.classes) if is_default and catalog.is_own(dataset.name) else given
+    return len(classes) if is_default and catalog.is_own(name) else given
+
+
+def check_classes(cfg: CfgNode, dataset: KeyframeDataset, classes: Sequence[str] | None) -> None:
+    """UserError where a model of these classes, by default the set's, cannot be evaluated on the set."""
+    name, found, own = dataset.name, dataset.classes, catalog.is_own(dataset.name)
+    of_model = found if classes is None else classes
+    counted = of_model if own else found
+    count = num_classes(cfg, name, of_model)
+    if len(counted) != count:
+        who, hint = (name if counted is found else "the model"), ("; leave that key out" if own else "")
+        raise UserError(f"{who} has {len(counted)} classes, MODEL.ROI_HEADS.NUM_CLASSES is {count}{hint}")
+    if own:
+        require_known(name, found, of_model)
+    elif other := first_difference(found, of_model, "there", "in the model"):
+        raise UserError(f"{name} has other classes than the model, or in another order: {other}")
 
 
 def warn_of_frozen_random_statistics(cfg: CfgNode) -> None:
@@ -190,10 +210,19 @@ def protocol(cfg: CfgNode) -> FrameAPOptions:
 
 
 def build_evaluators(
-    cfg: CfgNode, dataset: KeyframeDataset, model: nn.Module | None = None, seed: int | None = None
+    cfg: CfgNode,
+    dataset: KeyframeDataset,
+    classes: Sequence[str] | None = None,
+    model: nn.Module | None = None,
+    seed: int | None = None,
 ) -> EveryFrame:
-    """Scores under the protocol TEST.PRESET, to OUTPUT_DIR/evaluation/<set>; pictures, to OUTPUT_DIR/pictures/<set>."""
+    """Scores under the protocol TEST.PRESET, to OUTPUT_DIR/evaluation/<set>; pictures, to OUTPUT_DIR/pictures/<set>.
+
+    classes: of the model, by default the set's; all that is written has the set's.
+    """
     provenance = {"seed": seed, "weights_hash": weights_hash(model) if model is not None else None}
+    if lacking := left_out(classes or (), dataset.classes):
+        provenance["classes_left_out"] = lacking
     output = Path(cfg.OUTPUT_DIR)
     evaluator = FrameAPEvaluator(
         dataset.dataset,
@@ -204,7 +233,7 @@ def build_evaluators(
         provenance=provenance,
     )
     drawer = PictureDrawer(dataset, output / "pictures" / folder_name(dataset.name), cfg.TEST.PICTURES)
-    return EveryFrame(dataset, cfg.TEST.KEYFRAME_STRIDE, [evaluator, drawer])
+    return EveryFrame(dataset, cfg.TEST.KEYFRAME_STRIDE, [evaluator, drawer], classes)
 
 
 @torch.no_grad()

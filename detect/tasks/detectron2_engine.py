@@ -3,6 +3,7 @@
 import argparse
 import os
 import weakref
+from collections.abc import Sequence
 
 from detect.utils.errors import MissingExtraError
 
@@ -37,17 +38,20 @@ UNREAD = ("SOLVER.ACCUMULATE", "SOLVER.EMA_DECAY", "SOLVER.KEEP_CHECKPOINTS", "S
 class Trainer(DefaultTrainer):
     """Detectron2's trainer with this project's data, solver, evaluators and complete checkpoints."""
 
+    classes: Sequence[str] | None = None  # of the model; `run` sets it, and Detectron2 calls the methods of the class
+
     @classmethod
     def build_train_loader(cls, cfg):
         return DETECTION.training_batches(cfg, training_set(cfg), max(cfg.SEED, 0))
 
     @classmethod
     def build_test_loader(cls, cfg, dataset_name):
-        return evaluation_batches(cfg, DETECTION.load_set(dataset_name, cfg))
+        return evaluation_batches(cfg, DETECTION.load_set(dataset_name, cfg, cls.classes))
 
     @classmethod
     def build_evaluator(cls, cfg, dataset_name):
-        return DatasetEvaluators([build_evaluators(cfg, DETECTION.load_set(dataset_name, cfg))])
+        dataset = DETECTION.load_set(dataset_name, cfg, cls.classes)
+        return DatasetEvaluators([build_evaluators(cfg, dataset, cls.classes)])
 
     @classmethod
     def build_optimizer(cls, cfg, model):
@@ -103,10 +107,11 @@ def run(args: argparse.Namespace) -> None:
     default_setup(cfg, args)
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="detect")
     if args.eval_only:
-        model, _ = load_evaluated(DETECTION, cfg, contents)
+        model, _, Trainer.classes = load_evaluated(DETECTION, cfg, contents)
         results = Trainer.test(cfg, model)
     else:
-        trainer = Trainer(DETECTION.fitted(cfg, training_set(cfg)))
+        Trainer.classes = training_set(cfg).classes
+        trainer = Trainer(DETECTION.fitted(cfg, training_set(cfg), Trainer.classes))
         trainer.resume_or_load(resume=args.resume)
         trainer.train()
         results = getattr(trainer, "_last_eval_results", None)  # train() returns them only for EXPECTED_RESULTS

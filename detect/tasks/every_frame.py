@@ -9,6 +9,7 @@ from detect.d2 import DatasetEvaluator
 from detect.data.keyframe_mapper import keyframe_items
 from detect.data.records import KeyframeDataset
 from detect.modeling.between import interpolate
+from detect.tasks.model_labels import ModelLabels
 
 
 def every_nth(dataset: KeyframeDataset, stride: int) -> KeyframeDataset:
@@ -29,22 +30,31 @@ class EveryFrame(DatasetEvaluator):
 
     A frame between of which one neighbour is lacking, at a video's end or because it could not be read, repeats the
     other; where both are, it has no detections and counts as missing. `proposals` are those of the nearest one.
+    `classes`: of the model; the evaluators get the labels of the dataset's, see `ModelLabels`.
     """
 
-    def __init__(self, dataset: KeyframeDataset, stride: int, evaluators: Sequence[DatasetEvaluator]):
+    def __init__(
+        self,
+        dataset: KeyframeDataset,
+        stride: int,
+        evaluators: Sequence[DatasetEvaluator],
+        classes: Sequence[str] | None = None,
+    ):
         self.dataset, self.stride, self.evaluators = dataset, stride, list(evaluators)
+        self._labels = ModelLabels(dataset.name, dataset.classes if classes is None else classes, dataset.classes)
         self._number = {video.name: index for index, video in enumerate(dataset.dataset.videos)}
         self._expected = [len(keyframes) for keyframes in every_nth(dataset, stride).keyframes]
         self.reset()
 
     def reset(self) -> None:
         self._found: dict[str, dict[int, dict[str, Any]]] = {}  # video -> frame -> output, until it is complete
+        self._labels.reset()
         for evaluator in self.evaluators:
             evaluator.reset()
 
     def process(self, inputs: list[dict], outputs: list[dict]) -> None:
         """inputs: a batch as the loader gives it, clips or spans.  outputs: the model's, one a keyframe."""
-        items = keyframe_items(inputs)
+        items, outputs = keyframe_items(inputs), [self._labels(output) for output in outputs]
         if self.stride == 1:
             self._give(items, outputs)
             return
@@ -58,6 +68,7 @@ class EveryFrame(DatasetEvaluator):
         """The results of all evaluators, {} on ranks above 0."""
         for video in list(self._found):  # of which some keyframes could not be read
             self._fill(video)
+        self._labels.report()
         results: dict[str, Any] = {}
         for evaluator in self.evaluators:
             results |= evaluator.evaluate() or {}

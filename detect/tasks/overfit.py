@@ -37,7 +37,7 @@ def overfit_check(config_file: str = "", opts: Sequence[Any] = (), weights: str 
     if len(cfg.DATASETS.TRAIN) != 1:
         raise UserError(f"DATASETS.TRAIN is {cfg.DATASETS.TRAIN}; training takes exactly one set")
     whole = DETECTION.load_training_set(cfg.DATASETS.TRAIN[0], cfg)
-    cfg = overfit_config(scale_learning_rate(DETECTION.fitted(cfg, whole)), count)
+    cfg = overfit_config(scale_learning_rate(DETECTION.fitted(cfg, whole, whole.classes)), count)
     with only_run(cfg.OUTPUT_DIR):
         default_setup(cfg)
         findings, looked = look_at_annotation(whole.dataset, cfg.INPUT.NUM_FRAMES)

@@ -40,15 +40,19 @@ class Task:
 
     def load_set(self, name: str, cfg: CfgNode, classes: Sequence[str] | None = None) -> Any:
         """A set by its name, with `name`, `classes` and `annotation_hash`; UserError where it does not fit the config
-        or, if given, the classes of the model.
+        or, if given, the classes of the model that is evaluated.
         """
         raise NotImplementedError
 
     def load_training_set(self, name: str, cfg: CfgNode) -> Any:
         return self.load_set(name, cfg)
 
-    def fitted(self, cfg: CfgNode, dataset: Any) -> CfgNode:
-        """The config with what it leaves to the set that a model is built for."""
+    def saved_classes(self, contents: dict[str, Any]) -> Sequence[str] | None:
+        """The classes of a checkpoint's model; None where they are to be those of the set it is evaluated on."""
+        return None
+
+    def fitted(self, cfg: CfgNode, dataset: Any, classes: Sequence[str]) -> CfgNode:
+        """The config with what it leaves to the set that a model of these classes is built for."""
         return cfg
 
     def build(self, cfg: CfgNode, classes: Sequence[str], *, initial_weights: bool) -> nn.Module:
@@ -82,11 +86,13 @@ class Task:
         """Endless batches of this process, from iteration `start_iter` on."""
         raise NotImplementedError
 
-    def evaluate(self, cfg: CfgNode, model: nn.Module, dataset: Any, seed: int | None) -> dict[str, Any]:
-        """Results on one set, {} on ranks above 0."""
+    def evaluate(
+        self, cfg: CfgNode, model: nn.Module, dataset: Any, classes: Sequence[str], seed: int | None
+    ) -> dict[str, Any]:
+        """Results of a model of these classes on one set, {} on ranks above 0."""
         raise NotImplementedError
 
-    def rehearse(self, cfg: CfgNode, model: nn.Module, dataset: Any) -> None:
+    def rehearse(self, cfg: CfgNode, model: nn.Module, dataset: Any, classes: Sequence[str]) -> None:
         """What an evaluation does, on one batch and without results: so that it fails before a training, not after."""
         raise NotImplementedError
 
@@ -156,7 +162,8 @@ def train(
         raise UserError(f"DATASETS.TRAIN is {cfg.DATASETS.TRAIN}; training takes exactly one set")
     given = cfg
     dataset = task.load_training_set(cfg.DATASETS.TRAIN[0], cfg)
-    cfg, classes = task.fitted(cfg, dataset), dataset.classes
+    classes = dataset.classes
+    cfg = task.fitted(cfg, dataset, classes)
     # a wrong name or label map is found now, not after days
     test_sets = [task.load_set(name, cfg, classes) for name in cfg.DATASETS.TEST]
     resumed = read_last_checkpoint(cfg) if resume else None
@@ -169,7 +176,7 @@ def train(
         write_text(Path(cfg.OUTPUT_DIR) / "config.yaml", with_seed(cfg, seed).dump())
     if not resumed:
         load_weights(task, cfg, model, classes, contents)
-    rehearse_evaluations(task, cfg, model, test_sets)
+    rehearse_evaluations(task, cfg, model, test_sets, classes)
     evaluated, options = model, {}
     if cfg.SOLVER.EMA_DECAY:
         average = averaged(model, cfg.SOLVER.EMA_DECAY)
@@ -189,12 +196,14 @@ def train(
     )
 
 
-def rehearse_evaluations(task: Task, cfg: CfgNode, model: nn.Module, test_sets: Sequence[Any]) -> None:
+def rehearse_evaluations(
+    task: Task, cfg: CfgNode, model: nn.Module, test_sets: Sequence[Any], classes: Sequence[str]
+) -> None:
     """One batch of every test set through everything that evaluates it; leaves no trace in the training."""
     state = random_state()
     with torch.no_grad():
         for dataset in test_sets:
-            task.rehearse(cfg, model.eval(), dataset)
+            task.rehearse(cfg, model.eval(), dataset, classes)
     model.train()
     set_random_state(state)
 
@@ -252,25 +261,28 @@ def load_weights(
     task.check_weights(model, checkpointer.load(path, checkpointables=[], contents=contents), path)
 
 
-def load_evaluated(task: Task, cfg: CfgNode, contents: dict[str, Any] | None = None) -> tuple[nn.Module, Any]:
-    """The model of MODEL.WEIGHTS with its weights, and the first set of DATASETS.TEST, whose classes it has."""
+def load_evaluated(task: Task, cfg: CfgNode, contents: dict | None = None) -> tuple[nn.Module, Any, Sequence[str]]:
+    """The model of MODEL.WEIGHTS with its weights, the first set of DATASETS.TEST, and the model's classes."""
     if not cfg.MODEL.WEIGHTS:
         raise UserError("an evaluation needs a checkpoint: give --weights FILE")
     if not cfg.DATASETS.TEST:
         raise UserError("an evaluation needs DATASETS.TEST, the names of the sets to evaluate on")
-    dataset = task.load_set(cfg.DATASETS.TEST[0], cfg)
-    cfg = task.fitted(cfg, dataset)
-    model = task.build(cfg, dataset.classes, initial_weights=False)
-    load_weights(task, cfg, model, dataset.classes, contents)
-    return model, dataset
+    contents = task.read(cfg.MODEL.WEIGHTS) if contents is None else contents
+    classes = task.saved_classes(contents)
+    dataset = task.load_set(cfg.DATASETS.TEST[0], cfg, classes)
+    classes = dataset.classes if classes is None else classes
+    cfg = task.fitted(cfg, dataset, classes)
+    model = task.build(cfg, classes, initial_weights=False)
+    load_weights(task, cfg, model, classes, contents)
+    return model, dataset, classes
 
 
 def evaluate_checkpoint(
     task: Task, cfg: CfgNode, seed: int | None, contents: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Evaluate MODEL.WEIGHTS on every set of DATASETS.TEST."""
-    model, dataset = load_evaluated(task, cfg, contents)
-    return evaluate_all(task, cfg, model, dataset.classes, seed)
+    model, _, classes = load_evaluated(task, cfg, contents)
+    return evaluate_all(task, cfg, model, classes, seed)
 
 
 def evaluate_all(
@@ -280,7 +292,7 @@ def evaluate_all(
     share_buffers(model)
     results = {}
     for name in cfg.DATASETS.TEST:
-        result = task.evaluate(cfg, model, task.load_set(name, cfg, classes), seed)
+        result = task.evaluate(cfg, model, task.load_set(name, cfg, classes), classes, seed)
         if is_main_process():
             results[name] = result
         barrier()

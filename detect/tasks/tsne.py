@@ -39,7 +39,7 @@ def draw_tsne(
     if output.suffix != ".png":
         raise UserError(f"--output {output}: the picture is a .png")
     import_extra("sklearn.manifold", "matplotlib")  # before the hours, not after
-    model, videos = load_evaluated(CLASSIFICATION, cfg, contents)
+    model, videos, _ = load_evaluated(CLASSIFICATION, cfg, contents)
     group_of = _groups(videos, groups_file)
     rows, pooled = pooled_endpoints(model, evaluation_batches(cfg, videos, 1), videos, endpoints)
     points = {name: embed(values, max(cfg.SEED, 0), perplexity) for name, values in pooled.items()}

@@ -46,7 +46,7 @@ def test_unknown_name_is_a_users_error_with_suggestions(tmp_path):
         "'ucf101_split1_val'",
         "did you mean ucf101_split1_train",
         "hmdb51_split{1,2,3}_{train,test}",
-        "list:PATH",
+        "list:PATH, json:FILE",
     ):
         assert text in str(error.value)
 

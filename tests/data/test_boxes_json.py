@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from detect.data.annotation_files import read_annotations, recognise
+from detect.data.catalog import load_action_dataset
 from detect.data.checks import AnnotationError
 from detect.utils.errors import UserError
 
@@ -98,3 +99,15 @@ def test_real_people(real_data):
     alone, as_pair = 85 + 719 + 859, 739  # frames of one person, and of two who cannot be told apart
     assert frames == 8762 and sum(len(t.frames) for t in persons) == 2 * frames - alone - as_pair
     assert all(np.diff(tube.frames).min(initial=1) > 0 for tube in persons)
+
+
+def test_as_a_set_of_ones_own_with_folds(folder):
+    name = f"json:{folder}"
+    assert [len(load_action_dataset(name + part).videos) for part in ("", ":fit1of2", ":held1of2")] == [2, 1, 1]
+    first, second = (load_action_dataset(f"{name}:held{fold}of2") for fold in (1, 2))
+    assert [v.group for v in (*first.videos, *second.videos)] == ["ann", "seq1"] and first.name == f"{name}:held1of2"
+    with pytest.raises(UserError, match="held3of2: fold 3 of 2; it has 2 groups of videos"):
+        load_action_dataset(f"{name}:held3of2")
+    (folder / "broken.json").write_text('{"categories": [], "vidoes": []}')
+    with pytest.raises(AnnotationError, match="unknown key 'vidoes'; did you mean 'videos'"):
+        load_action_dataset(f"json:{folder / 'broken.json'}")  # looks like no form: own JSON says what is wrong

@@ -14,7 +14,7 @@ form cannot hold lies beside it: classes in classes.txt or action_list.pbtxt, si
 from detect.utils.cli import running_tool, tool_parser
 
 BOTH = ("own", "pyannot", "final_annots", "act", "yowo", "ava", "coco", "table")  # formats that are read and written
-READ_ONLY = ("jhmdb", "gkioxari", "cvat", "via", "labelme")
+READ_ONLY = ("jhmdb", "gkioxari", "cvat", "via", "boxes_json", "labelme")
 
 
 def build_parser():

@@ -1,11 +1,10 @@
 #!/usr/bin/env python
-"""Train and test on the three splits of JHMDB, UCF-101 or HMDB-51, or on folds of one's own set, and report each and
-their mean.
+"""Train and test on the three splits of JHMDB, UCF-101 or HMDB-51, or on the folds of one's own set.
 
-Reads a config of tools/train_net.py or tools/train_classifier.py whose sets have splits (configs/jhmdb, configs/ucf101,
-configs/hmdb51; any split will do), and the videos. Writes OUTPUT_DIR/split1, split2, split3 (with --repeat
-split1_seed0, ...), each what the training tool writes, and OUTPUT_DIR/results.json. Started again it goes on where it
-was stopped. The last lines are the table.
+Reports each and their mean. Reads a config of tools/train_net.py or tools/train_classifier.py whose sets have splits
+(configs/jhmdb, configs/ucf101, configs/hmdb51; any split will do), and the videos. Writes OUTPUT_DIR/split1, split2,
+split3 (with --repeat split1_seed0, ...), each what the training tool writes, and OUTPUT_DIR/results.json. Started again
+it goes on where it was stopped. The last lines are the table.
 
 --folds N is cross-validation of DATASETS.TRAIN, a json:FILE: the groups of videos are dealt to N folds, and each fold
 is tested by a model trained on the others, in OUTPUT_DIR/fold1, .... The detections of all folds are then one table,

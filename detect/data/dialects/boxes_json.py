@@ -12,6 +12,7 @@ action can be seen) are there for pairs only; `boxes` is then the pair, and the 
 apart. The class belongs to the pair: both persons have it.
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,8 +114,9 @@ def _record(
     for boxes in _tracks(clip, actors, np.flatnonzero(counts).tolist()):
         tube = checked_tube(label, np.array(list(boxes), np.int64), np.array(list(boxes.values())), **common)
         tubes += [tube] if boxes and tube else []
+    flow = flow_folder(root, clip.name)
     record = VideoRecord(
-        clip.name, str(clip.path), count, height, width, tuple(tubes), flow_folder(root, clip.name),
+        clip.name, str(clip.path), count, height, width, tuple(tubes), flow if os.path.isdir(flow) else "",
         group=entry["actor"],
     )  # fmt: skip
     return replace(record, labelled=record.annotated_frames())

@@ -182,7 +182,7 @@ class _VideoFrames:
         good = span.only(lambda keyframe: reasons[keyframe] is None)
         if good is not None:
             # of a span only some keyframes may be lost; the others' map still needs a picture in that place
-            whole = [_nearest_readable(pairs, p) if p in errors else pairs[p] for p in range(good.length)]
+            whole = [_nearest_readable(pairs, p) if p in errors else pairs[p] for p in range(good.looks)]
             yield self.mapper.pack([self._sample(k) for k in good.keyframes], whole, good)
         for keyframe, reason in reasons.items():
             if reason is not None:

@@ -48,6 +48,11 @@ class Span(NamedTuple):
         """The 0-based frames of a video of `num_frames`, every `step`-th of `length`, int64, edge frames repeated."""
         return np.arange(self.start, self.start + self.length, self.step).clip(0, num_frames - 1)
 
+    @property
+    def looks(self) -> int:
+        """How many frames are looked at."""
+        return len(range(0, self.length, self.step))
+
     def only(self, wanted: Callable[[int], bool]) -> "Span | None":
         """With the `wanted` keyframes only; None without any."""
         pairs = [(k, offset) for k, offset in zip(self.keyframes, self.offsets, strict=True) if wanted(k)]

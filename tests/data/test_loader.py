@@ -18,6 +18,7 @@ from detect.data.records import ActionDataset, KeyframeDataset, VideoRecord
 from detect.data.train_stream import LoaderProcessError, TooManyBadSamples, build_train_loader
 from detect.video import readers
 from detect.video.readers import FrameReadError
+from detect.video.windows import SpanPlan
 
 LENGTHS = {"Left/a": 9, "Left/b": 4, "Right/c": 1, "Right/d": 13, "Right/e": 6}
 
@@ -178,8 +179,8 @@ def test_nothing_to_train_on(make_set):
     assert list(loader) == [] and len(loader) == 0
 
 
-def sliding_mapper(num_frames=4, size=(12, 16)):
-    return KeyframeMapper(num_frames, size, is_train=False)
+def sliding_mapper(num_frames=4, size=(12, 16), step=1):
+    return KeyframeMapper(num_frames, size, is_train=False, plan=SpanPlan.stepped(num_frames, step))
 
 
 def alone(dataset, mapper):
@@ -209,6 +210,15 @@ def test_sliding_equals_the_mapper(make_set, frames, num_frames):
     samples = assert_equals_mapper(loader, dataset, sliding_mapper(num_frames))
     assert [sample["image_id"] for sample in samples] == [sample["image_id"] for sample in dataset]
     assert loader.errors == 0 and loader.lengths == {} and loader.num_keyframes == len(dataset)
+
+
+@pytest.mark.parametrize("step", [2, 3])
+@pytest.mark.parametrize("num_frames", [1, 4, 5])
+def test_sliding_equals_the_mapper_with_a_step(make_set, num_frames, step):
+    dataset, _ = make_set(LENGTHS, "all")
+    mapper = sliding_mapper(num_frames, step=step)
+    for sample in assert_equals_mapper(build_keyframe_loader(dataset, mapper, 4), dataset, mapper):
+        assert len(sample["clip"]) == num_frames
 
 
 def test_each_frame_is_read_once_and_few_are_held(make_set, monkeypatch):

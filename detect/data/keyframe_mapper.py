@@ -196,7 +196,8 @@ class KeyframeMapper:
             clip = transforms.apply_color(clip, transforms.color_matrix(*factors))
         new = self.background_prob > 0 and bool(rng.random() < self.background_prob) and len(annotations) > 0
         if new:
-            clip = replace_background(clip, self._boxes(annotations, place), rng)
+            (seen,) = place.map_boxes(np.array([[0, 0, frames.shape[2], frames.shape[1]]]), self.size)
+            clip = replace_background(clip, self._boxes(annotations, place), seen, rng)
         if mirror:
             clip, flow = mirror_rgb(clip), None if flow is None else flip_flow(flow)
         return clip, flow, place, {"mirrored": mirror, "new_background": new}

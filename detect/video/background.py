@@ -21,15 +21,16 @@ def check_background(background_prob: float) -> None:
         raise UserError(f"background_prob is {background_prob}; legal values are 0 to 1 (INPUT.BACKGROUND_PROB)")
 
 
-def replace_background(clip: np.ndarray, boxes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def replace_background(clip: np.ndarray, boxes: np.ndarray, seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The clip (T, H, W, 3) uint8 with one random texture, still or drifting, in place of what is not near a box.
 
-    boxes: (n, 4) x0 y0 x1 y1 in pixels of the clip; they may reach beyond it. Inside of the grown boxes no pixel
-    changes; the edges around them are soft. Where no box is seen nothing changes: a clip of texture alone would teach
-    nothing. Equal states of `rng` give equal results; `clip` stays as it is.
+    boxes: (n, 4) x0 y0 x1 y1 in pixels of the clip; they may reach beyond it. seen: (4,) where in it the video's frame
+    is, beyond which all is texture. Inside of the grown boxes no pixel of the video changes; the edges around them are
+    soft. Where no box is seen nothing changes: a clip of texture alone would teach nothing. Equal states of `rng` give
+    equal results; `clip` stays as it is.
     """
     length, height, width, _ = clip.shape
-    kept = _kept(boxes, (height, width), rng)
+    kept = _kept(boxes, seen, (height, width), rng)
     if not kept.any():
         return clip
     places = _places(length, (height, width), rng)
@@ -53,8 +54,10 @@ def random_texture(size: tuple[int, int], rng: np.random.Generator) -> np.ndarra
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def _kept(boxes: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """How much of each pixel stays, (H, W) float32: 1 in the grown boxes, falling to 0 over the soft edge."""
+def _kept(boxes: np.ndarray, seen: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """How much of each pixel stays, (H, W) float32: 1 in the grown boxes, falling to 0 over the soft edge or where the
+    frame ends.
+    """
     edge = max(SOFT_EDGE * min(size), 1.0)
     y, x = (np.arange(side) + 0.5 for side in size)
     kept = np.zeros(size, np.float32)
@@ -63,7 +66,8 @@ def _kept(boxes: np.ndarray, size: tuple[int, int], rng: np.random.Generator) ->
         top, bottom = rng.uniform(*MARGIN_Y, 2) * (y1 - y0)
         across, down = _inside(x, x0 - left, x1 + right, edge), _inside(y, y0 - top, y1 + bottom, edge)
         np.maximum(kept, np.outer(down, across), out=kept, casting="same_kind")
-    return kept
+    x0, y0, x1, y1 = seen
+    return kept * np.outer((y > y0) & (y < y1), (x > x0) & (x < x1))
 
 
 def _inside(centres: np.ndarray, low: float, high: float, edge: float) -> np.ndarray:

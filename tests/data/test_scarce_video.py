@@ -156,9 +156,11 @@ def test_the_boxes_are_those_that_the_clip_shows(make_set, monkeypatch):
     keyframes, _ = make_set({"Left/a": 9})
     given = []
     monkeypatch.setattr(
-        "detect.data.keyframe_mapper.replace_background", lambda clip, boxes, rng: given.append(boxes) or clip
+        "detect.data.keyframe_mapper.replace_background",
+        lambda clip, boxes, seen, rng: given.extend((boxes, seen)) or clip,
     )
     item = mapper(background_prob=1.0, scale_jitter=(0.5, 0.5), flip_prob=1.0, size=(48, 64))(keyframes[1], rng())
     window = item["view"]
     assert (window.width, window.height) == (64, 48) and item["mirrored"]
     assert given[0].tolist() == [[2 - window.x, 2 - window.y, 12 - window.x, 14 - window.y]]
+    assert given[1].tolist() == [-window.x, -window.y, 32 - window.x, 24 - window.y]

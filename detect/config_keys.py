@@ -133,6 +133,9 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("INPUT.COLOR_JITTER", 0.0, checks.BELOW_ONE,
      "[D] brightness, contrast, saturation vary by up to this share in training"),
     ("INPUT.SCALE_JITTER", (1.0, 1.0), list_of(POSITIVE, 2, rising=True), "[D] smallest and largest zoom in training"),
+    ("INPUT.SPEED_JITTER", (1.0, 1.0), list_of(POSITIVE, 2, rising=True),
+     "[D] slowest and fastest speed in training, drawn log-uniformly; RGB only, no spans"),
+    ("INPUT.BACKGROUND_PROB", 0.0, SHARE, "[D] chance of a random texture in place of all but the actors in training"),
 
     ("DATASETS.TRAIN", (), checks.NAMES, "[D2] names of registered training sets"),
     ("DATASETS.TEST", (), checks.NAMES, "[D2] names of registered test sets"),

@@ -199,6 +199,7 @@ ILLEGAL = {
     "MODEL.RPN.BBOX_REG_WEIGHTS": [(1, 1, 1), (1, 1, 0, 1)], "MODEL.ROI_HEADS.NUM_CLASSES": [0, -3],
     "MODEL.ROI_HEADS.IOU_THRESHOLDS": [[], [0.5, 0.6]], "MODEL.ROI_BOX_HEAD.DROPOUT": [1.0, -0.1],
     "INPUT.SIZE": [(0, 5), (5,), (5, 5.5)], "INPUT.SCALE_JITTER": [(2, 1), (0, 1), (1,)], "INPUT.FLIP_PROB": [1.1],
+    "INPUT.SPEED_JITTER": [(2, 1), (0, 1), (1,), (1, float("nan"))], "INPUT.BACKGROUND_PROB": [-0.1, 1.1],
     "SOLVER.MAX_ITER": [0, -5], "SOLVER.MOMENTUM": [5, 1], "SOLVER.BASE_LR": [0, -1, float("nan")],
     "SOLVER.STEPS": [(5, 3), (5, 5), (0,)], "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": [-1, 0], "SOLVER.OPTIMIZER": ["adam"],
     "SOLVER.WEIGHT_DECAY_BIAS": [-1, "x"], "DATALOADER.NUM_WORKERS": [-1], "DATASETS.TEST": [("",), (3,)],
@@ -269,6 +270,8 @@ def test_readers_of_keys():
     assert readers["SOLVER.BASE_LR"] == readers["INPUT.NUM_FRAMES"] == ("detector", "classifier")
     assert readers["TEST.CHUNK_FRAMES"] == ("classifier",) and readers["TEST.PRESET"] == ("detector",)
     assert readers["MODEL.RPN.HEAD_NAME"] == ("RPN",)
+    assert readers["INPUT.BACKGROUND_PROB"] == ("detector",)
+    assert readers["INPUT.SPEED_JITTER"] == ("detector", "classifier")
 
 
 def test_a_config_out_of_a_checkpoint(tmp_path):

@@ -15,7 +15,8 @@ from detect.d2 import CfgNode
 from detect.utils.errors import UserError
 from detect.video.modality import modality
 from detect.video.readers import FrameReadError
-from detect.video.transforms import Window, apply_color, check_augmentation, color_matrix, resize
+from detect.video.transforms import Window, apply_color, check_augmentation, check_one_speed, color_matrix, resize
+from detect.video.windows import random_speed
 
 Size = tuple[int, int]  # height, width
 
@@ -23,8 +24,8 @@ Size = tuple[int, int]  # height, width
 class VideoClipMapper:
     """A training sample: consecutive frames from a random start, a random crop, mirrored or not.
 
-    color_jitter, scale_jitter: as `detect.data.keyframe_mapper.KeyframeMapper` has them; a zoom changes how much of the
-    resized frame the crop shows.
+    color_jitter, scale_jitter, speed_jitter: as `detect.data.keyframe_mapper.KeyframeMapper` has them; a zoom changes
+    how much of the resized frame the crop shows.
     """
 
     def __init__(
@@ -37,16 +38,19 @@ class VideoClipMapper:
         *,
         color_jitter: float = 0.0,
         scale_jitter: Sequence[float] = (1.0, 1.0),
+        speed_jitter: Sequence[float] = (1.0, 1.0),
     ):
         check_sizes(resize_to, size)
-        check_augmentation(flip_prob, color_jitter, scale_jitter)
+        check_augmentation(flip_prob, color_jitter, scale_jitter, speed_jitter)
         if color_jitter and modality_name == "flow":
             raise UserError(f"INPUT.COLOR_JITTER is {color_jitter}, but INPUT.MODALITY flow has no colours; set 0")
+        if modality_name == "flow":
+            check_one_speed(speed_jitter, "INPUT.MODALITY flow has motion at the recorded speed")
         if num_frames < 1:
             raise UserError(f"INPUT.NUM_FRAMES is {num_frames}; a clip has at least 1 frame")
         self.num_frames, self.resize_to, self.size, self.flip_prob = num_frames, resize_to, size, flip_prob
         self.modality = modality(modality_name)
-        self.color_jitter, self.scale_jitter = color_jitter, tuple(scale_jitter)
+        self.color_jitter, self.scale_jitter, self.speed_jitter = color_jitter, tuple(scale_jitter), tuple(speed_jitter)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "VideoClipMapper":
@@ -59,6 +63,7 @@ class VideoClipMapper:
             options.MODALITY,
             color_jitter=options.COLOR_JITTER,
             scale_jitter=options.SCALE_JITTER,
+            speed_jitter=options.SPEED_JITTER,
         )
 
     def __call__(self, sample: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
@@ -68,13 +73,13 @@ class VideoClipMapper:
         share, y, x, coin = rng.random(4)
         zoom = rng.uniform(*self.scale_jitter)
         factors = rng.uniform(1 - self.color_jitter, 1 + self.color_jitter, 3)
-        window = self._window(y, x, zoom)
+        window, speed = self._window(y, x, zoom), random_speed(self.speed_jitter, rng)
 
         def prepare(frame: np.ndarray) -> np.ndarray:
             part = window.cut(resize(frame, self.resize_to))
             return part if part.shape[:2] == self.size else resize(part, self.size)
 
-        clip = self._read(sample["file_name"], share, prepare)
+        clip = self._read(sample["file_name"], share, speed, prepare)
         if self.color_jitter:
             clip = apply_color(clip, color_matrix(*factors))
         if coin < self.flip_prob:
@@ -87,15 +92,15 @@ class VideoClipMapper:
         top, left = (int(np.floor(share * (room + (room >= 0)))) for share, room in ((y, full_h - h), (x, full_w - w)))
         return Window(left, top, w, h)
 
-    def _read(self, path: str, share: float, prepare) -> np.ndarray:
+    def _read(self, path: str, share: float, speed: float, prepare) -> np.ndarray:
         """Decoded once, unless the container promised more frames than it holds where the clip lies."""
         length = self.modality.length(path)
         try:
-            return self.modality.read(path, dense_indices(length, self.num_frames, share), prepare)
+            return self.modality.read(path, dense_indices(length, self.num_frames, share, speed), prepare)
         except FrameReadError as error:
             if not error.decoded:
                 raise
-            return self.modality.read(path, dense_indices(error.decoded, self.num_frames, share), prepare)
+            return self.modality.read(path, dense_indices(error.decoded, self.num_frames, share, speed), prepare)
 
 
 class EvalPlan(NamedTuple):

@@ -8,16 +8,21 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from detect.utils.errors import UserError
+from detect.video.windows import paced
 
 TIME_STRIDE = 8  # of the whole network: borders of chunks fall on it, so that all chunks share one grid in time
 
 
-def dense_indices(num_frames: int, length: int, share: float) -> np.ndarray:
-    """`length` consecutive frames of a video, (length,) int64; `share` in [0, 1) picks one of the possible starts."""
+def dense_indices(num_frames: int, length: int, share: float, speed: float = 1.0) -> np.ndarray:
+    """`length` consecutive frames of a video, (length,) int64; `share` in [0, 1) picks one of the possible starts.
+
+    At a `speed` frame i is round(i * speed) after the first.
+    """
     if num_frames < 1 or length < 1 or not 0 <= share < 1:
         raise ValueError(f"{length} of {num_frames} frames at {share}; expected 1 or more, and 0 <= share < 1")
-    start = int(share * (max(num_frames - length, 0) + 1))
-    return (start + np.arange(length)) % num_frames
+    steps = paced(np.arange(length), speed)
+    start = int(share * (max(num_frames - 1 - int(steps[-1]), 0) + 1))
+    return (start + steps) % num_frames
 
 
 def even_clips(num_frames: int, length: int, count: int) -> np.ndarray:

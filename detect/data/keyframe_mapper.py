@@ -9,11 +9,12 @@ import torch
 from detect.d2 import Boxes, Instances
 from detect.utils.errors import UserError
 from detect.video import transforms
+from detect.video.background import check_background, replace_background
 from detect.video.flow import flip_flow
 from detect.video.modality import mirror_rgb
 from detect.video.readers import FrameReadError, read_frames
 from detect.video.video_flow import VideoFlow
-from detect.video.windows import Span, SpanPlan
+from detect.video.windows import Span, SpanPlan, random_speed
 
 MIN_VISIBLE = 0.3  # boxes of which a zoom leaves less than this share of the area are dropped
 
@@ -33,8 +34,11 @@ class KeyframeMapper:
         is_train: augment, and add `instances`. flip_prob: probability of mirroring. 0 for classes that tell left from
         right. color_jitter: strength s; brightness, contrast and saturation are each multiplied by 1 - s .. 1
         + s. scale_jitter: (lowest, highest) zoom; beyond 1 a part of the frame is seen, below 1 it gets a
-        grey border. streams: "rgb", "flow" or both; frames are read in any case, for the keyframe. plan: how keyframes
-        share frames, by default each has its own. span_keyframes: of a span in training, drawn anew; 0: all there are.
+        grey border. speed_jitter: (slowest, fastest) speed at which the frames around the keyframe are taken, drawn
+        log-uniformly; RGB of windows only. background_prob: probability of a random texture in place of what is not
+        near a box, see `detect.video.background`; flow stays. streams: "rgb", "flow" or both; frames are read in any
+        case, for the keyframe. plan: how keyframes share frames, by default each has its own. span_keyframes: of a span
+        in training, drawn anew; 0: all there are.
     """
 
     def __init__(
@@ -46,17 +50,25 @@ class KeyframeMapper:
         flip_prob: float = 0.0,
         color_jitter: float = 0.0,
         scale_jitter: Sequence[float] = (1.0, 1.0),
+        speed_jitter: Sequence[float] = (1.0, 1.0),
+        background_prob: float = 0.0,
         streams: Sequence[str] = ("rgb",),
         plan: SpanPlan | None = None,
         span_keyframes: int = 0,
     ):
-        transforms.check_augmentation(flip_prob, color_jitter, scale_jitter)
+        transforms.check_augmentation(flip_prob, color_jitter, scale_jitter, speed_jitter)
+        check_background(background_prob)
         if num_frames < 1 or len(size) != 2 or min(size) < 1:
             raise UserError(f"a clip of {num_frames} frames, size {size}; expected 1 or more, (height, width)")
         self.num_frames, self.size, self.is_train = num_frames, (int(size[0]), int(size[1])), is_train
         self.flip_prob, self.color_jitter, self.scale_jitter = flip_prob, color_jitter, tuple(scale_jitter)
         self.flow = "flow" in streams
+        self.speed_jitter, self.background_prob = tuple(speed_jitter), background_prob
         self.plan, self.span_keyframes = plan or SpanPlan(num_frames), span_keyframes
+        if is_train and self.flow:
+            transforms.check_one_speed(speed_jitter, "MODEL.STREAMS has flow, which is motion at the recorded speed")
+        if is_train and self.plan.shares:
+            transforms.check_one_speed(speed_jitter, "keyframes share frames by INPUT.SPAN_FRAMES")
 
     @classmethod
     def from_config(cls, cfg, is_train: bool, plan: SpanPlan | None = None) -> "KeyframeMapper":
@@ -67,6 +79,8 @@ class KeyframeMapper:
             flip_prob=cfg.INPUT.FLIP_PROB,
             color_jitter=cfg.INPUT.COLOR_JITTER,
             scale_jitter=cfg.INPUT.SCALE_JITTER,
+            speed_jitter=cfg.INPUT.SPEED_JITTER,
+            background_prob=cfg.INPUT.BACKGROUND_PROB,
             streams=cfg.MODEL.STREAMS,
             plan=plan or SpanPlan.stepped(cfg.INPUT.NUM_FRAMES, cfg.INPUT.FRAME_STEP),
             span_keyframes=cfg.INPUT.SPAN_KEYFRAMES,
@@ -74,7 +88,8 @@ class KeyframeMapper:
 
     def __call__(self, sample: dict[str, Any], rng: np.random.Generator | None = None) -> dict[str, Any]:
         """A copy of `sample` without `annotations`, with `clip` (T, H, W, 3) uint8 RGB, `flow` (T, H, W, 2) uint8
-        where it is asked for and, in training, `instances`, `mirrored`, and `view`, the `Window` of the frame in it.
+        where it is asked for and, in training, `instances`, `mirrored`, `view`, the `Window` of the frame in it,
+        `speed`, and `new_background`, whether it has one.
 
         `instances` holds gt_boxes in pixels of the clip and gt_classes (n,) int64. `height` and `width` stay
         those of the original frame. Where a video ends earlier than annotated, its last frame is repeated and
@@ -91,12 +106,12 @@ class KeyframeMapper:
             pairs = [self.prepare(sample, *pair) for pair in zip(frames, flows, strict=True)]
             return {**self.pack([sample], [pairs[row] for row in rows], span), **extra}
         check_size(sample, frames[0])
-        clip, flow, place, mirror = self._augment(frames, flows, rng)
-        instances = [self._instances(known[k], place, mirror) for k in span.keyframes]
+        clip, flow, place, done = self._augment(frames, flows, [a for of_one in known.values() for a in of_one], rng)
+        instances = [self._instances(known[k], place, done["mirrored"]) for k in span.keyframes]
         pairs = [Pair(clip[row], None if flow is None else flow[row]) for row in rows]
         item = self.pack([{**sample, "frame_index": k} for k in span.keyframes], pairs, span)
         item["instances"] = instances if self.plan.shares else instances[0]
-        return {**item, "mirrored": mirror, "view": place, **extra}
+        return {**item, "view": place, "speed": span.speed, **done, **extra}
 
     def prepare(self, sample: dict[str, Any], frame: np.ndarray, flow: np.ndarray | None = None) -> Pair:
         """One frame, and its flow, at the input size, without augmentation."""
@@ -124,7 +139,9 @@ class KeyframeMapper:
         keyframe, plan = sample["frame_index"], self.plan
         (window,) = plan.spans([keyframe])
         known = {keyframe: sample["annotations"]} if self.is_train else {}
-        if not (self.is_train and plan.shares):
+        if self.is_train and not plan.shares:
+            return window._replace(speed=random_speed(self.speed_jitter, rng)), known
+        if not self.is_train:
             return window, known
         known = dict(sorted({**known, **dict(sample["neighbours"])}.items()))
         grid, most = list(known), plan.reach // plan.stride + 1
@@ -166,9 +183,9 @@ class KeyframeMapper:
         span = span.only(lambda keyframe: keyframe < count)
         return span.indices(count), span
 
-    def _augment(self, frames: np.ndarray, flows: Sequence, rng: np.random.Generator):
-        """One random zoom, colour change and mirroring for all frames: RGB, flow or None, where the zoom looked, and
-        whether it was mirrored.
+    def _augment(self, frames: np.ndarray, flows: Sequence, annotations: Sequence[dict], rng: np.random.Generator):
+        """One random zoom, colour change, background and mirroring for all frames: RGB, flow or None, where the zoom
+        looked, and whether the others of these were done.
         """
         zoom, mirror = rng.uniform(*self.scale_jitter), bool(rng.random() < self.flip_prob)
         factors = rng.uniform(1 - self.color_jitter, 1 + self.color_jitter, 3)
@@ -177,13 +194,20 @@ class KeyframeMapper:
         flow = np.stack([transforms.resize(place.cut(f), self.size) for f in flows]) if self.flow else None
         if self.color_jitter:
             clip = transforms.apply_color(clip, transforms.color_matrix(*factors))
+        new = self.background_prob > 0 and bool(rng.random() < self.background_prob) and len(annotations) > 0
+        if new:
+            (seen,) = place.map_boxes(np.array([[0, 0, frames.shape[2], frames.shape[1]]]), self.size)
+            clip = replace_background(clip, self._boxes(annotations, place), seen, rng)
         if mirror:
             clip, flow = mirror_rgb(clip), None if flow is None else flip_flow(flow)
-        return clip, flow, place, mirror
+        return clip, flow, place, {"mirrored": mirror, "new_background": new}
+
+    def _boxes(self, annotations: Sequence[dict], place: transforms.Window) -> np.ndarray:
+        """(n, 4) in pixels of the clip before it is mirrored; not cut at its borders."""
+        return place.map_boxes(np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4), self.size)
 
     def _instances(self, annotations: Sequence[dict], place: transforms.Window, mirror: bool) -> Instances:
-        boxes = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
-        boxes = place.map_boxes(boxes, self.size)
+        boxes = self._boxes(annotations, place)
         boxes, visible = transforms.clip_boxes(
             transforms.flip_boxes(boxes, self.size[1]) if mirror else boxes, self.size
         )

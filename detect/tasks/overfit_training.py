@@ -40,6 +40,7 @@ def overfit_config(cfg: CfgNode, count: int) -> CfgNode:
     steps = min(cfg.SOLVER.MAX_ITER, MOST_STEPS)
     return cfg.changed([
         "INPUT.FLIP_PROB", 0.0, "INPUT.COLOR_JITTER", 0.0, "INPUT.SCALE_JITTER", (1.0, 1.0), "INPUT.SPAN_FRAMES", 0,
+        "INPUT.SPEED_JITTER", (1.0, 1.0), "INPUT.BACKGROUND_PROB", 0.0,
         "MODEL.ROI_BOX_HEAD.DROPOUT", 0.0, "SOLVER.WEIGHT_DECAY", 0.0, "SOLVER.EMA_DECAY", 0.0,
         "SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.STEPS", (), "SOLVER.MAX_ITER", steps,
         "SOLVER.IMS_PER_BATCH", min(cfg.SOLVER.IMS_PER_BATCH, count), "SOLVER.REFERENCE_BATCH", 0,

@@ -124,8 +124,8 @@ def view(dataset: KeyframeDataset, item: dict[str, Any], step: int = 1) -> ClipV
     """The tensors of a mapped keyframe, frames `step` apart, as pictures again, with what is known of them."""
     frames = item["clip"].numpy()
     usable = min(item.get("decoded_frames", item["num_frames"]), item.get("flow_images", item["num_frames"]) + 1)
-    indices = clip_indices(item["frame_index"], min(usable, item["num_frames"]), len(frames), step)
-    indices = indices.tolist()
+    count, speed = min(usable, item["num_frames"]), step * item.get("speed", 1.0)
+    indices = clip_indices(item["frame_index"], count, len(frames), speed).tolist()
     if "instances" in item:
         boxes, labels = item["instances"].gt_boxes.tensor.numpy(), item["instances"].gt_classes.tolist()
     else:
@@ -149,6 +149,10 @@ def _changes(item: dict[str, Any], boxes: int) -> Iterator[str]:
         window = item["view"]
         if (window.width, window.height) != (item["width"], item["height"]):
             yield f"zoom {item['width'] / window.width:.2f}"
+        if item["speed"] != 1:
+            yield f"speed {item['speed']:.2f}"
+        if item["new_background"]:
+            yield "background replaced"
     lost = len(item["annotations"]) - boxes
     yield f"{boxes} box{'' if boxes == 1 else 'es'}" + (f", {lost} lost to the zoom" if lost else "")
     if "decoded_frames" in item:

@@ -49,7 +49,9 @@ class Window:
         return (boxes - np.array([self.x, self.y] * 2)) * scale
 
 
-def check_augmentation(flip_prob: float, color_jitter: float, scale_jitter: Sequence[float]) -> None:
+def check_augmentation(
+    flip_prob: float, color_jitter: float, scale_jitter: Sequence[float], speed_jitter: Sequence[float] = (1.0, 1.0)
+) -> None:
     """UserError for values that make no sense, by their config keys."""
     if not 0 <= flip_prob <= 1:
         raise UserError(f"flip_prob is {flip_prob}; legal values are 0 to 1 (INPUT.FLIP_PROB)")
@@ -57,6 +59,14 @@ def check_augmentation(flip_prob: float, color_jitter: float, scale_jitter: Sequ
         raise UserError(f"color_jitter is {color_jitter}; legal values are 0 up to 1 (INPUT.COLOR_JITTER)")
     if len(scale_jitter) != 2 or not 0 < scale_jitter[0] <= scale_jitter[1]:
         raise UserError(f"scale_jitter is {scale_jitter}, not 0 < lowest <= highest (INPUT.SCALE_JITTER)")
+    if len(speed_jitter) != 2 or not 0 < speed_jitter[0] <= speed_jitter[1] < np.inf:
+        raise UserError(f"speed_jitter is {speed_jitter}, not 0 < slowest <= fastest (INPUT.SPEED_JITTER)")
+
+
+def check_one_speed(speed_jitter: Sequence[float], obstacle: str) -> None:
+    """UserError for any other speed than the recorded one, which the `obstacle` does not allow."""
+    if tuple(speed_jitter) != (1.0, 1.0):
+        raise UserError(f"INPUT.SPEED_JITTER is {speed_jitter}, but {obstacle}; set INPUT.SPEED_JITTER (1.0, 1.0)")
 
 
 def resize(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -3,24 +3,39 @@ stream that is decoded once."""
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 
-def clip_indices(keyframe: int, num_frames: int, length: int, step: int = 1) -> np.ndarray:
-    """The 0-based frames of a clip, (length,) int64: keyframe - length // 2 * step onwards, edge frames repeated.
+def random_speed(speeds: Sequence[float], rng: np.random.Generator) -> float:
+    """A speed between the slowest and the fastest of `speeds`, drawn log-uniformly: half and twice are as likely.
+
+    Where both are 1 nothing is drawn, so that what else is drawn stays.
+    """
+    slowest, fastest = speeds
+    return 1.0 if slowest == fastest == 1 else float(np.exp(rng.uniform(*np.log([slowest, fastest]))))
+
+
+def paced(steps: np.ndarray, speed: float) -> np.ndarray:
+    """Steps of a clip in frames of the video, int64: times `speed`, to the nearest; halves up, for even steps."""
+    return np.floor(steps * speed + 0.5).astype(np.int64)
+
+
+def clip_indices(keyframe: int, num_frames: int, length: int, speed: float = 1.0) -> np.ndarray:
+    """The 0-based frames of a clip, (length,) int64: keyframe - length // 2 onwards, edge frames repeated.
 
     Of a clip of 20 that is keyframe - 10 .. keyframe + 9; the keyframe is always at position length // 2.
-    `num_frames`: of the video. (The paper says "the surrounding frames" and leaves both choices open.)
+    `num_frames`: of the video. (The paper says "the surrounding frames" and leaves both choices open.) At a `speed`,
+    position i is frame keyframe + round((i - length // 2) * speed).
     """
     if length < 1:
         raise ValueError(f"a clip of {length} frames; it has at least 1")
     if not 0 <= keyframe < num_frames:
         raise ValueError(f"keyframe {keyframe} is outside a video of {num_frames} frames")
-    return (keyframe + (np.arange(length) - length // 2) * step).clip(0, num_frames - 1)
+    return (keyframe + paced(np.arange(length) - length // 2, speed)).clip(0, num_frames - 1)
 
 
 class Span(NamedTuple):
@@ -28,8 +43,9 @@ class Span(NamedTuple):
 
     start: its first frame; it may lie before the video, and the end beyond it, where edge frames are repeated.
     length: how many frames.  keyframes: numbers of frames, increasing.  offsets: for each keyframe where its window of
-    `window` frames begins, in frames from `start`.  step: every so many frames one is looked at.  So a window is a span
-    of that length with one keyframe, at position window // 2, and offset 0.
+    `window` frames begins, in frames from `start`.  step: one in so many frames is looked at.  speed: what distances
+    from the first keyframe are multiplied by; both are other than 1 only of a window.  So a window is a span of that
+    length with one keyframe, at position window // 2, and offset 0.
     """
 
     start: int
@@ -38,6 +54,7 @@ class Span(NamedTuple):
     keyframes: tuple[int, ...]
     offsets: tuple[int, ...]
     step: int = 1
+    speed: float = 1.0
 
     @property
     def positions(self) -> list[int]:
@@ -46,7 +63,9 @@ class Span(NamedTuple):
 
     def indices(self, num_frames: int) -> np.ndarray:
         """The 0-based frames of a video of `num_frames`, every `step`-th of `length`, int64, edge frames repeated."""
-        return np.arange(self.start, self.start + self.length, self.step).clip(0, num_frames - 1)
+        keyframe = self.keyframes[0]
+        steps = np.arange(self.start - keyframe, self.start - keyframe + self.length, self.step)
+        return (keyframe + paced(steps, self.speed)).clip(0, num_frames - 1)
 
     @property
     def looks(self) -> int:

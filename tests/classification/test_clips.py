@@ -4,6 +4,8 @@ import pytest
 from tiny_videos import write_video
 
 from detect.classification.clips import EvalPlan, VideoClipMapper, eval_crops
+from detect.classification.sampling import dense_indices
+from detect.config import load_cfg
 from detect.video.readers import FrameReadError, MissingMediaError, iter_frames, read_frames
 from detect.video.transforms import apply_color, color_matrix, resize
 
@@ -115,6 +117,40 @@ def test_colours_change_alike_in_all_frames(video):
         VideoClipMapper(2, (16, 18), (12, 10), 0.0, "flow", color_jitter=0.4)
     with pytest.raises(ValueError, match="INPUT.SCALE_JITTER"):
         VideoClipMapper(2, (16, 18), (12, 10), 0.0, scale_jitter=(2.0, 1.0))
+
+
+def test_a_clip_at_a_speed(video):
+    """The generator gives the start, the crop and the rest as without, and the speed last."""
+    share = np.random.default_rng(0).random(4)[0]
+    options = {"resize_to": (20, 24), "size": (20, 24), "flip_prob": 0.0}
+    for speed in (0.5, 2.0):
+        mapper = VideoClipMapper(5, **options, speed_jitter=(speed, speed))
+        clip = mapper(sample(video), np.random.default_rng(0))["clip"].numpy()
+        assert np.array_equal(clip, read_frames(video, dense_indices(12, 5, share, speed)))
+    clips = {
+        VideoClipMapper(5, **options, speed_jitter=(0.5, 2.0))(sample(video), np.random.default_rng(seed))["clip"]
+        .numpy()
+        .tobytes()
+        for seed in (0, 0, 1, 2)
+    }
+    assert len(clips) == 3
+
+
+def test_without_other_speeds_the_same_numbers_are_drawn_as_ever(video):
+    expected, found = np.random.default_rng(1), np.random.default_rng(1)
+    expected.random(8)  # start, y, x, coin, zoom and three colour factors
+    VideoClipMapper(5, (20, 24), (20, 24), 0.0, speed_jitter=[1, 1])(sample(video), found)
+    assert expected.bit_generator.state == found.bit_generator.state
+
+
+def test_speeds_that_cannot_be():
+    with pytest.raises(ValueError, match=r"INPUT.SPEED_JITTER is \(0.5, 2.0\), but INPUT.MODALITY flow has motion"):
+        VideoClipMapper(5, (20, 24), (20, 24), 0.0, "flow", speed_jitter=(0.5, 2.0))
+    VideoClipMapper(5, (20, 24), (20, 24), 0.0, "flow", speed_jitter=(1, 1))
+    with pytest.raises(ValueError, match="not 0 < slowest <= fastest .INPUT.SPEED_JITTER"):
+        VideoClipMapper(5, (20, 24), (20, 24), 0.0, speed_jitter=(2.0, 0.5))
+    cfg = load_cfg("configs/synthetic_cls.yaml", ["INPUT.SPEED_JITTER", (0.8, 1.25)])
+    assert VideoClipMapper.from_config(cfg).speed_jitter == (0.8, 1.25)
 
 
 def test_all_frames_are_tested_in_the_centre(video):

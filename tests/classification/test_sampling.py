@@ -22,6 +22,25 @@ def test_dense_frames_are_consecutive_and_short_videos_loop(num_frames, length, 
         assert found[0] == 0
 
 
+@given(st.integers(1, 200), st.integers(1, 80), st.floats(0, 1, exclude_max=True), st.floats(0.1, 8))
+def test_dense_frames_at_a_speed(num_frames, length, share, speed):
+    found = dense_indices(num_frames, length, share, speed)
+    steps = [int(np.floor(i * speed + 0.5)) for i in range(length)]
+    assert found.min() >= 0 and found.max() < num_frames
+    assert ((found - found[0]) % num_frames == np.array(steps) % num_frames).all()
+    if num_frames > steps[-1]:
+        assert found[-1] == found[0] + steps[-1]
+    else:
+        assert found[0] == 0
+    assert (dense_indices(num_frames, length, share, 1.0) == dense_indices(num_frames, length, share)).all()
+
+
+def test_every_start_of_a_fast_clip_is_reached():
+    """5 frames at twice the speed reach over 9: of 12 the starts are 0, 1, 2, 3. Of 4 they loop."""
+    assert [dense_indices(12, 5, share, 2.0).tolist() for share in (0.0, 0.99)] == [[0, 2, 4, 6, 8], [3, 5, 7, 9, 11]]
+    assert dense_indices(4, 5, 0.5, 2.0).tolist() == [0, 2, 0, 2, 0]
+
+
 def test_every_start_is_reached_equally():
     """5 frames of 8: starts 0, 1, 2, 3, each for a quarter of the shares."""
     starts = [dense_indices(8, 5, share)[0] for share in np.arange(0, 1, 1 / 40)]

@@ -134,8 +134,10 @@ def test_videos_that_cannot_be_read_are_passed_over(sound):
 
 def test_the_config_of_the_check():
     cfg = load_cfg("configs/quickstart.yaml", ["INPUT.COLOR_JITTER", 0.4, "SOLVER.EMA_DECAY", 0.9])
+    cfg = cfg.changed(["INPUT.SPEED_JITTER", (0.5, 2.0), "INPUT.BACKGROUND_PROB", 0.5])
     changed = overfit_config(cfg, 4)
     assert changed.INPUT.COLOR_JITTER == changed.SOLVER.EMA_DECAY == changed.INPUT.FLIP_PROB == 0
+    assert changed.INPUT.SPEED_JITTER == (1.0, 1.0) and changed.INPUT.BACKGROUND_PROB == 0
     assert (changed.SOLVER.IMS_PER_BATCH, changed.SOLVER.MAX_ITER, changed.SOLVER.BASE_LR) == (4, 300, 0.02)
     assert changed.OUTPUT_DIR == "output/quickstart/overfit_check" and changed.DATASETS.TEST == ()
     assert overfit_config(load_cfg("configs/Base-ActionRCNN.yaml"), 4).SOLVER.MAX_ITER == 1000

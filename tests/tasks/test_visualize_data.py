@@ -91,6 +91,13 @@ def test_boxes_lost_to_a_zoom_are_counted():
     assert any("0 boxes, 1 lost to the zoom" in title for title in titles)
 
 
+def test_speed_and_background_are_said():
+    cfg = load_cfg("", [*SMALL, "INPUT.SPEED_JITTER", (2.0, 2.0), "INPUT.BACKGROUND_PROB", 1.0])
+    dataset = keyframe_set("sheets_train")
+    drawn = view(dataset, next(mapped(cfg, dataset, [(0, 6)], 1, 0, True)))
+    assert drawn.indices == [2, 4, 6, 8] and "; speed 2.00; background replaced; 1 box" in drawn.title[1]
+
+
 def test_a_video_shorter_than_annotated(tmp_path):
     annotations = {"Left/a": entry(9, tube(0, 0, [[2, 3, 12, 14]] * 9))}
     write_frames(tmp_path / "rgb-images" / "Left" / "a", draw(6, 0))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detect.video.windows import SpanPlan, clip_indices, gather
+from detect.video.windows import SpanPlan, clip_indices, gather, random_speed
 
 
 def test_paper_clip_of_20():
@@ -29,6 +29,32 @@ def test_keyframe_contract(length):
                 expected = min(max(keyframe + offset, 0), num_frames - 1)
                 assert clip[length // 2 + offset] == expected
             assert np.isin(np.diff(clip), [0, 1]).all()
+
+
+def test_frames_at_a_speed():
+    assert clip_indices(10, 100, 5, 2.0).tolist() == [6, 8, 10, 12, 14]
+    assert clip_indices(10, 100, 6, 0.5).tolist() == [9, 9, 10, 10, 11, 11]  # steps -1.5 -1 -0.5 0 0.5 1, halves up
+    assert clip_indices(2, 5, 5, 2.0).tolist() == [0, 0, 2, 4, 4]
+
+
+@given(st.data(), st.integers(1, 60), st.integers(1, 40), st.floats(0.1, 10))
+def test_keyframe_contract_at_any_speed(data, num_frames, length, speed):
+    keyframe = data.draw(st.integers(0, num_frames - 1))
+    clip = clip_indices(keyframe, num_frames, length, speed)
+    assert len(clip) == length and clip[length // 2] == keyframe and clip.dtype == np.int64
+    assert clip.min() >= 0 and clip.max() < num_frames
+    exact = np.clip(keyframe + (np.arange(length) - length // 2) * speed, 0, num_frames - 1)
+    assert np.abs(clip - exact).max() <= 0.5 + 1e-9 and (np.diff(clip) >= 0).all()
+
+
+def test_speeds_are_drawn_log_uniformly():
+    """Of 0.5 to 2 the quarters of the logarithm end at 0.707, 1 and 1.414."""
+    rng = np.random.default_rng(0)
+    drawn = [random_speed((0.5, 2.0), rng) for _ in range(400)]
+    shares = np.histogram(drawn, [0.5, 0.5**0.5, 1, 2**0.5, 2])[0]
+    assert shares.sum() == 400 and (np.abs(shares - 100) < 30).all()  # three standard deviations of 8.7
+    state = rng.bit_generator.state
+    assert random_speed((1.0, 1.0), rng) == 1.0 and rng.bit_generator.state == state
 
 
 def test_bad_arguments():

@@ -5,6 +5,7 @@ of them is cropped.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +40,7 @@ class VideoClipMapper:
         color_jitter: float = 0.0,
         scale_jitter: Sequence[float] = (1.0, 1.0),
         speed_jitter: Sequence[float] = (1.0, 1.0),
+        frame_step: int = 1,
     ):
         check_sizes(resize_to, size)
         check_augmentation(flip_prob, color_jitter, scale_jitter, speed_jitter)
@@ -51,6 +53,7 @@ class VideoClipMapper:
         self.num_frames, self.resize_to, self.size, self.flip_prob = num_frames, resize_to, size, flip_prob
         self.modality = modality(modality_name)
         self.color_jitter, self.scale_jitter, self.speed_jitter = color_jitter, tuple(scale_jitter), tuple(speed_jitter)
+        self.frame_step = frame_step
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "VideoClipMapper":
@@ -64,6 +67,7 @@ class VideoClipMapper:
             color_jitter=options.COLOR_JITTER,
             scale_jitter=options.SCALE_JITTER,
             speed_jitter=options.SPEED_JITTER,
+            frame_step=options.FRAME_STEP,
         )
 
     def __call__(self, sample: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
@@ -73,7 +77,7 @@ class VideoClipMapper:
         share, y, x, coin = rng.random(4)
         zoom = rng.uniform(*self.scale_jitter)
         factors = rng.uniform(1 - self.color_jitter, 1 + self.color_jitter, 3)
-        window, speed = self._window(y, x, zoom), random_speed(self.speed_jitter, rng)
+        window, speed = self._window(y, x, zoom), self.frame_step * random_speed(self.speed_jitter, rng)
 
         def prepare(frame: np.ndarray) -> np.ndarray:
             part = window.cut(resize(frame, self.resize_to))
@@ -104,7 +108,9 @@ class VideoClipMapper:
 
 
 class EvalPlan(NamedTuple):
-    """What of a video is tested: all frames, in chunks, or `clips` clips of `clip_frames`; each in `crops` crops."""
+    """What of a video is tested: every `step`-th frame, in chunks, or `clips` clips of `clip_frames` of them; each in
+    `crops` crops.
+    """
 
     resize_to: Size = (256, 256)
     size: Size = (224, 224)
@@ -114,13 +120,15 @@ class EvalPlan(NamedTuple):
     clip_frames: int = 64
     crops: int = 1
     modality: str = "rgb"
+    step: int = 1
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "EvalPlan":
         test, sizes = cfg.TEST, (tuple(cfg.INPUT.RESIZE), tuple(cfg.INPUT.SIZE))
         plan = cls(
-            *sizes, test.CHUNK_FRAMES, test.PAD_FRAMES, test.CLIPS, cfg.INPUT.NUM_FRAMES, test.CROPS, cfg.INPUT.MODALITY
-        )
+            *sizes, test.CHUNK_FRAMES, test.PAD_FRAMES, test.CLIPS, cfg.INPUT.NUM_FRAMES, test.CROPS,
+            cfg.INPUT.MODALITY, cfg.INPUT.FRAME_STEP,
+        )  # fmt: skip
         check_sizes(*sizes)
         modality(plan.modality)
         list(chunks((), plan.chunk_frames, plan.pad_frames))  # checks the two
@@ -145,7 +153,7 @@ class EvalPlan(NamedTuple):
 
     def whole(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
         """As `views`, of all frames (height, width, C) uint8 of a stream."""
-        resized = (resize(frame, self.resize_to) for frame in frames)
+        resized = (resize(frame, self.resize_to) for frame in islice(frames, 0, None, self.step))
         return self._cropped((0, part) for part in chunks(resized, self.chunk_frames, self.pad_frames))
 
     def _cropped(self, parts: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
@@ -153,15 +161,18 @@ class EvalPlan(NamedTuple):
             for number, crop in enumerate(eval_crops(part, self.size, self.crops)):
                 yield first + number, crop
 
+    def _even_clips(self, length: int) -> np.ndarray:
+        return self.step * even_clips(-(-length // self.step), self.clip_frames, self.clips)
+
     def _clips(self, kind, path: str, prepare) -> Iterator[np.ndarray]:
         length = kind.length(path)
         try:
-            indices = even_clips(length, self.clip_frames, self.clips)
+            indices = self._even_clips(length)
             frames = kind.read(path, np.unique(indices), prepare)
         except FrameReadError as error:
             if not error.decoded:
                 raise
-            indices = even_clips(error.decoded, self.clip_frames, self.clips)
+            indices = self._even_clips(error.decoded)
             frames = kind.read(path, np.unique(indices), prepare)
         rows = np.searchsorted(np.unique(indices), indices)
         return (frames[row] for row in rows)

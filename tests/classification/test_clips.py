@@ -173,6 +173,18 @@ def test_clips_and_crops(video):
     assert [crop[0, 0, 0, 0] for crop in eval_crops(high, (5, 5), 3)] == [0, 2, 4]
 
 
+def test_one_frame_in_so_many(video):
+    resized = np.stack([resize(frame, (16, 18)) for frame in iter_frames(video)])  # 12 frames
+    ((_, whole),) = EvalPlan((16, 18), (16, 18), chunk_frames=8, step=2).views(video)
+    assert np.array_equal(whole, resized[::2])
+    clips = dict(EvalPlan((16, 18), (16, 18), clips=2, clip_frames=3, step=3).views(video))
+    assert np.array_equal(clips[0], resized[[0, 3, 6]]) and np.array_equal(clips[1], resized[[3, 6, 9]])
+    mapper = VideoClipMapper(4, (16, 18), (16, 18), 0.0, frame_step=3)
+    clip = mapper({"file_name": video}, np.random.default_rng(0))["clip"].numpy()
+    starts = [start for start in range(3) if np.array_equal(clip, resized[start : start + 10 : 3])]
+    assert len(starts) == 1
+
+
 def test_bad_videos_and_sizes(tmp_path):
     (tmp_path / "broken.avi").write_bytes(b"RIFF nothing")
     mapper = VideoClipMapper(4, (8, 8), (8, 8), 0.0)

@@ -9,8 +9,9 @@ gzipped, of {video, label, score, start, boxes}, with one box x1 y1 x2 y2 per fr
 ground truth have no score. --link links the detections to tubes.
 
 Prints the AP of each class and, at the end, `frame-mAP@0.5 = 0.xxxxxx`; for tubes also `video-mAP@0.2 = 0.xxxxxx`,
-@0.5, @0.75, @0.5:0.95. On request it writes all results with their provenance (--json), the tubes (--tubes-output), and
-an HTML report (--report).
+@0.5, @0.75, @0.5:0.95. On request it writes all results with their provenance (--json), the tubes (--tubes-output),
+an HTML report (--report) and pictures (--pictures): of each class the first video by name, at the middle of its frames
+with boxes.
 
   tools/evaluate.py output/quickstart/evaluation/synthetic_test/detections.parquet --dataset synthetic_test --errors
   tools/evaluate.py detections.csv.gz --ground-truth ground_truth.csv.gz --protocol all
@@ -64,6 +65,7 @@ def build_parser():
     tubes.add_argument("--tube-nms", type=float, metavar="T", help="overlap for NMS of tubes, 0: no NMS (the preset's)")
     tubes.add_argument("--spatial-only", action="store_true", help="overlap in space only, for trimmed videos")
     tubes.add_argument("--tubes-output", metavar="JSON", help="file of tubes to write")
+    parser.add_argument("--pictures", metavar="FILE", help="image to write: a video of each class, truth beside")
     parser.add_argument("--report", dest="report_folder", metavar="DIR", help="folder for the HTML report")
     parser.add_argument("--json", dest="json_file", metavar="FILE", help="file of results to write")
     return parser

@@ -47,6 +47,8 @@ def evaluate(detections: Sequence[str] = (), **options: Any) -> dict[str, Any]:
             tubes_output=request.tubes_output,
         )  # fmt: skip
         closing += [f"{name} = {value:.6f}" for name, value in output["video"]["scores"].items()]
+    if request.pictures:
+        _draw(request.pictures, case)
     if request.report_folder:
         output["report"] = str(_write_report(request.report_folder, case, rules[0], output))
         print(f"report: {output['report']}")
@@ -175,6 +177,17 @@ def _print_left_out(case: Case, result) -> None:
     if case.unmatched[0]:
         fate = "false positives" if result.options.frames == "all" else "dropped"
         print(f"note: {case.unmatched[0]} detections in videos without ground truth ({fate}); are the names the same?")
+
+
+def _draw(path: str, case: Case) -> None:
+    from detect.report.write import numbered_as
+    from detect.visualization.class_pictures import RULE, class_pictures
+    from detect.visualization.drawing import save_image
+
+    if case.dataset is None:
+        raise UserError(f"--pictures {path}: the ground truth is a table and names no videos' files; give --dataset")
+    save_image(path, class_pictures(case.dataset, numbered_as(case.dataset, case.found[0], case.videos)))
+    print(f"pictures: {path}, {RULE}")
 
 
 def _write_report(folder: str, case: Case, options: FrameAPOptions, output: dict):

@@ -34,6 +34,7 @@ class Request:
     tube_nms: float | None = None
     spatial_only: bool = False
     tubes_output: str | None = None
+    pictures: str | None = None
     report_folder: str | None = None
     json_file: str | None = None
 
@@ -81,6 +82,7 @@ ONE_FILE = {
     "--coco": lambda request: request.coco,
     "--link": lambda request: request.link,
     "--report": lambda request: request.report_folder,
+    "--pictures": lambda request: request.pictures,
     "--iou with several thresholds": lambda request: len(request.iou_thresholds) > 1,
 }
 # Without its need an option would silently do nothing.

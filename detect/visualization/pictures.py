@@ -86,8 +86,8 @@ class PictureDrawer(DatasetEvaluator):
         if middle:
             paths = {"grid": self.folder / "grid.png", "video": self.folder / "video.mp4"}
             size = np.median([pair.shape[1:3] for pair in middle], axis=0).astype(int).tolist()
-            save_image(paths["grid"], grid([_captioned(pair, size) for pair in middle], columns=2))
-            save_video(paths["video"], (_captioned(pair, size) for pair in film or middle))
+            save_image(paths["grid"], grid([pair_picture(pair, size) for pair in middle], columns=2))
+            save_video(paths["video"], (pair_picture(pair, size) for pair in film or middle))
             self.written = {name: str(path) for name, path in paths.items()}
             logger.info("pictures: %s", self.written)
         return {}
@@ -104,7 +104,7 @@ class PictureDrawer(DatasetEvaluator):
         return pictures
 
 
-def _captioned(pair: np.ndarray, size: Sequence[int]) -> np.ndarray:
+def pair_picture(pair: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """One picture: detections on the left, ground truth on the right, each on `size`, a height and a width."""
     return np.hstack([caption(_fit(pair[0], size), "detected"), caption(_fit(pair[1], size), "ground truth")])
 

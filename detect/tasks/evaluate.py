@@ -14,6 +14,7 @@ from detect.evaluation.choices import choice_scores, preset_scores
 from detect.evaluation.errors.breakdown import CONFUSED_FROM, break_down, breakdown_table, confusion_matrix
 from detect.evaluation.frame_ap import FrameAPOptions, evaluate_frame_ap
 from detect.evaluation.frame_index import FrameIndex
+from detect.evaluation.tables import take
 from detect.evaluation.truth import read_truth
 from detect.tasks.evaluate_request import Request
 from detect.tasks.evaluate_tubes import evaluate_tubes
@@ -183,10 +184,18 @@ def _draw(path: str, case: Case) -> None:
     from detect.report.write import numbered_as
     from detect.visualization.class_pictures import RULE, class_pictures
     from detect.visualization.drawing import save_image
+    from detect.visualization.pictures import SCORE_THRESHOLD
 
     if case.dataset is None:
         raise UserError(f"--pictures {path}: the ground truth is a table and names no videos' files; give --dataset")
-    save_image(path, class_pictures(case.dataset, numbered_as(case.dataset, case.found[0], case.videos)))
+    det = numbered_as(case.dataset, case.found[0], case.videos)
+    det = take(det, det.score >= SCORE_THRESHOLD)
+
+    def shown(video: int, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = take(det, (det.video == video) & (det.frame == frame))
+        return found.boxes, found.label, found.score
+
+    save_image(path, class_pictures(case.dataset, shown))
     print(f"pictures: {path}, {RULE}")
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from detect.data.records import ActionDataset, Tube, VideoRecord
-from detect.evaluation.tables import Detections
 from detect.utils.errors import UserError
 from detect.video.readers import FrameReadError
 from detect.visualization import class_pictures as module
@@ -18,10 +17,8 @@ def video(tmp_path, name, label, frames):
     return VideoRecord(name, str(tmp_path / name), 8, 24, 32, (tube,))
 
 
-def table(*rows):
-    columns = [np.array(column) for column in zip(*rows, strict=True)] if rows else [np.empty(0, int)] * 4
-    boxes = np.tile([1.0, 1, 9, 9], (len(rows), 1)).reshape(-1, 4)
-    return Detections(*columns[:3], columns[3].astype(float), boxes)
+def nothing(video, frame):
+    return np.empty((0, 4)), np.empty(0, int), np.empty(0)
 
 
 def test_the_first_video_of_each_class_at_its_middle_frame(tmp_path, monkeypatch):
@@ -34,17 +31,21 @@ def test_the_first_video_of_each_class_at_its_middle_frame(tmp_path, monkeypatch
             (frame.copy(), shown.pred_classes.tolist(), labels.tolist())
         ) or np.stack([frame, frame]),
     )  # fmt: skip
-    det = table((1, 5, 2, 0.9), (1, 5, 0, 0.1), (1, 4, 0, 0.9), (0, 5, 0, 0.9))
-    picture = class_pictures(dataset, det)
+    def shown(video, frame):
+        one = np.array([[1.0, 1, 9, 9]]), np.array([2]), np.array([0.9])
+        return one if (video, frame) == (1, 5) else nothing(video, frame)
+
+    picture = class_pictures(dataset, shown)
     assert picture.dtype == np.uint8 and picture.ndim == 3
-    # a, before b by name, at frame 5 of 4, 5, 6, with its one detection above the threshold; then c; no video of "none"
+    # a, before b by name, at frame 5 of 4, 5, 6, with its one detection; then c; no video of "none"
     assert [(shown, labels) for _, shown, labels in drawn] == [([2], [0]), ([], [2])]
     assert np.array_equal(drawn[0][0], draw(8, 0)[5]) and np.array_equal(drawn[1][0], draw(8, 2)[7])
 
 
 def test_nothing_to_draw(tmp_path):
-    gone = VideoRecord("gone", str(tmp_path / "gone"), 8, 24, 32, (Tube(0, np.array([1]), np.ones((1, 4), np.float32)),))
+    tube = Tube(0, np.array([1]), np.ones((1, 4), np.float32))
+    gone = VideoRecord("gone", str(tmp_path / "gone"), 8, 24, 32, (tube,))
     with pytest.raises(UserError, match="set: no boxes"):
-        class_pictures(ActionDataset("set", ("x",), (), ""), table())
+        class_pictures(ActionDataset("set", ("x",), (), ""), nothing)
     with pytest.raises(FrameReadError):
-        class_pictures(ActionDataset("set", ("x",), (gone,), ""), table())
+        class_pictures(ActionDataset("set", ("x",), (gone,), ""), nothing)

@@ -117,6 +117,8 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 7, COUNT, "[O] cells per side of a pooled region"),
     ("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", 1, COUNT, "[O] bilinear samples per side of a cell, at least 1"),
     ("MODEL.ROI_BOX_HEAD.MAX_POOL", True, None, "[O] pool at twice the resolution, then 2x2 maximum"),
+    ("MODEL.ROI_BOX_HEAD.SURROUNDINGS", (1.0, 1.0), list_of(POSITIVE, 2),
+     "[D] width and height of what is pooled for a region, in its own: more sees whom it acts on"),
     ("MODEL.ROI_BOX_HEAD.DROPOUT", 0.0, checks.BELOW_ONE, "[O] share of pooled features dropped in training"),
 
     ("INPUT.FORMAT", "RGB", one_of("RGB", "BGR"),

@@ -46,12 +46,15 @@ class ActionROIHead(nn.Module):
         nms_thresh: float,
         detections_per_class: int,
         detections_per_image: int,
+        surroundings: tuple[float, float] = (1.0, 1.0),
     ):
-        """channels: of the tail's output.  max_pool: pool to twice the resolution, then 2 x 2 max."""
+        """channels: of the tail's output.  max_pool: pool to twice the resolution, then 2 x 2 max.  surroundings: how
+        many times as wide and as high as a region what is pooled for it is.
+        """
         super().__init__()
         self.tail, self.num_classes = tail, num_classes
         self.pooler_resolution, self.sampling_ratio, self.max_pool = pooler_resolution, sampling_ratio, max_pool
-        self.scale = 1.0 / stride
+        self.scale, self.surroundings = 1.0 / stride, surroundings
         self.dropout = nn.Dropout(dropout)
         self.cls_score = nn.Linear(channels, num_classes + 1)
         self.bbox_pred = nn.Linear(channels, 4 * num_classes)
@@ -79,6 +82,7 @@ class ActionROIHead(nn.Module):
             "pooler_resolution": box.POOLER_RESOLUTION,
             "sampling_ratio": box.POOLER_SAMPLING_RATIO,
             "max_pool": box.MAX_POOL,
+            "surroundings": tuple(box.SURROUNDINGS),
             "dropout": box.DROPOUT,
             "batch_size_per_image": heads.BATCH_SIZE_PER_IMAGE,
             "positive_fraction": heads.POSITIVE_FRACTION,
@@ -123,6 +127,8 @@ class ActionROIHead(nn.Module):
             unused = context.sum() + sum(parameter.sum() for parameter in self.tail.parameters())
             nothing = unused * 0 + context.new_zeros(0, self.cls_score.in_features)
             return self.cls_score(nothing), self.bbox_pred(nothing)
+        if self.surroundings != (1.0, 1.0):
+            boxes = [grown(of_image, *self.surroundings) for of_image in boxes]
         if self.max_pool:
             pooled = roi_pool3d(context, boxes, 2 * self.pooler_resolution, self.scale, self.sampling_ratio)
             pooled = F.max_pool3d(pooled, (1, 2, 2))
@@ -176,6 +182,13 @@ class ActionROIHead(nn.Module):
         return Instances(
             tuple(image_size), pred_boxes=Boxes(boxes[keep]), scores=scores[keep], pred_classes=classes[keep]
         )
+
+
+def grown(boxes: Tensor, wide: float, high: float) -> Tensor:
+    """Boxes (n, 4) about the same centres, `wide` times as wide and `high` times as high; they may leave the image."""
+    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    half = half * half.new_tensor((wide, high))
+    return torch.cat([centre - half, centre + half], 1)
 
 
 def parts(counts: list[int], most: int) -> Iterator[slice]:

@@ -69,6 +69,7 @@ SPOILED = {
     "coco": lambda folder: of_json(written(folder, "coco", "x.json")),
     "cvat": lambda folder: of_text(named(folder / "x.xml", cvat(track(box(1), box(2))))),
     "via": via,
+    "boxes_json": lambda folder: of_json(named(folder / "boxes.json", json.dumps({"set1/a.avi": PUNCH}))),
     "labelme": lambda folder: of_json(named(folder / "00001.json", labelme(shape(2, group=1)))),
 }
 

@@ -57,6 +57,10 @@ def jhmdb(folder):
     return of_text(path, folder)
 
 
+PUNCH = {
+    "label": "punch", "actor": "seq1", "main_actor": "right", "frames": 2, "size": [80, 60], "ok": [1, 1],
+    "boxes": [[10, 5, 52, 50]] * 2, "persons": [[[10, 5, 20, 50], [40, 6, 52, 50]]] * 2, "contact": [0, 1],
+}  # fmt: skip
 SPOILED = {
     "own": lambda folder: of_json(written(folder, "own", "x.json")),
     "pyannot": lambda folder: of_pickle(written(folder, "pyannot", "x.pkl")),
@@ -69,7 +73,7 @@ SPOILED = {
     "coco": lambda folder: of_json(written(folder, "coco", "x.json")),
     "cvat": lambda folder: of_text(named(folder / "x.xml", cvat(track(box(1), box(2))))),
     "via": via,
-    "boxes_json": lambda folder: of_json(named(folder / "boxes.json", json.dumps({"set1/a.avi": PUNCH}))),
+    "boxes_json": lambda folder: of_json(named(folder / "boxes.json", json.dumps({"a.avi": PUNCH}))),
     "labelme": lambda folder: of_json(named(folder / "00001.json", labelme(shape(2, group=1)))),
 }
 

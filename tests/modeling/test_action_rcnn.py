@@ -8,7 +8,7 @@ import torch
 import backbones
 from detect.d2 import HAS_DETECTRON2, Boxes, Instances
 from detect.modeling import build_model
-from detect.modeling.roi_head import ActionROIHead, _rank_within_class
+from detect.modeling.roi_head import ActionROIHead, _rank_within_class, grown
 from detect.utils.checkpoint_files import CheckpointError
 from tests.tiny import clip_item, tiny_cfg
 
@@ -286,6 +286,19 @@ def test_sampled_regions_carry_class_and_target():
         (60.0, 0.0, 80.0, 20.0): (2, [60.0, 0.0, 80.0, 20.0]),  # background
     }
     assert len(head(positive_fraction=1.0).sample_proposals(proposals, gt)) == 5  # with the ground truth itself
+
+
+def test_surroundings_are_pooled_and_boxes_stay():
+    assert grown(torch.tensor([[10.0, 20.0, 30.0, 60.0]]), 2.0, 1.5).tolist() == [[0.0, 10.0, 40.0, 70.0]]
+    torch.manual_seed(0)
+    context, box = torch.randn(1, 4, 2, 8, 8), torch.tensor([[32.0, 32.0, 64.0, 96.0]])
+    around = head(surroundings=(2.0, 1.5))
+    plain = head()
+    plain.load_state_dict(around.state_dict())
+    found = around.predict(context, [box])
+    expected = plain.predict(context, [torch.tensor([[16.0, 16.0, 80.0, 112.0]])])
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert not torch.equal(found[0], plain.predict(context, [box])[0])
 
 
 def test_losses_by_hand():

@@ -93,8 +93,8 @@ def _check(entry: Any, where: str) -> None:
     if size is None or not all(1 <= side <= MAX_SAID_FRAMES and side == int(side) for side in size):
         raise AnnotationError(f"{where}: its size is {shown(entry.get('size'))}; expected [width, height] in pixels")
     for key in ("boxes", "ok", "persons", "contact"):
-        value = entry.get(key, [] if key in ("boxes", "ok") else None)
-        if value is not None and not (isinstance(value, list) and len(value) == count):
+        value = entry.get(key)
+        if (value is not None or key in ("boxes", "ok")) and not (isinstance(value, list) and len(value) == count):
             raise AnnotationError(f"{where}: its {key} is {shown(value)}; expected a list of {count}, one a frame")
     if entry.get("main_actor", "both") not in tuple(SIDES):  # which takes a list too
         raise AnnotationError(f"{where}: its main_actor is {shown(entry['main_actor'])}; legal are {', '.join(SIDES)}")

@@ -28,6 +28,7 @@ def build_parser():
         help="train without every fifth recording of each class, test the checkpoint that is the best on those",
     )  # fmt: skip
     parser.add_argument("--folds", type=int, default=0, metavar="N", help="cross-validation of a json:FILE, 2 or more")
+    parser.add_argument("--test-set", default="", metavar="NAME", help="json:FILE of the same videos, to test on")
     parser.add_argument("--start", default="", metavar="FOLDER", help="classifiers of the same folds to start from")
     add_config(parser, "config of tools/train_net.py or tools/train_classifier.py", required=True)
     return parser

@@ -1,7 +1,8 @@
 """Datasets by name: `jhmdb_split{1,2,3}_{train,test}`, `ucf24_{train,test}` and `synthetic_{train,test}`, and
 functions to add others. Each `..._train` is also there in two parts, `..._fit` and `..._held`, see `held_out`.
-`json:FILE` is one's own set, see `own_json`, or one in another form that `annotation_files` knows; `json:FILE:fit` and
-`json:FILE:held` are its parts, `json:FILE:fit2of4` and `json:FILE:held2of4` those of the second of four folds.
+`json:FILE` is one's own set, see `own_json`, or one in another form that `annotation_files` knows, with the form's
+options as `json:FILE?NAME=VALUE&NAME=VALUE`. `json:FILE:fit` and `json:FILE:held` are its parts, `json:FILE:fit2of4`
+and `json:FILE:held2of4` those of the second of four folds.
 
 They lie in `jhmdb/`, `ucf24/` and `synthetic/` below the folder that the environment variable DETECT_DATASETS or
 `set_datasets_root` names, by default ./datasets. Nothing is read before a dataset is asked for.
@@ -103,9 +104,10 @@ def unknown_set(name: str, known: Iterable[str]) -> str:
 
 
 class OwnName(NamedTuple):
-    """What `json:FILE:fit2of4` says; `part` is "fit", "held" or none, `count` 0 where it is no fold."""
+    """What `json:FILE?NAME=VALUE:fit2of4` says; `part` is "fit", "held" or none, `count` 0 where it is no fold."""
 
     path: str
+    options: dict[str, str]
     part: str = ""
     fold: int = 0
     count: int = 0
@@ -129,11 +131,13 @@ def is_own_form(name: str) -> bool:
 
 
 def _split_own(name: str) -> OwnName:
-    match = re.fullmatch(rf"(.+):({'|'.join(PARTS)})(?:([0-9]{{1,9}})of([0-9]{{1,9}}))?", name.removeprefix(OWN), re.S)
+    text, parts = name.removeprefix(OWN), "|".join(PARTS)
+    match = re.fullmatch(rf"(.+?)(?:\?(\w+=[^?:]*))?(?::({parts})(?:([0-9]{{1,9}})of([0-9]{{1,9}}))?)?", text, re.S)
     if not match:
-        return OwnName(name.removeprefix(OWN))
-    path, part, fold, count = match.groups()
-    return OwnName(path, part, int(fold or 0), int(count or 0))
+        return OwnName(text, {})
+    path, options, part, fold, count = match.groups()
+    given = dict(option.partition("=")[::2] for option in options.split("&")) if options else {}
+    return OwnName(path, given, part or "", int(fold or 0), int(count or 0))
 
 
 def _own_version(name: str) -> Hashable:
@@ -143,11 +147,11 @@ def _own_version(name: str) -> Hashable:
 
 
 def _load_own(name: str) -> ActionDataset:
-    path, (_, part, fold, count) = own_file(name), _split_own(name)
-    if is_own_form(name):
+    path, (_, options, part, fold, count) = own_file(name), _split_own(name)
+    if is_own_form(name) and not options:
         dataset = read_own_json(path, name=name)
     else:
-        dataset = replace(read_annotations(path), name=name)
+        dataset = replace(read_annotations(path, **options), name=name)
     if fold or count:
         return fold_of(dataset, name, part, fold, count)
     return hold_out(dataset, name, part) if part else dataset

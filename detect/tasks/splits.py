@@ -14,7 +14,7 @@ from detect.classification.evaluation import folder_name
 from detect.config import load_cfg
 from detect.d2 import CfgNode
 from detect.data.catalog import is_own, load_action_dataset, set_datasets_root
-from detect.data.held_out import fold_of
+from detect.data.held_out import fold_of, group_of
 from detect.evaluation.files.formats import find_table, read_table_files, write_beside
 from detect.evaluation.tables import Detections, concatenated
 from detect.tasks.runner import run
@@ -45,17 +45,10 @@ class Division(NamedTuple):
     test: str
 
 
-def divisions(cfg: CfgNode, folds: int, repeat: int) -> Iterator[Division]:
+def divisions(cfg: CfgNode, folds: int, test_set: str, repeat: int) -> Iterator[Division]:
     """Those that a config asks for: folds of its own set, or the three splits, or with repetitions its sets alone."""
     if folds:
-        (name,) = cfg.DATASETS.TRAIN
-        if not is_own(name) or len(cfg.DATASETS.TRAIN) != 1:
-            raise UserError(f"DATASETS.TRAIN is {cfg.DATASETS.TRAIN}; folds are of one set of your own, json:FILE")
-        fold_of(load_action_dataset(name), name, "held", 1, folds)  # too many are said before the first one is trained
-        yield from (
-            Division(f"fold{fold}", f"{name}:fit{fold}of{folds}", f"{name}:held{fold}of{folds}")
-            for fold in range(1, folds + 1)
-        )
+        yield from _folds(cfg.DATASETS.TRAIN, test_set, folds)
         return
     if len(cfg.DATASETS.TEST) != 1 or len(cfg.DATASETS.TRAIN) != 1:
         raise UserError(f"DATASETS.TRAIN is {cfg.DATASETS.TRAIN}, TEST {cfg.DATASETS.TEST}; each takes exactly one set")
@@ -66,6 +59,20 @@ def divisions(cfg: CfgNode, folds: int, repeat: int) -> Iterator[Division]:
     yield from (Division(f"split{split}", of_split(train, split), of_split(test, split)) for split in SPLITS)
 
 
+def _folds(train: Sequence[str], test: str, count: int) -> Iterator[Division]:
+    """Of DATASETS.TRAIN; the sets that are tested are the same folds of `test`, if that is given."""
+    if len(train) != 1 or not is_own(train[0]):
+        raise UserError(f"DATASETS.TRAIN is {tuple(train)}; folds are of one set of your own, json:FILE")
+    (name,) = train
+    groups = [{group_of(video) for video in load_action_dataset(one).videos} for one in (name, test or name)]
+    if groups[0] != groups[1]:
+        other = ", ".join(sorted(groups[0] ^ groups[1])[:3])
+        raise UserError(f"--test-set {test}: has other groups of videos than {name}, such as {other}")
+    fold_of(load_action_dataset(name), name, "held", 1, count)  # too many are said before the first one is trained
+    for fold in range(1, count + 1):
+        yield Division(f"fold{fold}", f"{name}:fit{fold}of{count}", f"{test or name}:held{fold}of{count}")
+
+
 def train_splits(
     config_file: str,
     opts: Sequence[Any],
@@ -74,6 +81,7 @@ def train_splits(
     repeat: int = 1,
     choose: bool = False,
     folds: int = 0,
+    test_set: str = "",
     start: str = "",
 ) -> dict[str, Any]:
     """Train and test on each of the `SPLITS` in OUTPUT_DIR/split<k>, finished ones not again.
@@ -81,8 +89,9 @@ def train_splits(
     The config, of the detector or of a classifier, may name any split. repeat: so many seeds of each, from the config's
     on (0 where that is drawn), in split<k>_seed<n>; sets without splits are then repeated alone. choose: train without
     the videos held back (`..._fit`), test the checkpoint that is the best on those (`..._held`). folds: of
-    DATASETS.TRAIN, a `json:FILE`, so many are tested on in turn, in fold<k>; DATASETS.TEST is not read. start: the
-    folder of such runs of a classifier, whose checkpoint of the same split or fold, and seed, is MODEL.CONTEXT.WEIGHTS.
+    DATASETS.TRAIN, a `json:FILE`, so many are tested on in turn, in fold<k>, with the labels of `test_set` if given;
+    DATASETS.TEST is not read. start: the folder of such runs of a classifier, whose checkpoint of the same split or
+    fold, and seed, is MODEL.CONTEXT.WEIGHTS.
 
     Writes OUTPUT_DIR/results.json and, of a detector's folds, the detections of all of them as one table. Returns
     {"splits": {"1": its result, or with seeds the mean of each metric}, "runs": {folder: result}, metric:
@@ -92,7 +101,8 @@ def train_splits(
     set_datasets_root(cfg.DATASETS.ROOT)
     output, found, splits = Path(cfg.OUTPUT_DIR), {}, {}
     seeds = [max(cfg.SEED, 0) + number for number in range(repeat)]
-    for division in divisions(cfg, folds, repeat):
+    parted = list(divisions(cfg, folds, test_set, repeat))
+    for division in parted:
         results = []
         for seed in seeds:
             changed = [*opts, "DATASETS.TRAIN", (division.train,), "DATASETS.TEST", (division.test,)]
@@ -111,7 +121,7 @@ def train_splits(
         for seed in seeds:
             evaluations = [
                 output / _folder_name(division, seed, repeat) / "evaluation" / folder_name(division.test)
-                for division in divisions(cfg, folds, repeat)
+                for division in parted
             ]
             _pool(evaluations, cfg, output if repeat == 1 else output / f"seed{seed}")
     means = {m: [mean_of(result[m]) for result in splits.values()] for m in metrics}

@@ -106,6 +106,10 @@ def test_as_a_set_of_ones_own_with_folds(folder):
     assert [len(load_action_dataset(name + part).videos) for part in ("", ":fit1of2", ":held1of2")] == [2, 1, 1]
     first, second = (load_action_dataset(f"{name}:held{fold}of2") for fold in (1, 2))
     assert [v.group for v in (*first.videos, *second.videos)] == ["ann", "seq1"] and first.name == f"{name}:held1of2"
+    in_contact = load_action_dataset(f"{name}?frames=contact&actors=main:held2of2")
+    assert in_contact.videos[0].labelled_frames().tolist() == [1, 2] and len(in_contact.videos[0].tubes) == 2
+    with pytest.raises(UserError, match="boxes_json has no option 'frame'; it has videos, media_root"):
+        load_action_dataset(f"{name}?frame=contact")
     with pytest.raises(UserError, match="held3of2: fold 3 of 2; it has 2 groups of videos"):
         load_action_dataset(f"{name}:held3of2")
     (folder / "broken.json").write_text('{"categories": [], "vidoes": []}')

@@ -1,6 +1,7 @@
 """Splits, seeds and chosen checkpoints of the detector; the evidence of the streams; the benchmark of a video."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,7 +126,15 @@ def test_folds_of_ones_own_set(tmp_path, started):
     folder = tmp_path / "out" / "fold2" / "evaluation"
     (one,), names, _ = read_table_files([(find_table(next(folder.iterdir()), "proposals"), Detections)])
     assert names == ["v2", "v3"] and len(one) == int(np.isin(table.video, (2, 3)).sum())
-    with pytest.raises(UserError, match="has 3 groups of videos, which make 2 to 3"):
+    half = f"json:{tmp_path / 'half.json'}"
+    labelled = tuple(replace(video, labelled=np.arange(2)) for video in videos)
+    write_own_json(ActionDataset("half", ("wave", "walk"), labelled, ""), tmp_path / "half.json")
+    other = train_splits("", [*opts, "OUTPUT_DIR", str(tmp_path / "half")], folds=3, test_set=half)
+    assert other["runs"]["fold2"]["dataset"] == f"{half}:held2of3"
+    write_own_json(ActionDataset("few", ("wave", "walk"), tuple(videos[:4]), ""), tmp_path / "few.json")
+    with pytest.raises(UserError, match="few.json: has other groups of videos than .*, such as g2"):
+        train_splits("", opts, folds=2, test_set=f"json:{tmp_path / 'few.json'}")
+    with pytest.raises(UserError, match="it has 3 groups of videos, which make 2 to 3"):
         train_splits("", [*opts, "OUTPUT_DIR", str(tmp_path / "more")], folds=4)
     with pytest.raises(UserError, match="folds are of one set of your own, json:FILE"):
         train_splits("", [*opts, "DATASETS.TRAIN", ("synthetic_train",)], folds=2)

@@ -78,15 +78,20 @@ def choose_checkpoint(
     return folder / best
 
 
-def mean_and_spread(values: Sequence[float]) -> dict[str, Any]:
-    """{"mean", "std": of the sample (n - 1), None for one value, "values"}."""
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {"mean": float(np.mean(values)), "std": std, "values": list(values)}
+def mean_and_spread(values: Sequence[float | None]) -> dict[str, Any]:
+    """{"mean", "std": of the sample (n - 1), None for one value, "values"}. None is the value of a test without truths,
+    and does not count.
+    """
+    known = [value for value in values if value is not None]
+    std = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return {"mean": float(np.mean(known)) if known else None, "std": std, "values": list(values)}
 
 
 def percent(summary: dict[str, Any]) -> str:
-    """`mean ± std` in per cent with one decimal."""
+    """`mean ± std` in per cent with one decimal, - without a mean."""
     std = summary["std"]
+    if summary["mean"] is None:
+        return "-"
     return f"{100 * summary['mean']:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
 
 

@@ -195,7 +195,7 @@ def split_table(found: dict[str, Any]) -> str:
     metrics = [name for name in HEADINGS if name in found]
     rows = []
     for split, result in found["splits"].items():
-        shown = [percent(result[m]) if isinstance(result[m], dict) else f"{100 * result[m]:.1f}" for m in metrics]
+        shown = [percent(result[m] if isinstance(result[m], dict) else mean_and_spread([result[m]])) for m in metrics]
         rows.append((split if not split.isdecimal() else f"split {split}", *shown))
     if len(rows) > 1:
         rows.append(("mean ± std", *(percent(found[metric]) for metric in metrics)))

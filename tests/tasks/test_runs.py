@@ -97,3 +97,12 @@ def test_evidence_at_toy_size(lists, tmp_path, trained):
         found["i2d"]["top-1"]["values"][0]
     ]
     assert len(trained) == 4
+
+
+def test_a_test_without_truths_does_not_count():
+    assert mean_and_spread([0.5, None, 0.7])["mean"] == pytest.approx(0.6)
+    assert mean_and_spread([None, None]) == {"mean": None, "std": None, "values": [None, None]}
+    assert percent(mean_and_spread([None])) == "-" and percent(mean_and_spread([0.25])) == "25.0"
+    table = split_table({"splits": {"fold1": {"frame_map": None}, "fold2": {"frame_map": 0.5}},
+                         "frame_map": mean_and_spread([None, 0.5])})  # fmt: skip
+    assert [line.split("|")[2].strip() for line in table.splitlines()[2:]] == ["-", "50.0", "50.0"]

@@ -29,6 +29,7 @@ from detect.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 OWN = "json:"
+OWN_JSON = "own"  # its row in `annotation_files.FORMATS`
 PARTS = {"fit": "annotated", "held": "all"}  # of a training set, and their frames
 
 _chosen_root: Path | None = None
@@ -122,12 +123,12 @@ def own_file(name: str) -> Path:
     return require([Path(path), datasets_root() / path], f"{name}: the annotation", how)
 
 
-def is_own_form(name: str) -> bool:
-    """Whether the file of `json:FILE` is own JSON, or looks like nothing else: its reader says what is wrong."""
+def own_form(name: str) -> str:
+    """The form of the file of `json:FILE`; `OWN_JSON` too where it looks like none: its reader says what is wrong."""
     try:
-        return recognise(own_file(name)) == "own"
+        return recognise(own_file(name))
     except AnnotationError:
-        return True
+        return OWN_JSON
 
 
 def _split_own(name: str) -> OwnName:
@@ -148,10 +149,11 @@ def _own_version(name: str) -> Hashable:
 
 def _load_own(name: str) -> ActionDataset:
     path, (_, options, part, fold, count) = own_file(name), _split_own(name)
-    if is_own_form(name) and not options:
+    form = own_form(name)
+    if form == OWN_JSON and not options:
         dataset = read_own_json(path, name=name)
     else:
-        dataset = replace(read_annotations(path, **options), name=name)
+        dataset = replace(read_annotations(path, form, **options), name=name)
     if fold or count:
         return fold_of(dataset, name, part, fold, count)
     return hold_out(dataset, name, part) if part else dataset

@@ -3,6 +3,7 @@ turn where there is no test list."""
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
 
 from detect.data.records import ActionDataset, VideoRecord
 from detect.utils.errors import UserError
@@ -23,8 +24,7 @@ def hold_out(dataset: ActionDataset, name: str, part: str) -> ActionDataset:
     held = {(label, group) for label, found in groups.items() for group in found[EVERY // 2 :: EVERY] if len(found) > 1}
     if not held:
         raise UserError(f"{name}: nothing can be held back: no class of {dataset.name} has videos of two recordings")
-    videos = tuple(v for v in dataset.videos if ((class_of(v), group_of(v)) in held) == (part == "held"))
-    return ActionDataset(name, dataset.classes, videos, dataset.annotation_hash, dataset.notes)
+    return _part(dataset, name, part, lambda video: (class_of(video), group_of(video)) in held)
 
 
 def fold_of(dataset: ActionDataset, name: str, part: str, fold: int, count: int) -> ActionDataset:
@@ -40,7 +40,11 @@ def fold_of(dataset: ActionDataset, name: str, part: str, fold: int, count: int)
             f"{len(groups)} folds, counted from 1"
         )
     held = set(groups[fold - 1 :: count])
-    videos = tuple(video for video in dataset.videos if (group_of(video) in held) == (part == "held"))
+    return _part(dataset, name, part, lambda video: group_of(video) in held)
+
+
+def _part(dataset: ActionDataset, name: str, part: str, is_held: Callable[[VideoRecord], bool]) -> ActionDataset:
+    videos = tuple(video for video in dataset.videos if is_held(video) == (part == "held"))
     return ActionDataset(name, dataset.classes, videos, dataset.annotation_hash, dataset.notes)
 
 

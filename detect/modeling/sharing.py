@@ -40,11 +40,9 @@ def span_plan(cfg: CfgNode, *, is_train: bool) -> SpanPlan:
     window, length, step = cfg.INPUT.NUM_FRAMES, cfg.INPUT.SPAN_FRAMES, cfg.INPUT.FRAME_STEP
     if step > 1 and length:
         raise UserError(f"INPUT.SPAN_FRAMES is {length} and INPUT.FRAME_STEP {step}; a span has all frames, set one")
-    if step > 1:
-        return SpanPlan.stepped(window, step)
-    endpoint = None if is_train and not length else shared_endpoint(cfg)
+    endpoint = None if step > 1 or (is_train and not length) else shared_endpoint(cfg)
     if endpoint is None:
-        return SpanPlan(window)
+        return SpanPlan.stepped(window, step)
     if not length:
         return SpanPlan(window, backbones.temporal_stride(endpoint), window + EXACT_SPAN)
     return SpanPlan(window, backbones.temporal_stride(endpoint), length, cfg.TEST.SPAN_PHASES)

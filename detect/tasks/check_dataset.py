@@ -11,7 +11,15 @@ from tqdm import tqdm
 
 from detect.classification.catalog import LIST, load_video_set, video_set_names
 from detect.d2 import DatasetCatalog
-from detect.data.catalog import is_own, is_own_form, load_action_dataset, own_file, set_datasets_root, unknown_set
+from detect.data.catalog import (
+    OWN_JSON,
+    is_own,
+    load_action_dataset,
+    own_file,
+    own_form,
+    set_datasets_root,
+    unknown_set,
+)
 from detect.data.completeness import (
     Problem,
     annotation_problems,
@@ -123,7 +131,7 @@ class Checker:
     def check(self, name: str) -> Checked:
         """What is wrong with a set; an annotation that is missing or damaged is one problem."""
         try:
-            if is_own(name) and is_own_form(name):
+            if is_own(name) and own_form(name) == OWN_JSON:
                 return self._own(name)
             if name in video_set_names() or name.startswith(LIST):
                 return self._classification(name)

@@ -11,7 +11,7 @@ from backbones.checkpoint import describe
 from backbones.importers import detect_source, import_weights
 from detect.config import changed_keys
 from detect.engine.checkpoint import load_cfg_and_checkpoint
-from detect.utils.checkpoint_files import read_any
+from detect.utils.checkpoint_files import RUN_STATES, read_any
 from detect.utils.download import local_file
 from detect.utils.files import hash_files, write_json
 
@@ -45,7 +45,7 @@ def model_info(weights: str) -> dict[str, Any]:
         facts["config"] = {name: value for name, value in changed_keys(cfg).items() if name not in OF_THIS_MACHINE}
     if "iteration" in data:
         facts["iterations done"] = data["iteration"] + 1
-    if states := [name for name in ("optimizer", "schedule", "learning", "rng") if name in data]:
+    if states := [name for name in RUN_STATES if name in data]:
         facts["also holds"] = states
     return facts
 

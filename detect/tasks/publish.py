@@ -4,10 +4,10 @@ import os
 
 import torch
 
-from detect.utils.checkpoint_files import CheckpointError, read_checkpoint
+from detect.utils.checkpoint_files import RUN_STATES, CheckpointError, read_checkpoint
 from detect.utils.files import atomic_file, hash_files
 
-ONLY_TO_RESUME = ("optimizer", "schedule", "rng", "samples", "learning")  # entries of a training's checkpoint
+ONLY_TO_RESUME = (*RUN_STATES, "samples")  # how many samples were read
 
 
 def publish(checkpoint: str, output: str) -> None:

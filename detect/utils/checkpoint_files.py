@@ -16,6 +16,9 @@ from detect.utils.safe_npz import read_npz
 from detect.utils.safe_pickle import load_pickle
 
 
+RUN_STATES = ("optimizer", "schedule", "learning", "rng")  # entries of a training's checkpoint that only --resume needs
+
+
 class CheckpointError(UserError, RuntimeError):
     """A checkpoint that cannot be read or does not fit; nothing of it was loaded into the model."""
 

@@ -15,7 +15,6 @@ from detect.utils.errors import UserError
 from detect.utils.safe_npz import read_npz
 from detect.utils.safe_pickle import load_pickle
 
-
 RUN_STATES = ("optimizer", "schedule", "learning", "rng")  # entries of a training's checkpoint that only --resume needs
 
 

@@ -53,6 +53,7 @@ def run_demo(
     every: int | None = None,
     flow: str = "dis",
     batch_size: int = 1,
+    engine: str | None = None,
     **outputs: Any,
 ) -> None:
     """See the docstring of tools/demo.py; outputs: the fields of `Outputs`. UserError for bad input."""
@@ -72,7 +73,7 @@ def run_demo(
             wanted.window = stack.enter_context(Window(video))
         source = stack.enter_context(open_input(video))
         opts = [*(LIVE_LINES if source.live and speed != "exact" else ()), *opts]
-        detector = ActionDetector.load(weights, config_file=config_file, overrides=opts, speed=speed)
+        detector = ActionDetector.load(weights, config_file=config_file, overrides=opts, speed=speed, engine=engine)
         threshold = suited_threshold(weights, detector.weights_hash) if threshold is None else threshold
         every = source.every(detector, every, flow)
         options = {"every": every, "batch_size": batch_size, "flow": flow}

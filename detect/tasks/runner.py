@@ -120,7 +120,8 @@ def run(
     """
     if not (config_file or weights or opts):
         raise UserError("neither a config nor weights: give --config-file FILE, such as one of configs/")
-    cfg, contents = load_cfg_and_checkpoint(config_file, opts, weights)
+    contents = task.read(weights) if weights and not config_file else None
+    cfg, contents = load_cfg_and_checkpoint(config_file, opts, weights, contents)
     check_read(cfg, task.reader)
     if contents is not None and not (eval_only or resume) and "OUTPUT_DIR" not in opts:
         raise UserError(f"{weights} gives the config, and training would write over its folder; give OUTPUT_DIR FOLDER")

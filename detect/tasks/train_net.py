@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from detect.export.facts import is_exported
 from detect.speed import speed_lines
 from detect.tasks.detection import DETECTION
 from detect.tasks.runner import run
@@ -20,6 +21,7 @@ def train_net(
     speed: str = "exact",
     overfit_check: bool = False,
     clips: int = 4,
+    engine: str | None = None,
     num_gpus: int = 1,
     num_machines: int = 1,
     machine_rank: int = 0,
@@ -28,6 +30,15 @@ def train_net(
     """See tools/train_net.py. UserError for arguments that exclude each other."""
     if speed != "exact" and not eval_only:
         raise UserError(f"--speed {speed} is for --eval-only; a training has INPUT.SPAN_FRAMES")
+    exported, task = is_exported(weights), DETECTION
+    if exported and (not eval_only or speed != "exact" or config_file):
+        raise UserError(f"{weights}: an exported file has its config inside, and is for --eval-only at --speed exact")
+    if engine not in (None, "torch") and not exported:
+        raise UserError(f"--engine {engine} is for an .onnx file of tools/export.py")
+    if exported:
+        from detect.tasks.exported import ExportedTask, config_lines
+
+        task, opts = ExportedTask(engine), [*config_lines(weights), *opts]
     if overfit_check:
         from detect.tasks import overfit
 
@@ -35,5 +46,5 @@ def train_net(
             raise UserError("--overfit-check is a training of its own, in one process, never resumed")
         overfit.overfit_check(config_file, opts, weights, clips)
         return
-    job = (DETECTION, config_file, [*speed_lines(speed), *opts], weights, resume, eval_only)
+    job = (task, config_file, [*speed_lines(speed), *opts], weights, resume, eval_only)
     launch(run, num_gpus, num_machines, machine_rank, dist_url, args=job)

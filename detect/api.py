@@ -86,7 +86,7 @@ class ActionDetector:
             plan = SpanPlan.stepped(cfg.INPUT.NUM_FRAMES, cfg.INPUT.FRAME_STEP)
             return cls(model, cfg, classes, model.weights_hash, plan)
         if engine not in (None, "torch"):
-            raise UserError(f"{weights}: only torch runs a checkpoint, not {engine}; tools/export.py makes an .onnx file")
+            raise UserError(f"{weights}: a checkpoint is run by torch, not {engine}; tools/export.py makes an .onnx")
         overrides = [*speed_lines(speed), *overrides, *(("MODEL.DEVICE", device) if device else ())]
         return cls._of_checkpoint(weights, config_file, overrides)
 

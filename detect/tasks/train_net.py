@@ -30,15 +30,10 @@ def train_net(
     """See tools/train_net.py. UserError for arguments that exclude each other."""
     if speed != "exact" and not eval_only:
         raise UserError(f"--speed {speed} is for --eval-only; a training has INPUT.SPAN_FRAMES")
-    exported, task = is_exported(weights), DETECTION
-    if exported and (not eval_only or speed != "exact" or config_file):
+    if is_exported(weights) and (not eval_only or speed != "exact" or config_file):
         raise UserError(f"{weights}: an exported file has its config inside, and is for --eval-only at --speed exact")
-    if engine not in (None, "torch") and not exported:
+    if engine not in (None, "torch") and not is_exported(weights):
         raise UserError(f"--engine {engine} is for an .onnx file of tools/export.py")
-    if exported:
-        from detect.tasks.exported import ExportedTask, config_lines
-
-        task, opts = ExportedTask(engine), [*config_lines(weights), *opts]
     if overfit_check:
         from detect.tasks import overfit
 
@@ -46,5 +41,10 @@ def train_net(
             raise UserError("--overfit-check is a training of its own, in one process, never resumed")
         overfit.overfit_check(config_file, opts, weights, clips)
         return
-    job = (task, config_file, [*speed_lines(speed), *opts], weights, resume, eval_only)
+    job = (DETECTION, config_file, [*speed_lines(speed), *opts], weights, resume, eval_only)
+    if is_exported(weights):
+        from detect.tasks.exported import ExportedTask, config_lines
+
+        task = ExportedTask(engine)
+        job = (task, "", [*config_lines(weights), *opts], weights, False, True, task.read(weights))
     launch(run, num_gpus, num_machines, machine_rank, dist_url, args=job)

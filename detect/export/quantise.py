@@ -1,6 +1,8 @@
-"""int8 by static quantisation: the convolutions, and what passes between them, in 8 bits.
+"""int8 by static quantisation: the convolutions, with their inputs and outputs, in 8 bits.
 
-Kept in single precision: gates, box arithmetic, RoI pooling and the last layers of the RPN and of the head.
+Kept in single precision: the first convolution of each network, gates, box arithmetic, RoI pooling and the last layers
+of the RPN and of the head. Concatenations too: in 8 bits the branches of an Inception block would share one range. On
+31 clips of real people that cost 2.2 points of frame-mAP, and the first convolutions 0.8.
 """
 
 import tempfile
@@ -12,8 +14,9 @@ import numpy as np
 from detect.export.facts import ExportFacts, require
 from detect.export.write import save_onnx
 
-QUANTISED = ("Conv", "Relu", "MaxPool", "Concat")
-LAST_LAYERS = ("objectness_logits", "anchor_deltas")  # of the RPN; the head's are no convolutions
+QUANTISED = ("Conv", "Relu", "MaxPool")
+# Parts of the names of weights: the stems, and the last layers of the RPN; those of the head are no convolutions.
+KEPT = ("backbone.trunk.conv1.", ".conv2d_1a_7x7.spatial.", "objectness_logits", "anchor_deltas")
 
 
 def quantise(source: str, path: str, clips: Iterable[dict[str, np.ndarray]], facts: ExportFacts) -> None:
@@ -34,14 +37,14 @@ def quantise(source: str, path: str, clips: Iterable[dict[str, np.ndarray]], fac
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=list(QUANTISED),
-            nodes_to_exclude=_last_layers(onnx.load(source)),
+            nodes_to_exclude=_kept(onnx.load(source)),
         )
         save_onnx(path, onnx.load(result), facts)
 
 
-def _last_layers(model) -> list[str]:
-    """Names of the nodes whose weights are those of `LAST_LAYERS`."""
-    return [node.name for node in model.graph.node if any(part in name for part in LAST_LAYERS for name in node.input)]
+def _kept(model) -> list[str]:
+    """Names of the nodes whose weights are those of `KEPT`."""
+    return [node.name for node in model.graph.node if any(part in name for part in KEPT for name in node.input)]
 
 
 def _reader(quantization, clips: Iterator[dict[str, np.ndarray]]):

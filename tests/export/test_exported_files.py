@@ -75,7 +75,7 @@ def test_the_api_gives_what_the_checkpoint_gives(exported, checkpoint, video):
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_a_real_clip(engine, onnx_file, checkpoint, real_data):
     pytest.importorskip(engine)
-    path = next(iter(sorted((real_data / "real_people" / "weizmann").rglob("*.avi"))), None)
+    path = next(iter(sorted((real_data / "real_people" / "ut_interaction").rglob("*.avi"))), None)
     if path is None:
         pytest.skip("no clip of real people among the sample data")
     frames = [frame for frame, _ in zip(iter_frames(path), range(9), strict=False)]

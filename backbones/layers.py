@@ -148,10 +148,12 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.window is None or x.shape[2] <= self.window:
-            weight = torch.sigmoid(self.fc(x.mean(dim=(2, 3, 4))))[:, :, None, None, None]
+            mean = x.mean(dim=(2, 3, 4), dtype=self.fc.weight.dtype)
+            weight = torch.sigmoid(self.fc(mean))[:, :, None, None, None]
         else:
-            means = sliding_mean(x.mean(dim=(3, 4)), self.window)  # (N, C, T)
+            means = sliding_mean(x.mean(dim=(3, 4), dtype=self.fc.weight.dtype), self.window)  # (N, C, T)
             weight = torch.sigmoid(self.fc(means.transpose(1, 2))).transpose(1, 2)[..., None, None]
+        weight = weight.to(x.dtype)
         return x * weight if torch.is_grad_enabled() else x.mul_(weight)  # x is the unit's own output
 
 

@@ -134,7 +134,7 @@ class ActionROIHead(nn.Module):
             pooled = F.max_pool3d(pooled, (1, 2, 2))
         else:
             pooled = roi_pool3d(context, boxes, self.pooler_resolution, self.scale, self.sampling_ratio)
-        features = self.dropout(self.tail(pooled).mean(dim=(2, 3, 4)))  # (R, C)
+        features = self.dropout(self.tail(pooled).mean(dim=(2, 3, 4), dtype=self.cls_score.weight.dtype))  # (R, C)
         return self.cls_score(features), self.bbox_pred(features)
 
     @torch.no_grad()

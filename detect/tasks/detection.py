@@ -24,7 +24,7 @@ from detect.engine.checkpoint import weights_hash
 from detect.engine.fit import training_stream
 from detect.evaluation import FrameAPEvaluator, FrameAPOptions, preset
 from detect.evaluation.report import summary_line
-from detect.modeling import build_model
+from detect.modeling import build_model, inference_copy
 from detect.modeling.context import SECTIONS, stream_options
 from detect.modeling.sharing import span_plan
 from detect.tasks.every_frame import EveryFrame, every_nth
@@ -132,7 +132,7 @@ class DetectionTask(Task):
         self, cfg: CfgNode, model: nn.Module, dataset: KeyframeDataset, classes: Sequence[str], seed: int | None
     ) -> dict[str, Any]:
         every_frame = build_evaluators(cfg, dataset, classes, model, seed)
-        run_inference(model, evaluation_batches(cfg, dataset), every_frame)
+        run_inference(inference_copy(model, cfg.MODEL.PRECISION), evaluation_batches(cfg, dataset), every_frame)
         result = every_frame.evaluate()
         drawers = [evaluator for evaluator in every_frame.evaluators if isinstance(evaluator, PictureDrawer)]
         written = {kind: path for drawer in drawers for kind, path in drawer.written.items()}

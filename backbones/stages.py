@@ -96,7 +96,8 @@ class Stages(nn.Sequential):
     def _as_weights(self, x: Tensor) -> Tensor:
         """x in the precision of the weights, which may be bf16 in inference; under autocast PyTorch sees to it."""
         weight = next(self.parameters(), x)
-        return x if torch.is_autocast_enabled(x.device.type) else x.to(weight.dtype)
+        same = x.dtype == weight.dtype or torch.is_autocast_enabled(x.device.type)
+        return x if same else x.to(weight.dtype)
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled() and self.training:

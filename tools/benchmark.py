@@ -9,6 +9,7 @@ tools/benchmark.py train                   their training step against torchvisi
 tools/benchmark.py detector                a keyframe of the whole detector against torchvision's parts
 tools/benchmark.py data                    clips per second and worker, from a video file and from a folder of frames
 tools/benchmark.py video                   frames a second of the whole detector, for every --speed
+tools/benchmark.py gpu                     the detector on CUDA in every way: TF32, bf16, compiled, CUDA graphs
 tools/benchmark.py docs                    puts the JSON files of docs/benchmarks into docs/performance.md
 """
 
@@ -62,6 +63,11 @@ def build_parser():
     data.add_argument("--size", type=int, nargs=2, default=(320, 400), metavar=("H", "W"), help="default 320 400")
     data.add_argument("--rounds", type=int, default=15)
     data.add_argument("--metrics", metavar="FILE", help="metrics.json of a run: the share of time it waited for data")
+    gpu = commands.add_parser("gpu", help="keyframes and training samples a second, peak memory (on a CPU too)")
+    gpu.add_argument("--batch", type=int, nargs="+", default=(1, 8), help="batch sizes (1 8)")
+    gpu.add_argument("--rounds", type=int, default=10)
+    gpu.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
+    add_config(gpu, "config of tools/train_net.py", default="")
     docs = commands.add_parser("docs", help="tables of a page from the files that --json wrote")
     docs.add_argument("--page", default="docs/performance.md", metavar="FILE", help="default docs/performance.md")
     docs.add_argument("--folder", default="docs/benchmarks", help="NAME.json of each (docs/benchmarks)")

@@ -25,6 +25,12 @@ def benchmark(args: argparse.Namespace) -> None:
 
         cfg = load_cfg(args.config_file, args.opts)
         benchmark_detector(cfg, args.regions, rounds=args.rounds, json_file=args.json_file, command=command_line())
+    elif args.command == "gpu":
+        from detect.benchmarks.gpu import benchmark_gpu
+        from detect.config import load_cfg
+
+        cfg = load_cfg(args.config_file, args.opts)
+        benchmark_gpu(cfg, args.batch, rounds=args.rounds, json_file=args.json_file, command=command_line())
     elif args.command == "docs":
         print(f"{args.page}: {', '.join(fill(Path(args.page), Path(args.folder)))}")
     elif args.command == "video":

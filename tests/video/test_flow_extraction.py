@@ -260,3 +260,17 @@ def test_frames_of_two_sizes(tmp_path):
     with pytest.raises(FrameReadError, match="00002.png: frames 0 and 1 differ in size"):
         extract_video(tmp_path / "v", tmp_path / "flow", FlowSettings("dis", short_side=32))
     assert not (tmp_path / "flow").exists()
+
+
+def test_two_shards_at_once(tmp_path):
+    for number in range(5):
+        write_frames(tmp_path / "in" / f"v{number}")
+    (tmp_path / "in" / "w.mp4").touch()
+    arguments = ("--input", tmp_path / "in", "--output", tmp_path / "out", "--method", "dis")
+    runs = [start("tools/extract_flow.py", *arguments, "--shard", f"{index}/2") for index in (1, 2)]
+    last = [process.communicate()[0].splitlines()[-1] for process in runs]
+    assert [process.returncode for process in runs] == [0, 1]
+    assert last[0] == "3 videos: 3 done, 0 were done before, 0 bad"
+    assert last[1].startswith("3 videos: 2 done, 0 were done before, 1 bad, listed in ")
+    made = [f"v{number}{end}" for number in range(5) for end in ("", "/meta.json")]
+    assert tree(tmp_path / "out") == ["bad_inputs_2_of_2.txt", *made]

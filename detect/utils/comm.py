@@ -92,9 +92,17 @@ def reduce_mean(values: dict[str, float], device: torch.device | str = "cpu") ->
     if get_world_size() == 1:
         return dict(values)
     names = sorted(values)
-    total = torch.tensor([float(values[name]) for name in names], dtype=torch.float64, device=device)
-    dist.all_reduce(total)
-    return dict(zip(names, (total / get_world_size()).tolist(), strict=True))
+    own = torch.tensor([float(values[name]) for name in names], dtype=torch.float64, device=device)
+    return dict(zip(names, mean_of_ranks(own).tolist(), strict=True))
+
+
+def mean_of_ranks(value: torch.Tensor) -> torch.Tensor:
+    """The mean over ranks of a tensor, on its device, without a gradient."""
+    if get_world_size() > 1:
+        value = value.detach().clone()
+        dist.all_reduce(value)
+        value /= get_world_size()
+    return value
 
 
 def wrap_model(model: nn.Module, find_unused_parameters: bool = False) -> nn.Module:

@@ -7,7 +7,7 @@ from typing import Any
 
 from detect.tasks.demo_input import FileInput
 from detect.tasks.demo_output import PLACE, Outputs
-from detect.tasks.many_videos import claim_folder, report_videos
+from detect.tasks.many_videos import claim_folder, leave_with_status, report_videos
 from detect.utils.errors import UserError
 from detect.utils.files import refuse_to_overwrite
 from detect.utils.shards import Shard
@@ -53,8 +53,7 @@ class ManyVideos:
             except FrameReadError as error:
                 bad[str(path)] = str(error)
         report_videos(self.folders[0], self.shard, len(self.videos), len(todo), bad)
-        if bad:
-            raise SystemExit(1)
+        leave_with_status(bad)
 
 
 def _has_place(path: str) -> bool:

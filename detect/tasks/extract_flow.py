@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from detect.tasks.many_videos import report_videos
+from detect.tasks.many_videos import leave_with_status, report_videos
 from detect.utils.errors import UserError
 from detect.utils.files import UnusableFileError, make_folder
 from detect.utils.processes import WorkerKilledError, in_processes
@@ -40,8 +40,7 @@ def run_extract_flow(
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         raise SystemExit(130) from None
-    if bad:
-        raise SystemExit(1)
+    leave_with_status(bad)
 
 
 def extract_flow(

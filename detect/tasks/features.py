@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 import backbones
 from detect.modeling.context_weights import read_network
-from detect.tasks.many_videos import claim_folder, remove_leftovers_of, report_videos
+from detect.tasks.many_videos import claim_folder, leave_with_status, remove_leftovers_of, report_videos
 from detect.utils.checkpoint_files import CheckpointError, first_line
 from detect.utils.comm import take_own_gpu
 from detect.utils.download import local_file
@@ -83,8 +83,7 @@ def run_extract_features(
     record = {"weights": hash_files(local_file(weights)), "network": network, **asdict(settings)}
     claim_folder(folder, record, "features")
     videos = share.of(list(find_videos(source, root, skip=[folder]).items()))
-    if _extract_all(dict(videos), folder, clip_network, settings, share):
-        raise SystemExit(1)
+    leave_with_status(_extract_all(dict(videos), folder, clip_network, settings, share))
 
 
 def load_network(path: str, name: str | None, width: float = 1.0) -> tuple[backbones.InceptionNet, dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from detect.utils.errors import UserError
 from detect.utils.files import read_text, remove_leftovers, report_bad_inputs, write_once
-from detect.utils.shards import Shard
+from detect.utils.shards import Shard, torchrun_processes
 from detect.video.readers import printable
 
 SETTINGS = "settings.json"
@@ -40,6 +40,12 @@ def remove_leftovers_of(targets: Iterable[Path]) -> None:
         by_folder[target.parent].add(target.name)
     for folder, names in by_folder.items():
         remove_leftovers(folder, only=names)
+
+
+def leave_with_status(bad: Mapping[str, str]) -> None:
+    """Exit status 1 if inputs were bad; 0 under torchrun, which would end the other processes in their work."""
+    if bad and torchrun_processes() == 1:
+        raise SystemExit(1)
 
 
 def report_videos(folder: Path, shard: Shard, videos: int, todo: int, bad: Mapping[str, str]) -> None:

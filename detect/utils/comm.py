@@ -23,6 +23,7 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from detect.utils.errors import UserError, explain_errors
+from detect.utils.shards import torchrun_processes
 
 _TIMEOUT = timedelta(minutes=30)
 # Ctrl-C, a scheduler's end, a closed terminal, and SLURM's usual warning before the end
@@ -130,7 +131,7 @@ def launch(
     error is raised, as SystemExit if it left with an exit code.
     """
     world_size = num_gpus * num_machines
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and "RANK" in os.environ:
+    if torchrun_processes() > 1:
         return _run_under_torchrun(main, args)
     if world_size == 1:
         return main(*args)

@@ -36,14 +36,19 @@ class Shard:
 WHOLE = Shard()
 
 
+def torchrun_processes() -> int:
+    """How many processes torchrun started, on all machines; 1 where it did not start this one."""
+    return int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
+
+
 def this_shard(text: str | None) -> Shard:
     """What --shard says; without it the rank of this process among those that torchrun started, or all of the work.
 
     UserError for another text than i/n, and for --shard in processes that torchrun started: all would do the same.
     """
-    rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
+    world = torchrun_processes()
     if text is None:
-        return Shard(rank + 1, world)
+        return WHOLE if world == 1 else Shard(int(os.environ["RANK"]) + 1, world)
     if world > 1:
         raise UserError(
             f"--shard {text} under torchrun, which gives each of its {world} processes a share; leave it out"

@@ -237,5 +237,5 @@ def test_two_shards_at_once(weights, tmp_path):
         "bad_inputs_1_of_2.txt", "bad_inputs_2_of_2.txt", "settings.json", *(f"v{number}.npz" for number in range(5))
     ]  # fmt: skip
     printed = run_tool("extract_features", *call, RANK="1", WORLD_SIZE="2")  # as torchrun starts it
-    assert printed.returncode == 1 and "3 videos: 0 done, 2 were done before, 1 bad" in printed.stdout, printed.stderr
+    assert printed.returncode == 0 and "3 videos: 0 done, 2 were done before, 1 bad" in printed.stdout, printed.stderr
     assert (output / "bad_inputs_2_of_2.txt").read_text().startswith(f"{tmp_path}/videos/v5.avi\t")

@@ -1,4 +1,4 @@
-"""Two machines by torchrun, and ranks that end: the others end too, soon, and the first one's own word is there."""
+"""Two machines by torchrun, under SLURM too; ranks that end: the others end too, soon, and the cause is named."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ def torchrun(node: int, port: int, folder: Path) -> subprocess.Popen:
     """The command of docs/many_machines.md, on the loopback address that stands for machine `node`."""
     options = (
         f"--nnodes 2 --node-rank {node} --nproc-per-node 1 --local-addr 127.0.0.{node + 1} "
-        f"--rdzv-backend c10d --rdzv-id toy --rdzv-endpoint 127.0.0.1:{port}"
+        f"--rdzv-endpoint 127.0.0.1:{port}"
     )
     words = ["-m", "torch.distributed.run", *options.split(), "-m", "tests.utils.torchrun_toy", str(folder), "kill"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -69,3 +69,25 @@ def test_a_rank_that_ends_ends_the_others(tmp_path, no_gpu, how, code, word):
         "error: rank 0: another process of this run has ended or cannot be reached, see its own mess"
     )
     assert "Next: mend that, then go on with --resume" in said and len(said.splitlines()) == 1
+
+
+def test_the_slurm_script(tmp_path):
+    """What each of two machines of a job starts; SLURM's commands and torchrun stand-ins that say what they get."""
+    commands = {
+        "scontrol": "echo host7; echo host8",
+        "srun": 'shift; for node in 0 1; do SLURM_NODEID=$node "$@"; done',
+        "torchrun": 'printf "%s|" "$@"; echo',
+    }
+    for name, text in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    job = {"SLURM_JOB_NODELIST": "host[7-8]", "SLURM_JOB_ID": "12042", "SLURM_NNODES": "2", "SLURM_GPUS_ON_NODE": "8"}
+    env = {**os.environ, **job, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    words = ["bash", "tools/train.slurm", "--config-file", "a b.yaml", "DATASETS.TEST", "()"]
+    said = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+    for node, line in enumerate(said.splitlines()):
+        assert line == (
+            f"--nnodes|2|--node-rank|{node}|--nproc-per-node|8|--rdzv-endpoint|host7:29542|tools/train_net.py|--resume|"
+            "--config-file|a b.yaml|DATASETS.TEST|()|"
+        )
+    assert len(said.splitlines()) == 2

@@ -246,6 +246,7 @@ def _run_as_rank(main: Callable, args: tuple, **where: Any) -> Any:
             f"({_WHERE.sub('', str(error)).splitlines()[0].split('. ')[0]}). Next: mend that, then go on with --resume"
         ) from error
     dist.destroy_process_group()
+    _cpu_group.cache_clear()  # the process may have further runs
     return result
 
 

@@ -4,9 +4,13 @@
 tools/benchmark.py roi-pool                3D RoI pooling against torchvision's roi_align
 tools/benchmark.py frame-ap --scale 1      frame-mAP of 17 million detections
 tools/benchmark.py evaluation --scale 1    files, frame-mAP, errors, linking and video-mAP of 17 million detections
-tools/benchmark.py networks                the networks against torchvision's s3d
+tools/benchmark.py networks                the networks against torchvision's s3d, ONNX Runtime and OpenVINO
+tools/benchmark.py train                   their training step against torchvision's
+tools/benchmark.py detector                a keyframe of the whole detector against torchvision's parts
 tools/benchmark.py data                    clips per second and worker, from a video file and from a folder of frames
 tools/benchmark.py video                   frames a second of the whole detector, for every --speed
+tools/benchmark.py gpu                     the detector on CUDA in every way: TF32, bf16, compiled, CUDA graphs
+tools/benchmark.py docs                    puts the JSON files of docs/benchmarks into docs/performance.md
 """
 
 from detect.evaluation import PRESETS
@@ -19,13 +23,22 @@ def build_parser():
     parser = tool_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("roi-pool", help="3D RoI pooling, 10 to 300 boxes")
-    networks = commands.add_parser("networks", help="the networks against torchvision's s3d")
-    networks.add_argument("--size", type=int, nargs=3, default=(20, 320, 400), metavar=("T", "H", "W"))
-    networks.add_argument("--names", nargs="*", default=("s3d", "s3dg", "i3d"), help="rows of the family to add")
-    networks.add_argument("--train", action="store_true", help="a training step instead of inference")
-    networks.add_argument("--as-met", action="store_true", help="a process for each, torchvision's with plain malloc")
-    networks.add_argument("--default-malloc", action="store_true", help="leave malloc as it is for all")
-    networks.add_argument("--rounds", type=int, default=7)
+    for name, what in (("networks", "inference"), ("train", "a training step")):
+        networks = commands.add_parser(name, help=f"{what} of the networks against torchvision's s3d and other engines")
+        networks.add_argument("--size", type=int, nargs=3, default=(20, 320, 400), metavar=("T", "H", "W"))
+        networks.add_argument("--names", nargs="*", default=("s3d", "s3dg", "i3d"), help="rows of the family to add")
+        networks.add_argument(
+            "--as-met", action="store_true", help="a process for each, torchvision's with plain malloc"
+        )
+        networks.add_argument("--default-malloc", action="store_true", help="leave malloc as it is for all")
+        networks.add_argument("--rounds", type=int, default=7)
+        networks.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
+    detector = commands.add_parser("detector", help="a keyframe of the detector against torchvision's parts")
+    detector.add_argument("--regions", type=int, nargs="+", default=(300, 64, 20), help="at test (300 64 20)")
+    detector.add_argument("--default-malloc", action="store_true", help="leave malloc as it is for all")
+    detector.add_argument("--rounds", type=int, default=3)
+    detector.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
+    add_config(detector, "config of tools/train_net.py", default="")
     frame_ap = commands.add_parser("frame-ap", help="the evaluator")
     frame_ap.add_argument("--scale", type=float, default=0.05, help="1 is 17 million detections (default 0.05)")
     frame_ap.add_argument("--preset", choices=PRESETS, default="voc")
@@ -50,6 +63,14 @@ def build_parser():
     data.add_argument("--size", type=int, nargs=2, default=(320, 400), metavar=("H", "W"), help="default 320 400")
     data.add_argument("--rounds", type=int, default=15)
     data.add_argument("--metrics", metavar="FILE", help="metrics.json of a run: the share of time it waited for data")
+    gpu = commands.add_parser("gpu", help="keyframes and training samples a second, peak memory (on a CPU too)")
+    gpu.add_argument("--batch", type=int, nargs="+", default=(1, 8), help="batch sizes (1 8)")
+    gpu.add_argument("--rounds", type=int, default=10)
+    gpu.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
+    add_config(gpu, "config of tools/train_net.py", default="")
+    docs = commands.add_parser("docs", help="tables of a page from the files that --json wrote")
+    docs.add_argument("--page", default="docs/performance.md", metavar="FILE", help="default docs/performance.md")
+    docs.add_argument("--folder", default="docs/benchmarks", help="NAME.json of each (docs/benchmarks)")
     return parser
 
 

@@ -1,6 +1,6 @@
 """The detector and its registered components."""
 
-__all__ = ["ActionRCNN", "build_model", "fold_for_inference"]
+__all__ = ["ActionRCNN", "build_model", "fold_for_inference", "inference_copy"]
 
 
 def __getattr__(name: str):

@@ -35,7 +35,8 @@ def export(
 ) -> None:
     """See the docstring of tools/export.py. UserError for bad input."""
     _check(weights, output, part, proposals, int8, calibrate)
-    detector = ActionDetector.load(weights, device="cpu", config_file=config_file, overrides=opts)
+    overrides = [*opts, "MODEL.PRECISION", "fp32"]  # an engine has a precision of its own
+    detector = ActionDetector.load(weights, device="cpu", config_file=config_file, overrides=overrides)
     cfg = _of_windows(detector.cfg, proposals)
     regions = cfg.MODEL.RPN.POST_NMS_TOPK_TEST
     graph, inputs = part_graph(detector.model, cfg, part, regions=regions)

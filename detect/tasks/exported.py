@@ -26,6 +26,9 @@ class ExportedTask(DetectionTask):
     def build(self, cfg: CfgNode, classes: Sequence[str], *, initial_weights: bool) -> nn.Module:
         return load_exported(cfg.MODEL.WEIGHTS, self.engine, cfg=cfg).model
 
+    def for_inference(self, cfg: CfgNode, model: nn.Module) -> nn.Module:
+        return model
+
 
 def config_lines(weights: str) -> list[str]:
     """KEY, VALUE, ... of an evaluation: its results go to a folder named after the file, beside it, where they take not

@@ -46,6 +46,7 @@ def build_parser():
     data = commands.add_parser("data", help="reading clips: our readers and others, where installed")
     data.add_argument("--video", metavar="FILE", help="video to read (default: one is made)")
     data.add_argument("--frames", metavar="FOLDER", help="folder of JPEG frames to read (default: one is made)")
+    data.add_argument("--seconds", type=int, default=0, metavar="N", help="make a long video (default: 8 s)")
     data.add_argument("--length", type=int, default=20, help="frames of a clip (default 20)")
     data.add_argument("--size", type=int, nargs=2, default=(320, 400), metavar=("H", "W"), help="default 320 400")
     data.add_argument("--rounds", type=int, default=15)

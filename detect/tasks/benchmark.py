@@ -29,7 +29,7 @@ def benchmark(args: argparse.Namespace) -> None:
     elif args.command == "data":
         from detect.benchmarks.data import benchmark_data
 
-        benchmark_data(args.video, args.frames, args.length, tuple(args.size), args.rounds)
+        benchmark_data(args.video, args.frames, args.length, tuple(args.size), args.rounds, args.seconds)
     else:
         from detect.benchmarks.frame_ap import benchmark_frame_ap
 

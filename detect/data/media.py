@@ -27,8 +27,8 @@ FLOW_FOLDERS = ("flow", "flow-images", "brox-images", "FlowBrox04")
 
 def flow_folder(root: Path, name: str) -> str:
     """The folder of a video's flow images below `root`: the first of `FLOW_FOLDERS` that has it, else in the first."""
-    places = [root / folder / name for folder in FLOW_FOLDERS]
-    return str(next((place for place in places if os.path.isdir(place)), places[0]))
+    there = (folder for folder in FLOW_FOLDERS if os.path.isdir(os.path.join(root, folder, name)))
+    return str(root / next(there, FLOW_FOLDERS[0]) / name)
 
 
 def locate_media(root: Path, names: Iterable[str], templates: Sequence[str], notes: Notes) -> dict[str, str]:

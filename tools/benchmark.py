@@ -7,6 +7,7 @@ tools/benchmark.py evaluation --scale 1    files, frame-mAP, errors, linking and
 tools/benchmark.py networks                the networks against torchvision's s3d
 tools/benchmark.py data                    clips per second and worker, from a video file and from a folder of frames
 tools/benchmark.py video                   frames a second of the whole detector, for every --speed
+tools/benchmark.py growth                  time and memory against context, size, proposals, videos, detections, hours
 """
 
 from detect.evaluation import PRESETS
@@ -51,6 +52,13 @@ def build_parser():
     data.add_argument("--size", type=int, nargs=2, default=(320, 400), metavar=("H", "W"), help="default 320 400")
     data.add_argument("--rounds", type=int, default=15)
     data.add_argument("--metrics", metavar="FILE", help="metrics.json of a run: the share of time it waited for data")
+    growth = commands.add_parser("growth", help="how time and memory grow; each point in a process of its own")
+    growth.add_argument("curves", nargs="*", metavar="CURVE", help="some of them (default: all)")
+    growth.add_argument("--quick", action="store_true", help="toy sizes, to see that it works")
+    growth.add_argument("--largest", action="store_true", help="also 100 million detections")
+    growth.add_argument("--annotation", default="", metavar="FILE", help="pyannot.pkl whose videos are repeated")
+    growth.add_argument("--page", default="", metavar="FILE.md", help="page to write, its picture beside it")
+    growth.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
     return parser
 
 

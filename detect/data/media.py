@@ -40,12 +40,12 @@ def locate_media(root: Path, names: Iterable[str], templates: Sequence[str], not
     """
     present = [template for template in templates if (root / template.split("{name}")[0]).is_dir()]
     expected = next((template for template in present if not template.startswith("{name}")), templates[0])
+    places = ", ".join(template.format(name="<video>") for template in templates)
     paths = {}
     for name in names:
         options = [root / template.format(name=name) for template in present]
         found = next((path for path in options if os.path.exists(path)), None)
         if found is None:
-            places = ", ".join(template.format(name="<video>") for template in templates)
             notes.add(f"videos without media (looked under {root} for {places})", name)
         paths[name] = str(found or root / expected.format(name=name))
     return paths

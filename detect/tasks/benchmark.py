@@ -22,6 +22,10 @@ def benchmark(args: argparse.Namespace) -> None:
         from detect.benchmarks.evaluation import benchmark_evaluation
 
         benchmark_evaluation(args.scale, json_file=args.json_file)
+    elif args.command == "growth":
+        from detect.tasks.benchmark_growth import benchmark_growth
+
+        benchmark_growth(**{key: value for key, value in vars(args).items() if key != "command"})
     elif args.command == "data" and args.metrics:
         from detect.benchmarks.data import waiting_share
 

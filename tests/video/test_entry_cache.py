@@ -8,11 +8,13 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from detect.data.keyframe_mapper import KeyframeMapper
+from detect.data.train_stream import build_train_loader
 from detect.utils.files import signature
 from detect.video import entry_cache
 from detect.video.entry_points import NO_ENTRIES, find_entry_points
 from detect.video.readers import iter_frames, read_frames
-from tests.video.made_videos import write_video
+from tests.video.made_videos import SIZE, write_video
 
 
 @pytest.fixture
@@ -62,8 +64,8 @@ def test_the_next_process_uses_what_is_on_the_disk(video, searches, monkeypatch)
 
 def test_not_for_short_videos_nor_for_reads_near_the_start(tmp_path, monkeypatch, searches):
     monkeypatch.setenv("DETECT_CACHE", str(tmp_path / "cache"))
-    path = write_video(tmp_path, "gop12.avi", count=250)
-    read_often(path, 20)
+    path = write_video(tmp_path, "gop12.avi", count=120)
+    read_often(path, 20, start=90)
     assert searches == []
     path = write_video(tmp_path, "gop12.avi", count=300)
     read_often(path, 50, start=60)
@@ -170,3 +172,19 @@ def test_a_bad_frame_is_left_to_its_reader(video, monkeypatch):
 
     monkeypatch.setattr(entry_cache, "find_entry_points", fails)
     assert read_often(video, 6).shape[0] == 20 and not entry_cache.cache_file(video).exists()
+
+
+def test_in_the_process_of_a_loader(video):
+    """It finds the places by itself, and its samples stay the same."""
+    mapper = KeyframeMapper(8, SIZE, is_train=True, flip_prob=0.5)
+    sample = {"file_name": str(video), "image_id": "v#250", "height": SIZE[0], "width": SIZE[1], "num_frames": 300}
+    samples = [{**sample, "frame_index": 250, "annotations": []}] * 8
+    clips = []
+    for workers in (1, 0):
+        loader = build_train_loader(samples, mapper, 1, seed=0, num_workers=workers)
+        clips.append(np.stack([batch[0]["clip"].numpy() for batch in islice(loader, 8)]))
+        assert (entry_cache.cache_file(video)).exists()
+    np.testing.assert_array_equal(*clips)
+    mapper_of_start = KeyframeMapper(8, SIZE, is_train=False)
+    whole = np.stack(list(iter_frames(video)))
+    np.testing.assert_array_equal(mapper_of_start(samples[0])["clip"], whole[246:254])

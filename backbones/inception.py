@@ -120,6 +120,7 @@ class InceptionNet(nn.Module):
         """(N, C, T, H, W) of the last stage -> (N, num_classes): average pool, linear, mean over what remains."""
         window_t, window_s = self.spec.head_window
         kernel = [min(window or n, n) for window, n in zip((window_t, window_s, window_s), x.shape[2:], strict=True)]
+        x = x.float() if x.dtype == torch.bfloat16 else x  # the head stays in fp32; a CPU has no other avg_pool3d
         return self.logits(self.dropout(avg_pool3d(x, kernel, 1))).mean(dim=(2, 3, 4))
 
     def endpoints(self, x: Tensor, names: tuple[str, ...] | None = None) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .convolution import convolution
 from .padding import Rule, same
 from .temporal import temporal_conv
 
@@ -52,20 +53,20 @@ class Conv(nn.Conv3d):
         super().__init__(c, o, kernel, stride, bias=bias)
         self.rules = rules
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+        """relu: with ReLU after it."""
         (kt, kh, kw), (st, sh, sw) = self.kernel_size, self.stride
         pads = paddings(x, self.kernel_size, self.stride, self.rules)
         if kh == kw == sh == sw == 1 and kt > 1:
-            return temporal_conv(x, self.weight, self.bias, st, pads[0])
+            return temporal_conv(x, self.weight, self.bias, st, pads[0], relu)
         if any(before != after for before, after in pads):
             x, pads = pad(x, pads), [(0, 0)] * 3
         (pt, _), (ph, _), (pw, _) = pads
         if kt == st == 1:
-            y = F.conv2d(fold_time(x), self.weight[:, :, 0], self.bias, (sh, sw), (ph, pw))
+            y = convolution(fold_time(x), self.weight[:, :, 0], self.bias, (sh, sw), (ph, pw), relu)
             return unfold_time(y, x.shape[0])
-        y = F.conv3d(x, self.weight, self.bias, self.stride, (pt, ph, pw))
-        # small ones go to PyTorch's slow_conv3d, whose output is NCDHW; all that follows would be, and be slower
-        return y.contiguous(memory_format=torch.channels_last_3d)
+        y = convolution(x, self.weight, self.bias, self.stride, (pt, ph, pw), relu)
+        return y.contiguous(memory_format=torch.channels_last_3d)  # where PyTorch's slow_conv3d gave it otherwise
 
 
 class BatchNorm(nn.BatchNorm3d):
@@ -114,10 +115,9 @@ class ConvUnit(nn.Module):
         self.bn = nn.Identity() if norm is None else norm
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn(self.conv(x))
-        # a convolution gives a view, and autograd copies the gradients of a view that is changed in place
-        in_place = not (torch.is_grad_enabled() and isinstance(self.bn, nn.Identity))
-        return F.relu(y, inplace=in_place)
+        if isinstance(self.bn, nn.Identity):
+            return self.conv(x, relu=True)
+        return F.relu(self.bn(self.conv(x)), inplace=True)
 
     @torch.no_grad()
     def fold(self) -> None:
@@ -148,10 +148,12 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.window is None or x.shape[2] <= self.window:
-            weight = torch.sigmoid(self.fc(x.mean(dim=(2, 3, 4))))[:, :, None, None, None]
+            mean = x.mean(dim=(2, 3, 4), dtype=self.fc.weight.dtype)
+            weight = torch.sigmoid(self.fc(mean))[:, :, None, None, None]
         else:
-            means = sliding_mean(x.mean(dim=(3, 4)), self.window)  # (N, C, T)
+            means = sliding_mean(x.mean(dim=(3, 4), dtype=self.fc.weight.dtype), self.window)  # (N, C, T)
             weight = torch.sigmoid(self.fc(means.transpose(1, 2))).transpose(1, 2)[..., None, None]
+        weight = weight.to(x.dtype)
         return x * weight if torch.is_grad_enabled() else x.mul_(weight)  # x is the unit's own output
 
 
@@ -198,9 +200,9 @@ def _max_pool_stride_1(x: Tensor, kernel: Size3) -> Tensor:
         n = x.shape[axis]
         if k == 1 or n == 1:
             continue
-        y = x.clone()
-        head, tail = y.narrow(axis, 0, n - 1), y.narrow(axis, 1, n - 1)
-        torch.maximum(tail, x.narrow(axis, 0, n - 1), out=tail)
-        torch.maximum(head, x.narrow(axis, 1, n - 1), out=head)
+        y, before, after = torch.empty_like(x), x.narrow(axis, 0, n - 1), x.narrow(axis, 1, n - 1)
+        torch.maximum(before, after, out=y.narrow(axis, 1, n - 1))
+        y.narrow(axis, 0, 1).copy_(x.narrow(axis, 0, 1))
+        torch.maximum(y.narrow(axis, 0, n - 1), after, out=y.narrow(axis, 0, n - 1))
         x = y
     return x

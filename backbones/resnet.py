@@ -66,5 +66,5 @@ class ResNetTrunk(nn.Module):
         return self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x.to(self.conv1.weight.dtype)))))
         return self.layer3(self.layer2(self.layer1(x)))

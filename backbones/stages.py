@@ -32,6 +32,7 @@ class Stages(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_size(x, len(self))
+        x = self._as_weights(x)
         for stage in self:
             x = self._run(stage, x)
         return x
@@ -44,6 +45,7 @@ class Stages(nn.Sequential):
         found = {}
         count = max((1 + list(self.feature_info).index(name) for name in names), default=0)
         self._check_size(x, count)
+        x = self._as_weights(x)
         for name, stage in islice(self.named_children(), count):
             x = self._run(stage, x)
             if name in names:
@@ -90,6 +92,12 @@ class Stages(nn.Sequential):
                     f"an input of {given} (time x height x width) is too small for {name}; the least input of these "
                     f"stages is {least}"
                 )
+
+    def _as_weights(self, x: Tensor) -> Tensor:
+        """x in the precision of the weights, which may be bf16 in inference; under autocast PyTorch sees to it."""
+        weight = next(self.parameters(), x)
+        same = x.dtype == weight.dtype or torch.is_autocast_enabled(x.device.type)
+        return x if same else x.to(weight.dtype)
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled() and self.training:

@@ -12,19 +12,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .convolution import convolution
+
 ROWS_OF_A_SHARE = 4096
 
 
-def temporal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: tuple[int, int]) -> Tensor:
-    """x: (N, C, T, H, W) channels last.  weight: (O, C, k, 1, 1).  padding: zeros before and after in time.
+def temporal_conv(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: tuple[int, int], relu: bool = False
+) -> Tensor:
+    """x: (N, C, T, H, W) channels last.  weight: (O, C, k, 1, 1).  padding: zeros before and after in time.  relu: with
+    ReLU after it.
 
     Returns (N, O, S, H, W), channels last, S = (T + padding - k) // stride + 1.
     """
     n, c, t, h, w = x.shape
     flat = x.permute(0, 2, 3, 4, 1).reshape(n, t, h * w, c).permute(0, 3, 1, 2)  # a view of the NDHWC buffer
     by_products = x.device.type == "cpu" and torch.is_grad_enabled() and _in_full_precision(x, weight)
-    conv = _TemporalConv.apply if by_products else _forward
-    y = conv(flat, weight[..., 0], bias, stride, padding)
+    if by_products:
+        y = _TemporalConv.apply(flat, weight[..., 0], bias, stride, padding)
+        y = F.relu(y) if relu else y
+    else:
+        y = _forward(flat, weight[..., 0], bias, stride, padding, relu)
     return y.permute(0, 2, 3, 1).reshape(n, y.shape[2], h, w, y.shape[1]).permute(0, 4, 1, 2, 3)
 
 
@@ -32,14 +40,17 @@ def _in_full_precision(x: Tensor, weight: Tensor) -> bool:
     return x.dtype == weight.dtype and x.dtype != torch.bfloat16 and not torch.is_autocast_enabled("cpu")
 
 
-def _forward(flat: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: tuple[int, int]) -> Tensor:
+def _forward(
+    flat: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: tuple[int, int], relu: bool = False
+) -> Tensor:
     """weight: (O, C, k, 1).  Returns (N, O, S, P)."""
     before, after = padding
     if before == after:
-        return F.conv2d(flat, weight, bias, (stride, 1), (before, 0))
+        return convolution(flat, weight, bias, (stride, 1), (before, 0), relu)
     if flat.device.type == "cpu" and _in_full_precision(flat, weight) and not torch.compiler.is_compiling():
-        return _forward_products(flat, weight, bias, stride, padding)
-    return F.conv2d(F.pad(flat, [0, 0, before, after]), weight, bias, (stride, 1))
+        y = _forward_products(flat, weight, bias, stride, padding)
+        return F.relu(y, inplace=not torch.is_grad_enabled()) if relu else y
+    return convolution(F.pad(flat, [0, 0, before, after]), weight, bias, (stride, 1), (0, 0), relu)
 
 
 def _forward_products(

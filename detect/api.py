@@ -20,6 +20,7 @@ from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint
 from detect.evaluation.linking.actors import TrackOptions
 from detect.modeling import build_model, fold_for_inference
 from detect.modeling.context_weights import read_network
+from detect.modeling.precision import inference_dtype, lower_convolutions
 from detect.modeling.sharing import span_plan
 from detect.modeling.stream import detect_stream
 from detect.speed import speed_lines
@@ -76,7 +77,7 @@ class ActionDetector:
         model = build_model(cfg, initial_weights=False)
         ActionCheckpointer(model).load(weights, checkpointables=[], contents=contents)
         digest = weights_hash(model)  # 0.1 s
-        return cls(fold_for_inference(model), cfg, classes, digest)
+        return cls(fold_for_inference(model, cfg.MODEL.PRECISION), cfg, classes, digest)
 
     def detect(
         self,
@@ -198,11 +199,14 @@ class VideoClassifier:
         self._model = ActionClassifier(network, preprocessing.mean, preprocessing.std).to(device).eval()
 
     @classmethod
-    def load(cls, weights: str | os.PathLike, *, device: str | None = None) -> "VideoClassifier":
+    def load(
+        cls, weights: str | os.PathLike, *, device: str | None = None, precision: str = "fp32"
+    ) -> "VideoClassifier":
         """The classifier of a checkpoint of tools/train_classifier.py, or of other code (docs/weights.md).
 
         weights: a file or an address, such as torchvision://S3D_Weights.KINETICS400_V1.  Videos are looked at as the
-        checkpoint's config says, else whole, at 256 x 256 cropped to 224 x 224.
+        checkpoint's config says, else whole, at 256 x 256 cropped to 224 x 224.  precision: of the convolutions:
+        "fp32", "bf16" or "auto", see MODEL.PRECISION.
         """
         weights = os.fspath(weights)
         data = read_network(weights)
@@ -219,7 +223,9 @@ class VideoClassifier:
         if "config" in data:
             cfg, _ = load_cfg_and_checkpoint("", (), weights, contents=data)
             plan = EvalPlan.from_config(cfg)
-        return cls(network, classes, plan, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        lower_convolutions(backbones.fold_batch_norm(network).stages, inference_dtype(precision, torch.device(device)))
+        return cls(network, classes, plan, device)
 
     @torch.no_grad()
     def scores(self, video: Video) -> np.ndarray:

@@ -4,10 +4,14 @@
 tools/benchmark.py roi-pool                3D RoI pooling against torchvision's roi_align
 tools/benchmark.py frame-ap --scale 1      frame-mAP of 17 million detections
 tools/benchmark.py evaluation --scale 1    files, frame-mAP, errors, linking and video-mAP of 17 million detections
-tools/benchmark.py networks                the networks against torchvision's s3d
+tools/benchmark.py networks                the networks against torchvision's s3d, ONNX Runtime and OpenVINO
+tools/benchmark.py train                   their training step against torchvision's
+tools/benchmark.py detector                a keyframe of the whole detector against torchvision's parts
 tools/benchmark.py data                    clips per second and worker, from a video file and from a folder of frames
 tools/benchmark.py video                   frames a second of the whole detector, for every --speed
 tools/benchmark.py growth                  time and memory against context, size, proposals, videos, detections, hours
+tools/benchmark.py gpu                     the detector on CUDA in every way: TF32, bf16, compiled, CUDA graphs
+tools/benchmark.py docs                    puts the JSON files of docs/benchmarks into docs/performance.md
 """
 
 from detect.evaluation import PRESETS
@@ -20,13 +24,17 @@ def build_parser():
     parser = tool_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("roi-pool", help="3D RoI pooling, 10 to 300 boxes")
-    networks = commands.add_parser("networks", help="the networks against torchvision's s3d")
-    networks.add_argument("--size", type=int, nargs=3, default=(20, 320, 400), metavar=("T", "H", "W"))
-    networks.add_argument("--names", nargs="*", default=("s3d", "s3dg", "i3d"), help="rows of the family to add")
-    networks.add_argument("--train", action="store_true", help="a training step instead of inference")
-    networks.add_argument("--as-met", action="store_true", help="a process for each, torchvision's with plain malloc")
-    networks.add_argument("--default-malloc", action="store_true", help="leave malloc as it is for all")
-    networks.add_argument("--rounds", type=int, default=7)
+    for name, what in (("networks", "inference"), ("train", "a training step")):
+        networks = commands.add_parser(name, help=f"{what} of the networks against torchvision's s3d and other engines")
+        networks.add_argument("--size", type=int, nargs=3, default=(20, 320, 400), metavar=("T", "H", "W"))
+        networks.add_argument("--names", nargs="*", default=("s3d", "s3dg", "i3d"), help="rows of the family to add")
+        networks.add_argument("--as-met", action="store_true", help="a process each, torchvision's with plain malloc")
+        networks.add_argument("--default-malloc", action="store_true", help="leave malloc as it is for all")
+        networks.add_argument("--rounds", type=int, default=7)
+    detector = commands.add_parser("detector", help="a keyframe of the detector against torchvision's parts")
+    detector.add_argument("--regions", type=int, nargs="+", default=(300, 64, 20), help="at test (300 64 20)")
+    detector.add_argument("--default-malloc", action="store_true", help="leave malloc as it is for all")
+    detector.add_argument("--rounds", type=int, default=3)
     frame_ap = commands.add_parser("frame-ap", help="the evaluator")
     frame_ap.add_argument("--scale", type=float, default=0.05, help="1 is 17 million detections (default 0.05)")
     frame_ap.add_argument("--preset", choices=PRESETS, default="voc")
@@ -34,7 +42,6 @@ def build_parser():
     frame_ap.add_argument("--same-class", type=float, default=0.0, metavar="SHARE", help="of the video's class (0)")
     evaluation = commands.add_parser("evaluation", help="everything that an evaluation does, step by step")
     evaluation.add_argument("--scale", type=float, default=0.05, help="1 is 17 million detections (default 0.05)")
-    evaluation.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
     video = commands.add_parser("video", help="the detector on a video: frames/s, ms of each part, frame-mAP")
     video.add_argument("--weights", default="", metavar="FILE", help="checkpoint (random weights without one)")
     video.add_argument("--evaluate", action="store_true", help="also frame-mAP on DATASETS.TEST, with --weights")
@@ -42,8 +49,6 @@ def build_parser():
     video.add_argument("--rounds", type=int, default=3)
     video.add_argument("--setting", dest="settings", action="append", default=[], metavar="'KEY VALUE ...'",
                        help="a row of its own, repeatable")  # fmt: skip
-    video.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
-    add_config(video, "config of tools/train_net.py", default="")
     data = commands.add_parser("data", help="reading clips: our readers and others, where installed")
     data.add_argument("--video", metavar="FILE", help="video to read (default: one is made)")
     data.add_argument("--frames", metavar="FOLDER", help="folder of JPEG frames to read (default: one is made)")
@@ -58,7 +63,16 @@ def build_parser():
     growth.add_argument("--largest", action="store_true", help="also 100 million detections")
     growth.add_argument("--annotation", default="", metavar="FILE", help="pyannot.pkl whose videos are repeated")
     growth.add_argument("--page", default="", metavar="FILE.md", help="page to write, its picture beside it")
-    growth.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
+    gpu = commands.add_parser("gpu", help="keyframes and training samples a second, peak memory (on a CPU too)")
+    gpu.add_argument("--batch", type=int, nargs="+", default=(1, 8), help="batch sizes (1 8)")
+    gpu.add_argument("--rounds", type=int, default=10)
+    docs = commands.add_parser("docs", help="tables of a page from the files that --json wrote")
+    docs.add_argument("--page", default="docs/performance.md", metavar="FILE", help="default docs/performance.md")
+    docs.add_argument("--folder", default="docs/benchmarks", help="NAME.json of each (docs/benchmarks)")
+    for name in ("networks", "train", "detector", "evaluation", "video", "growth", "gpu"):
+        commands.choices[name].add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures")
+    for name in ("detector", "video", "gpu"):
+        add_config(commands.choices[name], "config of tools/train_net.py", default="")
     return parser
 
 

@@ -18,12 +18,18 @@ Each frame is decoded once and memory does not grow with the length of the video
 32 bytes a row. Frames of a camera are left out rather than late; Ctrl-C ends it with all that there is. Flow, for a
 detector that sees it, is computed as frames arrive.
 
+Where the names to write hold {}, as drawn/{}.mp4, --input is a folder tree of videos or a text file with one path a
+line, and {} becomes the path of each, without extension. Their settings stand in settings.json beside them. Started
+again it goes on where it was: videos that have all their files are skipped. One that does not decode to its end leaves
+none and is listed in bad_inputs.txt; the exit status is then 1. --shard i/n, or torchrun, shares the videos out.
+
   tools/demo.py --weights output/quickstart/model_final.pth --input video.mp4 --output out.mp4 --speed fast
   tools/demo.py --weights model_final.pth --input 0 --show --speed fast
+  tools/demo.py --weights model_final.pth --input videos/ --output drawn/{}.mp4 --json drawn/{}.json --shard 1/4
 """
 
 from detect.speed import SPEEDS
-from detect.utils.cli import WEIGHTS, add_config, old_name, running_tool, tool_parser
+from detect.utils.cli import WEIGHTS, add_config, add_shard, old_name, running_tool, tool_parser
 
 
 def build_parser():
@@ -31,7 +37,7 @@ def build_parser():
     parser.add_argument("--weights", required=True, metavar="FILE", help=WEIGHTS)
     parser.add_argument(
         "--input", dest="video", required=True, metavar="VIDEO",
-        help="video file, folder of numbered frames, camera (0, /dev/video0) or address (rtsp://, http://)",
+        help="video file, folder of numbered frames, camera (0, /dev/video0), address (rtsp://, http://); many videos",
     )  # fmt: skip
     parser.add_argument("--output", metavar="VIDEO", help="drawn video to write, .mp4 or .avi")
     parser.add_argument("--json", dest="json_file", metavar="FILE", help="what was drawn, frames and tubes")
@@ -48,6 +54,7 @@ def build_parser():
     parser.add_argument("--every", type=int, metavar="N", help="detect on every n-th frame; boxes move between them")
     parser.add_argument("--flow", choices=("dis", "tvl1"), default="dis", help="how flow is computed (dis)")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="keyframes per forward pass (1)")
+    add_shard(parser)
     add_config(parser, "for a checkpoint without its config", default="")
     return parser
 

@@ -10,14 +10,15 @@ Writes, for each video, OUTPUT/<path of the video without extension>.npz with
   real_frames    (clips,) frames of the clip that are the video's, before the last one is repeated
   num_frames     of the video          fps   of the video, nan for a folder of frames
 and OUTPUT/settings.json. A killed run goes on where it was: finished videos are skipped. Videos that do not decode are
-listed in OUTPUT/bad_inputs.txt; the exit status is then 1.
+listed in OUTPUT/bad_inputs.txt (of a shard bad_inputs_<i>_of_<n>.txt); the exit status is then 1.
 
   tools/extract_features.py --weights torchvision://S3D_Weights.KINETICS400_V1 --input videos/ --output features/
   tools/extract_features.py --weights plain.pth --network s3d --input list.txt --output features/ \\
       --endpoint mixed_4e --endpoint mixed_5c --pool none --clip-length 16 --clip-stride 8
+  torchrun --nproc-per-node 8 tools/extract_features.py --device cuda --weights ... --input videos/ --output features/
 """
 
-from detect.utils.cli import WEIGHTS, add_endpoint, running_tool, tool_parser
+from detect.utils.cli import WEIGHTS, add_endpoint, add_shard, running_tool, tool_parser
 
 ENDPOINTS = ("mixed_5c",)
 
@@ -39,6 +40,7 @@ def build_parser():
     parser.add_argument("--crop", type=int, nargs=2, default=(224, 224), metavar=("H", "W"), help="centre (224 224)")
     parser.add_argument("--batch-size", type=int, default=1, help="clips per forward pass (1)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
+    add_shard(parser)
     return parser
 
 
@@ -66,6 +68,7 @@ def main(arguments=None) -> None:
             root=args.root,
             device=args.device,
             batch_size=args.batch_size,
+            shard=args.shard,
         )
 
 

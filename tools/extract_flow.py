@@ -22,7 +22,7 @@ package opencv-contrib-python-headless, which setup.py installs; opencv-python d
       --shard 3/8 --workers 64
 """
 
-from detect.utils.cli import running_tool, tool_parser
+from detect.utils.cli import add_shard, running_tool, tool_parser
 
 
 def build_parser():
@@ -34,13 +34,8 @@ def build_parser():
     parser.add_argument("--short-side", type=int, metavar="PIXELS", help="resize frames before (as they are)")
     parser.add_argument("--quality", type=int, default=95, choices=range(1, 101), metavar="1-100", help="of JPEG (95)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes, one thread each (1)")
-    parser.add_argument("--shard", type=shard, default=(1, 1), metavar="i/n", help="this machine's share, 1/n to n/n")
+    add_shard(parser)
     return parser
-
-
-def shard(text: str) -> tuple[int, int]:
-    index, count = map(int, text.split("/"))
-    return index, count
 
 
 def main(arguments=None) -> None:

@@ -51,14 +51,14 @@ def run_alone(function: Callable, *arguments: Any) -> Any:
 def measured(x: float, run: Callable[[], Any], repeats: int = 1, warm_up: bool = False) -> Measured:
     """Run it: the peak is of all runs, where the kernel lets it be counted from now on (Linux), else of the process."""
     _forget_peak()
-    before, times = _resident("VmRSS"), []
+    before, times = resident("VmRSS"), []
     if warm_up:
         run()
     for _ in range(repeats):
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)
-    return Measured(x, statistics.median(times), before, _resident("VmHWM"))
+    return Measured(x, statistics.median(times), before, resident("VmHWM"))
 
 
 def _forget_peak() -> None:
@@ -68,7 +68,8 @@ def _forget_peak() -> None:
         return
 
 
-def _resident(name: str) -> float:
+def resident(name: str) -> float:
+    """GiB of this process: "VmRSS" is now, "VmHWM" the most so far."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

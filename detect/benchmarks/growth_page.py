@@ -1,14 +1,12 @@
 """The page of the growth curves: a picture and a table for each."""
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from tabulate import tabulate
 
 from detect.benchmarks.growth import CURVES, Grown, exponent
+from detect.benchmarks.sheet import this_machine
 from detect.utils.files import make_folder, write_text
 from detect.utils.plots import new_figure, save_figure
 from detect.visualization.charts import short
@@ -20,7 +18,7 @@ Made by `tools/benchmark.py growth --page {name}`. Every point is a process of i
 before that what is measured began (imports, the model, the tables) and at the peak. The exponent is that of the last
 step: 1 is linear, 0 does not grow; for memory, of what comes on top of what was there before.
 
-{machine}.
+Measured {machine}.
 
 ![curves]({picture})
 """
@@ -37,8 +35,7 @@ def write_page(path: str | Path, curves: Mapping[str, Grown]) -> None:
 
 
 def machine() -> str:
-    cores, threads = os.cpu_count(), torch.get_num_threads()
-    return f"{platform.machine()}, {cores} cores, {threads} threads, torch {torch.__version__}"
+    return ", ".join(f"{key} {value}" for key, value in this_machine().items() if value is not None)
 
 
 def _section(name: str, grown: Grown) -> str:

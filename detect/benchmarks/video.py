@@ -66,9 +66,7 @@ def watch(model: nn.Module, cfg: ActionCfgNode, frames: np.ndarray, flow: str = 
     mapper = KeyframeMapper.from_config(cfg, is_train=False, plan=span_plan(cfg, is_train=False))
     with _timed(model) as clock:
         start = _now()
-        found = sum(
-            1 for _ in detect_stream(model, frames, mapper, every=cfg.TEST.KEYFRAME_STRIDE, flow=flow)
-        )
+        found = sum(1 for _ in detect_stream(model, frames, mapper, every=cfg.TEST.KEYFRAME_STRIDE, flow=flow))
         seconds = _now() - start
     return Watched(found, seconds, {part: clock.seconds[part] for part in PARTS}, clock.keyframes, clock.regions)
 
@@ -104,7 +102,7 @@ def random_detector(cfg: ActionCfgNode) -> nn.Module:
     model = build_model(cfg, initial_weights=False)
     if hasattr(model.proposal_generator, "nms_thresh"):
         model.proposal_generator.nms_thresh[False] = 1.0  # suppression leaves half of random boxes
-    return fold_for_inference(model.eval())
+    return fold_for_inference(model.eval(), cfg.MODEL.PRECISION)
 
 
 def moving_frames(count: int, size: tuple[int, int]) -> np.ndarray:

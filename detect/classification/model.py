@@ -1,5 +1,6 @@
 """The classifier: a network of the family, its input scaling and its loss."""
 
+import copy
 import logging
 from collections.abc import Sequence
 
@@ -7,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import InceptionNet, Preprocessing
+from backbones import InceptionNet, Preprocessing, fold_batch_norm
 from detect.d2 import CfgNode, get_event_storage
 from detect.modeling.context import apply_norm, build_network
 from detect.modeling.context_weights import load_context_weights
+from detect.modeling.precision import inference_dtype, lower_convolutions
 from detect.utils.errors import UserError
 from detect.video.modality import modality
 
@@ -75,6 +77,15 @@ def build_classifier(cfg: CfgNode, classes: Sequence[str], *, initial_weights: b
     wanted = network.preprocessing
     model = ActionClassifier(network, wanted.mean, wanted.std, head.LABEL_SMOOTHING)
     return model.to(cfg.MODEL.DEVICE)
+
+
+def inference_copy(model: ActionClassifier, precision: str = "fp32") -> ActionClassifier:
+    """A copy for inference: normalisation folded into the convolutions, these in `precision` (as MODEL.PRECISION)."""
+    model = copy.deepcopy(model).eval()
+    if isinstance(model.network, InceptionNet):
+        stages = fold_batch_norm(model.network).stages
+        lower_convolutions(stages, inference_dtype(precision, model.pixel_mean.device))
+    return model
 
 
 def pixel_scale(cfg: CfgNode) -> tuple[list[float], list[float]]:

@@ -14,6 +14,7 @@ from backbones.stages import Stages
 from detect.d2 import ROI_HEADS_REGISTRY, Boxes, CfgNode, ImageList, Instances, configurable
 from detect.modeling.boxes import decode, encode, match, require_finite, sample, smooth_l1
 from detect.modeling.roi_pool3d import roi_pool3d
+from detect.utils.comm import mean_of_ranks
 
 REGIONS_AT_ONCE = 320  # in inference: at the paper's size 0.7 GB of pooled features; a span has 12 keyframes of 300
 
@@ -134,7 +135,7 @@ class ActionROIHead(nn.Module):
             pooled = F.max_pool3d(pooled, (1, 2, 2))
         else:
             pooled = roi_pool3d(context, boxes, self.pooler_resolution, self.scale, self.sampling_ratio)
-        features = self.dropout(self.tail(pooled).mean(dim=(2, 3, 4)))  # (R, C)
+        features = self.dropout(self.tail(pooled).mean(dim=(2, 3, 4), dtype=self.cls_score.weight.dtype))  # (R, C)
         return self.cls_score(features), self.bbox_pred(features)
 
     @torch.no_grad()
@@ -156,11 +157,13 @@ class ActionROIHead(nn.Module):
         )
 
     def losses(self, logits: Tensor, deltas: Tensor, sampled: list[Instances]) -> dict[str, Tensor]:
-        """Cross-entropy over the sampled regions, and the box loss of the positives over the same count."""
+        """Cross-entropy over the sampled regions, and the box loss of the positives over the same count: the mean of
+        all processes' counts, so that the mean of their losses is the loss of one process on all images.
+        """
         classes = torch.cat([s.gt_classes for s in sampled])
         boxes = torch.cat([s.proposal_boxes.tensor for s in sampled])
         targets = torch.cat([s.gt_boxes.tensor for s in sampled])
-        count = max(len(classes), 1)
+        count = mean_of_ranks(logits.new_full((), len(classes), dtype=torch.float32)).clamp(min=1)
         positive = (classes < self.num_classes).nonzero()[:, 0]
         chosen = deltas.reshape(len(deltas), self.num_classes, 4)[positive, classes[positive]]  # (positives, 4)
         wanted = encode(boxes[positive], targets[positive], self.bbox_reg_weights)

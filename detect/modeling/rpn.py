@@ -42,7 +42,7 @@ class RPNHead(nn.Module):
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W) -> logits (N, R), deltas (N, R, 4)."""
-        hidden = F.relu(self.conv(feature))
+        hidden = F.relu(self.conv(feature.to(self.conv.weight.dtype))).to(self.objectness_logits.weight.dtype)
         logits = self.objectness_logits(hidden).permute(0, 2, 3, 1).flatten(1)
         deltas = self.anchor_deltas(hidden).permute(0, 2, 3, 1)
         return logits, deltas.reshape(len(deltas), -1, 4)

@@ -1,6 +1,9 @@
 """What `tools/benchmark.py` runs; each benchmark is imported when it is asked for, since some need much."""
 
 import argparse
+from pathlib import Path
+
+from detect.benchmarks.sheet import command_line, fill
 
 
 def benchmark(args: argparse.Namespace) -> None:
@@ -9,11 +12,27 @@ def benchmark(args: argparse.Namespace) -> None:
         from detect.benchmarks.roi_pool import benchmark_roi_pool
 
         benchmark_roi_pool()
-    elif args.command == "networks":
-        from detect.benchmarks.networks import benchmark_as_met, benchmark_networks
+    elif args.command in ("networks", "train"):
+        from detect.benchmarks.as_met import benchmark_as_met
+        from detect.benchmarks.networks import benchmark_networks
 
         run = benchmark_as_met if args.as_met else benchmark_networks
-        run(tuple(args.size), tuple(args.names), args.train, args.rounds)
+        options = {"train": args.command == "train", "rounds": args.rounds, "json_file": args.json_file}
+        run(tuple(args.size), tuple(args.names), **options, command=command_line())
+    elif args.command == "detector":
+        from detect.benchmarks.detector import benchmark_detector
+        from detect.config import load_cfg
+
+        cfg = load_cfg(args.config_file, args.opts)
+        benchmark_detector(cfg, args.regions, rounds=args.rounds, json_file=args.json_file, command=command_line())
+    elif args.command == "gpu":
+        from detect.benchmarks.gpu import benchmark_gpu
+        from detect.config import load_cfg
+
+        cfg = load_cfg(args.config_file, args.opts)
+        benchmark_gpu(cfg, args.batch, rounds=args.rounds, json_file=args.json_file, command=command_line())
+    elif args.command == "docs":
+        print(f"{args.page}: {', '.join(fill(Path(args.page), Path(args.folder)))}")
     elif args.command == "video":
         from detect.tasks.benchmark_video import benchmark_video
 

@@ -12,7 +12,7 @@ from detect.classification.catalog import load_video_set
 from detect.classification.clips import EvalPlan, VideoClipMapper
 from detect.classification.evaluation import evaluate_videos, folder_name
 from detect.classification.loader import VideoDataset, build_video_loader
-from detect.classification.model import ActionClassifier, build_classifier
+from detect.classification.model import ActionClassifier, build_classifier, inference_copy
 from detect.classification.records import VideoSet
 from detect.classification.scores import accuracy_lines
 from detect.d2 import CfgNode
@@ -106,7 +106,7 @@ class ClassificationTask(Task):
         plan = EvalPlan.from_config(cfg)
         rank, world = get_rank(), get_world_size()
         return evaluate_videos(
-            model,
+            inference_copy(model, cfg.MODEL.PRECISION),
             evaluation_batches(cfg, dataset, cfg.TEST.IMS_PER_BATCH, rank, world),
             dataset,
             len(range(rank, len(dataset.items), world)),

@@ -3,18 +3,29 @@
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from detect.api import ActionDetector
 from detect.evaluation.linking.actors import TrackOptions
 from detect.evaluation.operating_point import evaluated_threshold
 from detect.tasks.demo_input import LIVE_LINES, CameraInput, FileInput, open_input
-from detect.tasks.demo_output import Listing, Painter, codec_note, detections_table, json_listing, listed_on_the_way
+from detect.tasks.demo_many import MANY, ManyVideos
+from detect.tasks.demo_output import (
+    Listing,
+    Outputs,
+    Painter,
+    codec_note,
+    detections_table,
+    json_listing,
+    listed_on_the_way,
+)
 from detect.tracking import Tracking
 from detect.utils.cli import finishing_on_signals
+from detect.utils.comm import take_own_gpu
 from detect.utils.errors import UserError
 from detect.utils.files import refuse_to_overwrite
+from detect.utils.shards import this_shard
 from detect.video.live import is_live
 from detect.video.readers import FrameReadError, printable
 from detect.video.writer import VideoWriter
@@ -24,22 +35,6 @@ from detect.visualization.window import Window
 READ_SECTIONS = ("MODEL.", "INPUT.", "TEST.DETECTIONS_PER_", "TEST.KEYFRAME_STRIDE", "TEST.SPAN_PHASES")
 DEFAULT_THRESHOLD = 0.4
 LEAST_THRESHOLD = 0.2  # unless told; below it a weak detector draws boxes everywhere
-
-
-@dataclass
-class Outputs:
-    """What the demo is to leave; None: not."""
-
-    output: str | None = None
-    json_file: str | None = None
-    detections: str | None = None
-    show: bool = False
-    trail: bool = False
-    window: Window | None = field(default=None, init=False)
-
-    def files(self) -> dict[str, str]:
-        named = {"--output": self.output, "--json": self.json_file, "--detections": self.detections}
-        return {option: path for option, path in named.items() if path}
 
 
 def run_demo(
@@ -53,10 +48,46 @@ def run_demo(
     every: int | None = None,
     flow: str = "dis",
     batch_size: int = 1,
+    shard: str | None = None,
     **outputs: Any,
 ) -> None:
     """See the docstring of tools/demo.py; outputs: the fields of `Outputs`. UserError for bad input."""
     wanted = Outputs(**outputs)
+    _check(wanted, video, opts, threshold, every, batch_size)
+    many = ManyVideos(video, wanted, this_shard(shard)) if wanted.of_many() else None
+    if many is None and (share := this_shard(shard)).count > 1:
+        raise UserError(f"shard {share.index}/{share.count} of one video; for many give {MANY}")
+    with ExitStack() as stack:
+        if wanted.show:
+            wanted.window = stack.enter_context(Window(video))
+        source = None if many else stack.enter_context(open_input(video))
+        lines = [*(LIVE_LINES if source and source.live and speed != "exact" else ()), *opts]
+        take_own_gpu()
+        detector = ActionDetector.load(weights, config_file=config_file, overrides=lines, speed=speed)
+        threshold = suited_threshold(weights, detector.weights_hash) if threshold is None else threshold
+
+        def look(source: FileInput | CameraInput, wanted: Outputs) -> FrameReadError | None:
+            step = source.every(detector, every, flow)
+            options = {"every": step, "batch_size": batch_size, "flow": flow}
+            return watch(detector, source, options, TrackOptions.for_stream(threshold, step, source.live), wanted)
+
+        if many:
+            made_with = {"weights": detector.weights_hash, "threshold": threshold, "speed": speed, "every": every}
+            many.look_at_all(
+                look, {**made_with, "flow": flow, "trail": wanted.trail, "overrides": list(map(str, opts))}
+            )
+            return
+        failure = look(source, wanted)
+    for path in wanted.files().values():
+        print(printable(path))
+    if failure:
+        print(f"error: {failure}; what comes before was drawn", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _check(
+    wanted: Outputs, video: str, opts: Sequence[Any], threshold: float | None, every: int | None, batch_size: int
+) -> None:
     if not (wanted.files() or wanted.show):
         raise UserError("nothing to write: give --output VIDEO, --json FILE, --detections FILE, --show or several")
     if (every is not None and every < 1) or batch_size < 1:
@@ -67,21 +98,6 @@ def run_demo(
     for key in opts[0::2]:
         if not str(key).startswith(READ_SECTIONS):
             raise UserError(f"{key}: tools/demo.py does not read it; it reads {'*, '.join(READ_SECTIONS)}*")
-    with ExitStack() as stack:
-        if wanted.show:
-            wanted.window = stack.enter_context(Window(video))
-        source = stack.enter_context(open_input(video))
-        opts = [*(LIVE_LINES if source.live and speed != "exact" else ()), *opts]
-        detector = ActionDetector.load(weights, config_file=config_file, overrides=opts, speed=speed)
-        threshold = suited_threshold(weights, detector.weights_hash) if threshold is None else threshold
-        every = source.every(detector, every, flow)
-        options = {"every": every, "batch_size": batch_size, "flow": flow}
-        failure = watch(detector, source, options, TrackOptions.for_stream(threshold, every, source.live), wanted)
-    for path in wanted.files().values():
-        print(printable(path))
-    if failure:
-        print(f"error: {failure}; what comes before was drawn", file=sys.stderr)
-        raise SystemExit(1)
 
 
 def watch(
@@ -137,7 +153,7 @@ def _give_out(
                 source.stop()
             given = True
     except FrameReadError as error:  # cut off or damaged: what comes before it is kept
-        if not given:
+        if not given or wanted.whole:
             raise
         return error
     return None

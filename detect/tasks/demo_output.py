@@ -6,6 +6,7 @@ import tempfile
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,40 @@ from detect.utils.files import atomic_file
 from detect.video.encoders import MPEG4
 from detect.visualization.drawing import class_colour, draw_actors, enlarged, readable
 from detect.visualization.tags import draw_note, draw_trail
+from detect.visualization.window import Window
 
 CSV_SUFFIXES = (".csv", ".csv.gz")
 TRAIL = 30  # frames
+PLACE = "{}"  # of a video's name, in what is written of many
 READABLE = 240  # rows: letters on fewer cover what they name, so smaller frames are drawn enlarged
+
+
+@dataclass
+class Outputs:
+    """What the demo is to leave; None: not. whole: nothing of a video that cannot be read to its end."""
+
+    output: str | None = None
+    json_file: str | None = None
+    detections: str | None = None
+    show: bool = False
+    trail: bool = False
+    whole: bool = False
+    window: Window | None = field(default=None, init=False)
+
+    def files(self) -> dict[str, str]:
+        options = ("--output", "--json", "--detections")
+        return {option: path for option, path in zip(options, self._paths().values(), strict=True) if path}
+
+    def of_many(self) -> bool:
+        return any(PLACE in path for path in self.files().values())
+
+    def of(self, name: str) -> "Outputs":
+        """Of one of many videos: its name in the place of {}."""
+        names = {key: path and path.replace(PLACE, name) for key, path in self._paths().items()}
+        return replace(self, **names, whole=True)
+
+    def _paths(self) -> dict[str, str | None]:
+        return {"output": self.output, "json_file": self.json_file, "detections": self.detections}
 
 
 class Painter:

@@ -24,7 +24,7 @@ from detect.engine.checkpoint import weights_hash
 from detect.engine.fit import training_stream
 from detect.evaluation import FrameAPEvaluator, FrameAPOptions, preset
 from detect.evaluation.report import summary_line
-from detect.modeling import build_model
+from detect.modeling import build_model, inference_copy
 from detect.modeling.context import SECTIONS, stream_options
 from detect.modeling.sharing import span_plan
 from detect.tasks.every_frame import EveryFrame, every_nth
@@ -132,7 +132,8 @@ class DetectionTask(Task):
         self, cfg: CfgNode, model: nn.Module, dataset: KeyframeDataset, classes: Sequence[str], seed: int | None
     ) -> dict[str, Any]:
         every_frame = build_evaluators(cfg, dataset, classes, model, seed)
-        run_inference(model, evaluation_batches(cfg, dataset), every_frame)
+        batches = evaluation_batches(cfg, dataset, get_rank(), get_world_size())
+        run_inference(inference_copy(model, cfg.MODEL.PRECISION), batches, every_frame)
         result = every_frame.evaluate()
         drawers = [evaluator for evaluator in every_frame.evaluators if isinstance(evaluator, PictureDrawer)]
         written = {kind: path for drawer in drawers for kind, path in drawer.written.items()}
@@ -189,8 +190,8 @@ def frozen_at_random(cfg: CfgNode) -> dict[str, str]:
     return {name: where for name, (where, weights, norm) in norms.items() if norm == "FrozenBN" and not weights}
 
 
-def evaluation_batches(cfg: CfgNode, dataset: KeyframeDataset) -> KeyframeLoader:
-    """This process's share of the keyframes of a set, in batches of about as many frames as those of windows."""
+def evaluation_batches(cfg: CfgNode, dataset: KeyframeDataset, rank: int = 0, world_size: int = 1) -> KeyframeLoader:
+    """A process's share of the keyframes of a set, in batches of about as many frames as those of windows."""
     plan = span_plan(cfg, is_train=False)
     return build_keyframe_loader(
         every_nth(dataset, cfg.TEST.KEYFRAME_STRIDE),
@@ -198,8 +199,8 @@ def evaluation_batches(cfg: CfgNode, dataset: KeyframeDataset) -> KeyframeLoader
         max(1, cfg.TEST.IMS_PER_BATCH * plan.window // max(plan.window, plan.length)),
         # a sliding window costs 2 ms a keyframe; to another process and back costs more, worth it beside a GPU only
         num_workers=cfg.DATALOADER.NUM_WORKERS if cfg.MODEL.DEVICE.startswith("cuda") else 0,
-        rank=get_rank(),
-        world_size=get_world_size(),
+        rank=rank,
+        world_size=world_size,
     )
 
 

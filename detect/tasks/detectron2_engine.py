@@ -28,6 +28,7 @@ from detect.engine.solver import build_lr_scheduler, build_optimizer, clip_befor
 from detect.evaluation.report import summary_line
 from detect.tasks.detection import DETECTION, build_evaluators, evaluation_batches
 from detect.tasks.runner import checkpoint_entries, load_evaluated, settled
+from detect.utils.comm import get_rank, get_world_size
 from detect.utils.errors import explain_errors
 from detect.utils.files import write_text
 
@@ -46,7 +47,8 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_test_loader(cls, cfg, dataset_name):
-        return evaluation_batches(cfg, DETECTION.load_set(dataset_name, cfg, cls.classes))
+        dataset = DETECTION.load_set(dataset_name, cfg, cls.classes)
+        return evaluation_batches(cfg, dataset, get_rank(), get_world_size())
 
     @classmethod
     def build_evaluator(cls, cfg, dataset_name):

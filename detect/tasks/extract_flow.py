@@ -13,9 +13,11 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
+from detect.tasks.many_videos import leave_with_status, report_videos
 from detect.utils.errors import UserError
-from detect.utils.files import UnusableFileError, make_folder, report_bad_inputs
+from detect.utils.files import UnusableFileError, make_folder
 from detect.utils.processes import WorkerKilledError, in_processes
+from detect.utils.shards import WHOLE, Shard, this_shard
 from detect.video.flow import META, temporary_folder
 from detect.video.flow_extraction import FlowSettings, extract_video, flow_algorithm
 from detect.video.inputs import find_videos
@@ -29,17 +31,16 @@ def run_extract_flow(
     *,
     root: str | None = None,
     workers: int = 1,
-    shard: tuple[int, int] = (1, 1),
+    shard: str | None = None,
 ) -> None:
     """See tools/extract_flow.py. Exit status 1 if an input is bad, 130 if stopped; UserError for wrong arguments."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        bad = extract_flow(source, output, settings, root=root, workers=workers, shard=shard)
+        bad = extract_flow(source, output, settings, root=root, workers=workers, shard=this_shard(shard))
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         raise SystemExit(130) from None
-    if bad:
-        raise SystemExit(1)
+    leave_with_status(bad)
 
 
 def extract_flow(
@@ -49,30 +50,27 @@ def extract_flow(
     *,
     root: str | Path | None = None,
     workers: int = 1,
-    shard: tuple[int, int] = (1, 1),
+    shard: Shard = WHOLE,
 ) -> dict[str, str]:
     """The flow of every video below `source` (see `find_videos`) into `output`/<same relative path, no extension>.
 
-    `shard` (i, n): only every n-th video from the i-th. Finished videos are left as they are. Returns the bad
-    inputs, path -> reason, which also stand in `output`/bad_inputs.txt (one `path<tab>reason` a line; with shards
-    bad_inputs_<i>_of_<n>.txt). Raises UserError where finished videos were made with other settings or another run
-    is writing there.
+    Only the videos of the shard. Finished ones are left as they are. Returns the bad inputs, path -> reason, which also
+    stand in `output`/bad_inputs.txt (one `path<tab>reason` a line; with shards bad_inputs_<i>_of_<n>.txt). Raises
+    UserError where finished videos were made with other settings or another run is writing there.
     """
-    index, count = shard
-    if workers < 1 or not 1 <= index <= count:
-        raise UserError(f"{workers} workers, shard {index}/{count}: at least 1 worker, and shard 1/n to n/n")
+    if workers < 1:
+        raise UserError(f"--workers {workers}: at least 1 worker is needed")
     flow_algorithm(settings.method)  # fails here, once, where OpenCV lacks it
     output = Path(output)
-    videos = dict(list(find_videos(source, root, skip=output).items())[index - 1 :: count])
-    suffix = "" if count == 1 else f"_{index}_of_{count}"
-    with _only_run(output, suffix):
+    videos = dict(shard.of(list(find_videos(source, root, skip=[output]).items())))
+    with _only_run(output, shard):
         todo = {name: path for name, path in videos.items() if not _finished(output / name, settings)}
         _clear_leftovers(output, todo)
         try:
             bad = _extract_in_processes(todo, output, settings, workers)
         finally:
             _clear_leftovers(output, todo)
-        _report(bad, len(videos), len(todo), output / f"bad_inputs{suffix}.txt")
+        report_videos(output, shard, len(videos), len(todo), bad)
     return bad
 
 
@@ -130,18 +128,12 @@ def _clear_leftovers(output: Path, names: Mapping[str, Path]) -> None:
 
 
 @contextmanager
-def _only_run(output: Path, suffix: str) -> Iterator[None]:
+def _only_run(output: Path, shard: Shard) -> Iterator[None]:
     """Two runs of the same shard would clear each other's temporary folders. The lock ends with the process."""
     make_folder(output)
-    with open(output / f".extract_flow{suffix}.lock", "w") as lock:
+    with open(output / shard.name(".extract_flow.lock"), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"another run is writing to {output}; wait for it, or give each its own --shard") from None
         yield
-
-
-def _report(bad: Mapping[str, str], videos: int, todo: int, file: Path) -> None:
-    report_bad_inputs(file, sorted((printable(path), reason) for path, reason in bad.items()))
-    listed = f", listed in {printable(file)}" if bad else ""
-    print(f"{videos} videos: {todo - len(bad)} done, {videos - todo} were done before, {len(bad)} bad{listed}")

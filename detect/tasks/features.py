@@ -1,8 +1,6 @@
 """What `tools/extract_features.py` does: activations of a network for every clip of many videos."""
 
-import json
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -16,17 +14,18 @@ from tqdm import tqdm
 
 import backbones
 from detect.modeling.context_weights import read_network
+from detect.tasks.many_videos import claim_folder, leave_with_status, remove_leftovers_of, report_videos
 from detect.utils.checkpoint_files import CheckpointError, first_line
+from detect.utils.comm import take_own_gpu
 from detect.utils.download import local_file
 from detect.utils.errors import UserError
-from detect.utils.files import atomic_file, hash_files, read_text, report_bad_inputs
+from detect.utils.files import atomic_file, hash_files
+from detect.utils.shards import Shard, this_shard
 from detect.video.inputs import find_videos
-from detect.video.readers import FrameReadError, container_facts, iter_frames, printable
+from detect.video.readers import FrameReadError, container_facts, iter_frames
 from detect.video.transforms import Window, resize
 from detect.video.windows import strided_clips
 
-SETTINGS = "settings.json"
-BAD_INPUTS = "bad_inputs.txt"
 LEGAL_ENDPOINTS = (*backbones.ENDPOINTS, "logits")
 
 
@@ -70,18 +69,21 @@ def run_extract_features(
     root: str | None = None,
     device: str = "cpu",
     batch_size: int = 1,
+    shard: str | None = None,
 ) -> None:
     """See tools/extract_features.py. Exit status 1 if a video is bad, UserError for bad arguments.
 
-    network, width: of a plain state dict.  source, root: as for `find_videos`.
+    network, width: of a plain state dict.  source, root: as for `find_videos`.  shard: as for `this_shard`.
     """
+    share = this_shard(shard)
+    take_own_gpu()
     net, preprocessing = load_network(weights, network, width)
     clip_network = ClipNetwork(backbones.fold_batch_norm(net), preprocessing, device, batch_size)
     folder = Path(output)
     record = {"weights": hash_files(local_file(weights)), "network": network, **asdict(settings)}
-    _claim(folder, json.loads(json.dumps(record)))
-    if _extract_all(find_videos(source, root, skip=folder), folder, clip_network, settings):
-        raise SystemExit(1)
+    claim_folder(folder, record, "features")
+    videos = share.of(list(find_videos(source, root, skip=[folder]).items()))
+    leave_with_status(_extract_all(dict(videos), folder, clip_network, settings, share))
 
 
 def load_network(path: str, name: str | None, width: float = 1.0) -> tuple[backbones.InceptionNet, dict[str, Any]]:
@@ -170,41 +172,20 @@ def _prepare(frame: np.ndarray, settings: FeatureSettings) -> np.ndarray:
     return Window((width - w) // 2, (height - h) // 2, w, h).cut(resize(frame, (height, width)))
 
 
-def _claim(output: Path, record: dict[str, Any]) -> None:
-    """Note what the folder's features are of. UserError if it holds others."""
-    file = output / SETTINGS
-    if file.exists():
-        text = read_text(file)
-        try:
-            old = dict(json.loads(text))
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{file}: damaged ({error}); give another --output, or remove {output}") from error
-        keys = [key for key in record | old if old.get(key) != record.get(key)]
-        differing = [f"{key} {old.get(key)} (now {record.get(key)})" for key in keys]
-        if differing:
-            raise UserError(f"{output} holds features of {', '.join(differing)}; give another --output")
-        return
-    with atomic_file(file) as stream:
-        stream.write(json.dumps(record, indent=1).encode())
-
-
 def _extract_all(
-    videos: dict[str, Path], output: Path, network: ClipNetwork, settings: FeatureSettings
-) -> dict[Path, FrameReadError]:
-    """Features of every video that has none yet. Returns the videos that do not decode, which bad_inputs.txt lists."""
+    videos: dict[str, Path], output: Path, network: ClipNetwork, settings: FeatureSettings, shard: Shard
+) -> dict[str, str]:
+    """Features of every video that has none yet; the bad ones, path -> reason."""
     todo = {output / f"{name}.npz": path for name, path in videos.items() if not (output / f"{name}.npz").exists()}
-    bad: dict[Path, FrameReadError] = {}
+    remove_leftovers_of(todo)
+    bad: dict[str, str] = {}
     for target, path in tqdm(todo.items(), "features", unit="video", disable=None):
         try:
             arrays = extract_features(path, network, settings)
         except FrameReadError as error:
-            bad[path] = error
+            bad[str(path)] = str(error)
             continue
         with atomic_file(target) as file:
             np.savez(file, **arrays)
-    report_bad_inputs(output / BAD_INPUTS, [(printable(path), str(error)) for path, error in bad.items()])
-    if bad:
-        print(f"bad inputs are listed in {output / BAD_INPUTS}", file=sys.stderr)
-    done = len(todo) - len(bad)
-    print(f"{len(videos)} videos: {done} done, {len(videos) - len(todo)} were done before, {len(bad)} bad")
+    report_videos(output, shard, len(videos), len(todo), bad)
     return bad

@@ -125,6 +125,12 @@ def add_endpoint(parser: argparse.ArgumentParser, default: Sequence[str]) -> Non
     parser.add_argument("--endpoint", nargs="+", action="extend", metavar="NAME", help=text)
 
 
+def add_shard(parser: argparse.ArgumentParser) -> None:
+    """--shard i/n, which `detect.utils.shards.this_shard` reads."""
+    text = "every n-th video from the i-th, 1/n to n/n (all of them; under torchrun the share of each process)"
+    parser.add_argument("--shard", metavar="i/n", help=text)
+
+
 def old_name(parser: argparse.ArgumentParser, old: str, new: str, **options) -> None:
     """Keep an option's earlier name working; using it says the new one."""
 

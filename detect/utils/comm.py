@@ -6,6 +6,7 @@ import ctypes
 import functools
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import sys
@@ -21,7 +22,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from detect.utils.errors import UserError
+from detect.utils.errors import UserError, explain_errors
+from detect.utils.shards import torchrun_processes
 
 _TIMEOUT = timedelta(minutes=30)
 # Ctrl-C, a scheduler's end, a closed terminal, and SLURM's usual warning before the end
@@ -29,6 +31,14 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 # Seconds in which another SIGINT is the same Ctrl-C: a rank gets it from the terminal and from its starter.
 _SAME_CTRL_C = 0.5
 _PR_SET_PDEATHSIG = 1  # prctl(2): the signal that the kernel sends when the parent ends
+# Seconds in which whoever started the processes sees which one ended first, and ends the others
+_TO_BE_ENDED = 3
+_LOST = ("gloo/transport", "NCCL", "Broken pipe", "by peer")  # in messages of collectives and of their store
+_WHERE = re.compile(r"\[[^]]*\.cc:\d+\] ")  # of the library's source
+
+
+class LostRankError(UserError, ConnectionError):
+    """Another process of the run has ended or cannot be reached."""
 
 
 def get_rank() -> int:
@@ -83,9 +93,17 @@ def reduce_mean(values: dict[str, float], device: torch.device | str = "cpu") ->
     if get_world_size() == 1:
         return dict(values)
     names = sorted(values)
-    total = torch.tensor([float(values[name]) for name in names], dtype=torch.float64, device=device)
-    dist.all_reduce(total)
-    return dict(zip(names, (total / get_world_size()).tolist(), strict=True))
+    own = torch.tensor([float(values[name]) for name in names], dtype=torch.float64, device=device)
+    return dict(zip(names, mean_of_ranks(own).tolist(), strict=True))
+
+
+def mean_of_ranks(value: torch.Tensor) -> torch.Tensor:
+    """The mean over ranks of a tensor, on its device, without a gradient."""
+    if get_world_size() > 1:
+        value = value.detach().clone()
+        dist.all_reduce(value)
+        value /= get_world_size()
+    return value
 
 
 def wrap_model(model: nn.Module, find_unused_parameters: bool = False) -> nn.Module:
@@ -113,7 +131,7 @@ def launch(
     error is raised, as SystemExit if it left with an exit code.
     """
     world_size = num_gpus * num_machines
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and "RANK" in os.environ:
+    if torchrun_processes() > 1:
         return _run_under_torchrun(main, args)
     if world_size == 1:
         return main(*args)
@@ -174,13 +192,13 @@ def stop_signals(handle: Callable[[int], None]) -> Iterator[None]:
 
 def _worker(local_rank, main, args, num_gpus, machine_rank, world_size, dist_url) -> None:
     end_with_parent()
+    take_own_gpu(local_rank)
     rank = machine_rank * num_gpus + local_rank
-    _init(local_rank, init_method=dist_url, rank=rank, world_size=world_size)
     try:
-        main(*args)
+        with explain_errors():
+            _run_as_rank(main, args, init_method=dist_url, rank=rank, world_size=world_size)
     except KeyboardInterrupt:  # which torch would take for success
         raise SystemExit(128 + signal.SIGINT) from None
-    dist.destroy_process_group()
 
 
 def end_with_parent() -> None:
@@ -201,18 +219,35 @@ def end_with_parent() -> None:
 
 
 def _run_under_torchrun(main: Callable, args: tuple) -> Any:
-    _init(int(os.environ.get("LOCAL_RANK", 0)), init_method="env://")
-    result = main(*args)
-    dist.destroy_process_group()
-    return result
+    take_own_gpu()
+    return _run_as_rank(main, args, init_method="env://")
 
 
-def _init(local_rank: int, **where: Any) -> None:
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+def take_own_gpu(local_rank: int | None = None) -> None:
+    """Make "cuda" the GPU of this process: number `local_rank` of this machine, by default as torchrun says."""
     if torch.cuda.is_available():
-        torch.cuda.set_device(local_rank)
-    dist.init_process_group(backend, timeout=_TIMEOUT, **where)
-    barrier()
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) if local_rank is None else local_rank)
+
+
+def _run_as_rank(main: Callable, args: tuple, **where: Any) -> Any:
+    """`main(*args)` within the process group. LostRankError if another process ends before its end."""
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    try:
+        dist.init_process_group(backend, timeout=_TIMEOUT, **where)
+        barrier()
+        result = main(*args)
+    except RuntimeError as error:
+        if isinstance(error, UserError) or not any(text in str(error) for text in _LOST):
+            raise
+        time.sleep(_TO_BE_ENDED)  # the process that ended first is to be the one that is named
+        rank = os.environ.get("RANK", where.get("rank"))
+        raise LostRankError(
+            f"rank {rank}: another process of this run has ended or cannot be reached, see its own message "
+            f"({_WHERE.sub('', str(error)).splitlines()[0].split('. ')[0]}). Next: mend that, then go on with --resume"
+        ) from error
+    dist.destroy_process_group()
+    _cpu_group.cache_clear()  # the process may have further runs
+    return result
 
 
 def _join(context: mp.ProcessContext) -> None:
@@ -228,6 +263,9 @@ def _join(context: mp.ProcessContext) -> None:
             while not context.join():
                 pass
     except mp.ProcessExitedException as error:
+        if error.exit_code == -signal.SIGKILL:
+            print(f"error: process {error.error_index} of {len(context.processes)} here was killed (out of memory?)",
+                  file=sys.stderr)  # fmt: skip
         raise SystemExit(error.exit_code if error.exit_code > 0 else 128 - error.exit_code) from error
     except KeyboardInterrupt:
         forward(signal.SIGKILL)

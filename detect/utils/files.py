@@ -10,7 +10,8 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +20,7 @@ from detect.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 _NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp(\.\w+)?")
+_TEMPORARY = re.compile(r"\.(.+)\.(\d+)\.tmp(\.\w+)?")
 
 
 class UnusableFileError(UserError, OSError):
@@ -79,16 +80,20 @@ def _of_a_full_disk(error: BaseException | None) -> OSError | None:
     return error
 
 
-def remove_leftovers(folder: str | os.PathLike, pattern: str = ".*.tmp") -> list[Path]:
+def remove_leftovers(
+    folder: str | os.PathLike, pattern: str = ".*.tmp", only: Container[str] | None = None
+) -> list[Path]:
     """Remove what `atomic_file` left directly in `folder` when its process was killed; returns those files.
-    pattern: of the names of `temporary_beside`.
+    pattern: of the names of `temporary_beside`. only: the names of the files that were to be written, if not all.
 
     Call it before this process, and others that write there, write: a file of this process's id is an earlier one's.
     """
     removed = []
     for path in sorted(Path(folder).glob(pattern)):
         match = _TEMPORARY.fullmatch(path.name)
-        if match is None or not path.is_file() or _other_process_lives(int(match[1])):
+        if match is None or not path.is_file() or _other_process_lives(int(match[2])):
+            continue
+        if only is not None and match[1] not in only:
             continue
         try:
             path.unlink(missing_ok=True)
@@ -125,6 +130,26 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     content = text.encode("utf-8", "backslashreplace")  # file names need not be UTF-8
     with atomic_file(path, len(content)) as stream:
         stream.write(content)
+
+
+def write_once(path: str | os.PathLike, text: str) -> None:
+    """As `write_text`, unless the file is there: of several processes at once, on any machines, the first one's stays.
+
+    Where the file system has no hard links, by which one of them is the first, the last one's does.
+    """
+    path = Path(path)
+    if path.exists():
+        return
+    own = temporary_beside(path.with_name(f"{path.name}.{uuid.uuid4().hex}"))  # two machines may have a process id each
+    write_text(own, text)
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        pass
+    except OSError:
+        write_text(path, text)
+    finally:
+        own.unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike, value: Mapping) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from detect.utils.errors import UserError
@@ -10,15 +10,14 @@ from detect.utils.files import read_text
 from detect.video.readers import IMAGE_NAME, VIDEO_SUFFIXES, MissingMediaError
 
 
-def find_videos(source: str | Path, root: str | Path | None = None, skip: Path | None = None) -> dict[str, Path]:
+def find_videos(source: str | Path, root: str | Path | None = None, skip: Iterable[Path] = ()) -> dict[str, Path]:
     """Relative path without extension -> video file or frame folder, in order of the paths.
 
     `source`: a folder tree (video files by their extension, folders that hold numbered images; links are followed,
-    what several lead to is taken once, under its own name if that is in the tree; hidden folders and `skip` are not
-    entered), a video file, or a list: a text file with one path a line, relative to
-    `root` (the list's folder unless given), a label after it allowed. What a list names is returned also if it is not
-    there. Raises MissingMediaError if there is no `source`, UserError if it holds no video or two would have the same
-    name.
+    what several lead to is taken once, under its own name if that is in the tree; hidden folders and those of `skip`
+    are not entered), a video file, or a list: a text file with one path a line, relative to `root` (the list's folder
+    unless given), a label after it allowed. What a list names is returned also if it is not there.
+    Raises MissingMediaError if there is no `source`, UserError if it holds no video or two would have the same name.
     """
     source = Path(source)
     if not os.path.exists(source):
@@ -41,9 +40,9 @@ def find_videos(source: str | Path, root: str | Path | None = None, skip: Path |
     return found
 
 
-def _below(top: Path, skip: Path | None) -> Iterator[Path]:
+def _below(top: Path, skip: Iterable[Path]) -> Iterator[Path]:
     """Links come after all else, so that they lead nowhere twice and a circle of them ends."""
-    seen = {os.path.realpath(skip)} - {os.path.realpath(top)} if skip else set()
+    seen = set(map(os.path.realpath, skip)) - {os.path.realpath(top)}
 
     def is_new(path: Path) -> bool:
         real = os.path.realpath(path)

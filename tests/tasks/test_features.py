@@ -1,5 +1,6 @@
 """Features of clips: which frames are in which clip, the numbers, resuming, bad videos, the tool."""
 
+import multiprocessing
 import shutil
 import weakref
 
@@ -203,3 +204,38 @@ def test_real_videos(net, real_data):
     )
     assert found["num_frames"] == 48 and found["start_frame"].tolist() == [0, 16, 32]  # its header says 49
     assert np.isfinite(found["mixed_5c"]).all()
+
+
+def test_two_shards_at_once(weights, tmp_path):
+    """They have one settings.json, a list of bad inputs each, and leave each other's unfinished files alone."""
+    for number in range(5):
+        write_video(tmp_path / "videos" / f"v{number}.avi", 3, seed=number)
+    for number in (5, 6):
+        (tmp_path / "videos" / f"v{number}.avi").write_bytes(b"no video")
+    output = tmp_path / "features"
+    output.mkdir()
+    left = [output / f".v{number}.npz.{2**22 + 1}.tmp" for number in (0, 1)]  # of killed runs of both shards
+    for path in left:
+        path.touch()
+    call = (
+        "--weights", weights, "--network", "i2d", "--width", 0.125, "--input", tmp_path / "videos", "--output", output,
+        "--clip-length", 2, "--resize", 36, 40, "--crop", 32, 32,
+    )  # fmt: skip
+    printed = run_tool("extract_features", *call, "--shard", "1/2")
+    assert printed.returncode == 1 and "4 videos: 3 done, 0 were done before, 1 bad" in printed.stdout, printed.stderr
+    assert not left[0].exists() and left[1].exists()
+    context = multiprocessing.get_context("fork")
+    for number in range(4):
+        (output / f"v{number}.npz").unlink(missing_ok=True)
+    (output / "settings.json").unlink()
+    runs = [context.Process(target=run_tool, args=("extract_features", *call, "--shard", f"{i}/2")) for i in (1, 2)]
+    for process in runs:
+        process.start()
+    for process in runs:
+        process.join()
+    assert sorted(path.name for path in output.iterdir()) == [
+        "bad_inputs_1_of_2.txt", "bad_inputs_2_of_2.txt", "settings.json", *(f"v{number}.npz" for number in range(5))
+    ]  # fmt: skip
+    printed = run_tool("extract_features", *call, RANK="1", WORLD_SIZE="2")  # as torchrun starts it
+    assert printed.returncode == 0 and "3 videos: 0 done, 2 were done before, 1 bad" in printed.stdout, printed.stderr
+    assert (output / "bad_inputs_2_of_2.txt").read_text().startswith(f"{tmp_path}/videos/v5.avi\t")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.multiprocessing import ProcessExitedException
 from torch.utils.data import DataLoader, Dataset
 
 from detect.data.train_stream import worker_options
@@ -139,6 +140,16 @@ def test_signals_are_passed_on(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         comm._join(Ranks(signal.SIGINT, signal.SIGINT, signal.SIGINT))
     assert sent == [(7, signal.SIGINT), (8, signal.SIGINT), (7, signal.SIGKILL), (8, signal.SIGKILL)]
+
+
+def test_a_killed_process_is_said(capsys):
+    killed = ProcessExitedException("", error_index=1, error_pid=8, exit_code=-9)
+    ranks = Ranks()
+    ranks.join = lambda: (_ for _ in ()).throw(killed)
+    with pytest.raises(SystemExit) as left:
+        comm._join(ranks)
+    assert left.value.code == 137
+    assert capsys.readouterr().err == "error: process 1 of 2 here was killed (out of memory?)\n"
 
 
 class Stuck(Dataset):

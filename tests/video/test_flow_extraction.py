@@ -14,6 +14,7 @@ import pytest
 
 from detect.tasks.extract_flow import extract_flow
 from detect.utils.errors import UserError
+from detect.utils.shards import Shard
 from detect.video.flow import check_flow_range, decode_flow, flow_length, read_flow
 from detect.video.flow_extraction import FlowSettings, extract_video
 from detect.video.readers import FrameReadError, count_frames
@@ -108,12 +109,9 @@ def test_shards_part_the_videos(tmp_path):
         write_frames(tmp_path / "in" / name, 2, (32, 32))
     made = []
     for index in (1, 2, 3):
-        extract_flow(tmp_path / "in", tmp_path / str(index), DIS, shard=(index, 3))
+        extract_flow(tmp_path / "in", tmp_path / str(index), DIS, shard=Shard(index, 3))
         made += [str(p.parent.relative_to(tmp_path / str(index))) for p in (tmp_path / str(index)).rglob("meta.json")]
     assert sorted(made) == sorted(names)
-    for wrong in ((0, 3), (4, 3)):
-        with pytest.raises(ValueError, match="shard 1/n to n/n"):
-            extract_flow(tmp_path / "in", tmp_path / "out", DIS, shard=wrong)
 
 
 def test_bad_inputs_are_listed_and_the_rest_is_done(tmp_path, capfd):
@@ -262,3 +260,17 @@ def test_frames_of_two_sizes(tmp_path):
     with pytest.raises(FrameReadError, match="00002.png: frames 0 and 1 differ in size"):
         extract_video(tmp_path / "v", tmp_path / "flow", FlowSettings("dis", short_side=32))
     assert not (tmp_path / "flow").exists()
+
+
+def test_two_shards_at_once(tmp_path):
+    for number in range(5):
+        write_frames(tmp_path / "in" / f"v{number}")
+    (tmp_path / "in" / "w.mp4").touch()
+    arguments = ("--input", tmp_path / "in", "--output", tmp_path / "out", "--method", "dis")
+    runs = [start("tools/extract_flow.py", *arguments, "--shard", f"{index}/2") for index in (1, 2)]
+    last = [process.communicate()[0].splitlines()[-1] for process in runs]
+    assert [process.returncode for process in runs] == [0, 1]
+    assert last[0] == "3 videos: 3 done, 0 were done before, 0 bad"
+    assert last[1].startswith("3 videos: 2 done, 0 were done before, 1 bad, listed in ")
+    made = [f"v{number}{end}" for number in range(5) for end in ("", "/meta.json")]
+    assert tree(tmp_path / "out") == ["bad_inputs_2_of_2.txt", *made]

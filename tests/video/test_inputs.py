@@ -16,7 +16,7 @@ def touch(root, *names):
 def test_tree(tmp_path):
     touch(tmp_path, "B/v.2.avi", "B/w.MP4", "A/frames.v1/00001.jpg", "A/frames.v1/00002.jpg", "A/notes.txt",
           "A/.hidden/x.avi", "A/.x.avi", "out/B/v/flow_x_00001.jpg", "B/00001.jpg")  # fmt: skip
-    found = find_videos(tmp_path, skip=tmp_path / "out")
+    found = find_videos(tmp_path, skip=[tmp_path / "out"])
     assert found == {
         "A/frames.v1": tmp_path / "A/frames.v1",  # a folder's name is kept whole
         "B/v.2": tmp_path / "B/v.2.avi",
@@ -34,12 +34,12 @@ def test_links(tmp_path):
         (tmp_path / name).symlink_to(tmp_path / target)
     os.link(tmp_path / "in/A/v.avi", tmp_path / "in/A/hard.avi")  # two names of equal right
     assert list(find_videos(tmp_path / "in")) == ["A/hard", "A/v", "A/y", "B/frames", "Z/deep/x", "Z/w"]
-    assert list(find_videos(tmp_path / "in", skip=tmp_path / "elsewhere/deep")) == [
+    assert list(find_videos(tmp_path / "in", skip=[tmp_path / "elsewhere/deep"])) == [
         "A/hard", "A/v", "A/y", "B/frames", "Z/w",
     ]  # fmt: skip
     assert list(find_videos(tmp_path / "in/Z")) == ["deep/back/A/hard", "deep/back/A/v", "deep/back/A/y",
                                                     "deep/back/B/frames", "deep/x", "w"]  # fmt: skip
-    assert list(find_videos(tmp_path / "in/A", skip=tmp_path / "in/A"))[:1] == ["B/frames"]
+    assert list(find_videos(tmp_path / "in/A", skip=[tmp_path / "in/A"]))[:1] == ["B/frames"]
 
 
 def test_one_video_and_one_folder(tmp_path):

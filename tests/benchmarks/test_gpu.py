@@ -1,0 +1,18 @@
+"""The benchmark of accelerators, on the CPU: every way to run the detector, with a backend that compiles nothing."""
+
+import json
+
+from detect.benchmarks.gpu import TRAINING, WAYS, benchmark_gpu
+from tests.tiny import tiny_cfg
+
+
+def test_every_way_runs(tmp_path):
+    path = tmp_path / "gpu.json"
+    benchmark_gpu(tiny_cfg(), (2,), rounds=1, backend="eager", json_file=str(path))
+    sheet = json.loads(path.read_text())
+    ways = [f"inference, {name}" for name in WAYS if "CUDA" not in name] + [
+        f"training step, {name}" for name in TRAINING
+    ]
+    assert [row[0] for row in sheet["rows"]] == ways
+    for row, facts in zip(sheet["rows"], sheet["data"].values(), strict=True):
+        assert row[1] == "2" and float(row[2]) > 0 and len(facts["seconds"]) == 1

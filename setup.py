@@ -3,6 +3,7 @@ from setuptools import find_packages, setup
 PLOTS = ["matplotlib>=3.7", "scikit-learn>=1.2"]  # of tools/analyze_model.py, filter_stats.py, tsne.py
 PARQUET = ["pyarrow>=15"]  # detections as parquet; .npz without it
 H264 = ["av>=12"]  # drawn videos that browsers play, where OpenCV cannot write them
+EXPORT = ["onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.20", "openvino>=2025.0"]  # tools/export.py, --engine
 TESTS = ["pytest>=7.4", "pytest-xdist>=3.5", "hypothesis>=6.80", "ruff>=0.6"]
 
 setup(
@@ -33,6 +34,7 @@ setup(
         "plots": PLOTS,
         "parquet": PARQUET,
         "h264": H264,
-        "test": [*PLOTS, *PARQUET, *H264, *TESTS],
+        "export": EXPORT,
+        "test": [*PLOTS, *PARQUET, *H264, *EXPORT, *TESTS],
     },
 )

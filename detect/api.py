@@ -12,16 +12,12 @@ import backbones
 from backbones import network_from
 from detect.classification.clips import EvalPlan
 from detect.classification.evaluation import ScoreKeeper
-from detect.classification.model import ActionClassifier
 from detect.config import ActionCfgNode
 from detect.d2 import Instances
 from detect.data.keyframe_mapper import KeyframeMapper
-from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint, weights_hash
 from detect.evaluation.linking.actors import TrackOptions
-from detect.modeling import build_model, fold_for_inference
-from detect.modeling.context_weights import read_network
-from detect.modeling.precision import inference_dtype, lower_convolutions
-from detect.modeling.sharing import span_plan
+from detect.export.facts import is_exported
+from detect.export.model import load_exported
 from detect.modeling.stream import detect_stream
 from detect.speed import speed_lines
 from detect.tracking import FrameDetections, Tracking
@@ -29,7 +25,12 @@ from detect.utils.checkpoint_files import CheckpointError, first_line, read_chec
 from detect.utils.errors import UserError
 from detect.video.readers import FrameReadError, container_facts, iter_frames
 from detect.video.video_flow import flow_as_frames_arrive
+from detect.video.windows import SpanPlan
 
+ONLY_AS_EXPORTED = (
+    "an exported file has its config inside, runs on the CPU and gives each keyframe a window of its own: leave out "
+    "the config file, the device and the speed; every=8 (--every 8) looks at every eighth frame"
+)
 Video = str | os.PathLike | Iterable[np.ndarray]  # a file, a folder of frames, or the frames (h, w, 3) uint8 RGB
 
 
@@ -37,13 +38,25 @@ class ActionDetector:
     """The detector of a checkpoint: who does what, where, in every frame of a video.
 
     classes: names, in the order of the labels.  cfg: its config, frozen.  model: the `ActionRCNN`, which `load` folds
-    for inference.  weights_hash: of the checkpoint's weights, before they are folded, as an evaluation notes it; "" of
-    a detector that was not loaded.
+    for inference, or the `ExportedRCNN` of an exported file.  weights_hash: of the checkpoint's weights, before they
+    are folded, as an evaluation notes it; "" of a detector that was not loaded.  plan: how keyframes share frames; as
+    the config says.
     """
 
-    def __init__(self, model: nn.Module, cfg: ActionCfgNode, classes: Sequence[str], weights_hash: str = ""):
+    def __init__(
+        self,
+        model: nn.Module,
+        cfg: ActionCfgNode,
+        classes: Sequence[str],
+        weights_hash: str = "",
+        plan: SpanPlan | None = None,
+    ):
         self.model, self.cfg, self.classes, self.weights_hash = model.eval(), cfg, tuple(classes), weights_hash
-        self._mapper = KeyframeMapper.from_config(cfg, is_train=False, plan=span_plan(cfg, is_train=False))
+        if plan is None:
+            from detect.modeling.sharing import span_plan  # here and below: an exported file runs without the networks
+
+            plan = span_plan(cfg, is_train=False)
+        self._mapper = KeyframeMapper.from_config(cfg, is_train=False, plan=plan)
 
     @classmethod
     def load(
@@ -54,16 +67,34 @@ class ActionDetector:
         config_file: str | os.PathLike = "",
         overrides: Sequence[Any] = (),
         speed: str = "exact",
+        engine: str | None = None,
     ) -> "ActionDetector":
-        """The detector of a checkpoint of tools/train_net.py.
+        """The detector of a checkpoint of tools/train_net.py, or of an .onnx or .pt2 file of tools/export.py.
 
         weights: a file or an address (https://...).  device: "cpu", "cuda", "cuda:1"; a GPU where there is one.
         config_file: for a checkpoint that holds no config.  overrides: KEY, VALUE, ... of the config.  speed: "exact",
-        the paper's way; "balanced" or "fast", see `detect.speed`; overrides come after it.  CheckpointError for a file
-        that cannot be read or is of something else.
+        the paper's way; "balanced" or "fast", see `detect.speed`; overrides come after it.  engine: what runs it:
+        "onnxruntime", the default, or "openvino" an .onnx, "torch" all else. An exported file runs on the CPU, has its
+        config inside, and no other speed than "exact".  CheckpointError for a file that cannot be read or is of
+        something else.
         """
         weights, config_file = os.fspath(weights), os.fspath(config_file)
+        if is_exported(weights):
+            if config_file or speed != "exact" or device not in (None, "cpu"):
+                raise UserError(f"{weights}: {ONLY_AS_EXPORTED}")
+            model, cfg, classes = load_exported(weights, engine, overrides)
+            plan = SpanPlan.stepped(cfg.INPUT.NUM_FRAMES, cfg.INPUT.FRAME_STEP)
+            return cls(model, cfg, classes, model.weights_hash, plan)
+        if engine not in (None, "torch"):
+            raise UserError(f"{weights}: a checkpoint is run by torch, not {engine}; tools/export.py makes an .onnx")
         overrides = [*speed_lines(speed), *overrides, *(("MODEL.DEVICE", device) if device else ())]
+        return cls._of_checkpoint(weights, config_file, overrides)
+
+    @classmethod
+    def _of_checkpoint(cls, weights: str, config_file: str, overrides: Sequence[Any]) -> "ActionDetector":
+        from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint, weights_hash
+        from detect.modeling import build_model, fold_for_inference
+
         cfg, contents = load_cfg_and_checkpoint(config_file, overrides, weights)
         contents = read_checkpoint(weights) if contents is None else contents
         if cfg.MODEL.META_ARCHITECTURE == "ActionClassifier":
@@ -194,6 +225,8 @@ class VideoClassifier:
     """
 
     def __init__(self, network: backbones.InceptionNet, classes: Sequence[str], plan: EvalPlan, device: str = "cpu"):
+        from detect.classification.model import ActionClassifier
+
         preprocessing = network.preprocessing
         self.network, self.classes, self.plan = network, tuple(classes), plan
         self._model = ActionClassifier(network, preprocessing.mean, preprocessing.std).to(device).eval()
@@ -208,6 +241,10 @@ class VideoClassifier:
         checkpoint's config says, else whole, at 256 x 256 cropped to 224 x 224.  precision: of the convolutions:
         "fp32", "bf16" or "auto", see MODEL.PRECISION.
         """
+        from detect.engine.checkpoint import load_cfg_and_checkpoint
+        from detect.modeling.context_weights import read_network
+        from detect.modeling.precision import inference_dtype, lower_convolutions
+
         weights = os.fspath(weights)
         data = read_network(weights)
         if not {"network", "preprocessing"} <= data.keys():

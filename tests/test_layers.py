@@ -16,7 +16,7 @@ FLOORS = (
     {"detect.video"},
     {"detect.data"},
     {"detect.evaluation", "detect.modeling", "detect.classification", "detect.visualization", "detect.engine"},
-    {"detect.tracking"},
+    {"detect.export", "detect.tracking"},
     {"detect.api"},
     {"detect.analysis", "detect.benchmarks", "detect.report"},
     {"detect.tasks"},

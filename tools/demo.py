@@ -2,8 +2,8 @@
 """Find, follow and draw the actions in any video, or before a camera.
 
 Reads a video file, a folder of frames, a camera (--input 0) or an address (rtsp://...), and a checkpoint of
-tools/train_net.py, which holds its config and the class names. Each actor has one number, one colour and one label from
-frame to frame. It leaves at least one of:
+tools/train_net.py or an .onnx or .pt2 file of tools/export.py, which holds its config and the class names. Each actor
+has one number, one colour and one label from frame to frame. It leaves at least one of:
 
   --output  the video, drawn: .mp4 (H.264, which browsers play, where PyAV or OpenCV can write it) or .avi
   --json    what was drawn: {"video", "fps", "classes", "threshold", "frames": [{"frame", "time", "detections":
@@ -29,7 +29,7 @@ none and is listed in bad_inputs.txt; the exit status is then 1. --shard i/n, or
 """
 
 from detect.speed import SPEEDS
-from detect.utils.cli import WEIGHTS, add_config, add_shard, old_name, running_tool, tool_parser
+from detect.utils.cli import WEIGHTS, add_config, add_engine, add_shard, old_name, running_tool, tool_parser
 
 
 def build_parser():
@@ -55,6 +55,7 @@ def build_parser():
     parser.add_argument("--flow", choices=("dis", "tvl1"), default="dis", help="how flow is computed (dis)")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="keyframes per forward pass (1)")
     add_shard(parser)
+    add_engine(parser)
     add_config(parser, "for a checkpoint without its config", default="")
     return parser
 

@@ -10,16 +10,18 @@ augmentation until all are found, in a minute or two, and holds boxes and labels
   train:     tools/train_net.py --config-file configs/quickstart.yaml
   continue:  the same with --resume
   evaluate:  tools/train_net.py --eval-only --weights output/quickstart/model_final.pth
+  exported:  tools/train_net.py --eval-only --weights model.onnx, of tools/export.py; results go to model/
   check:     tools/train_net.py --config-file configs/quickstart.yaml --overfit-check
 """
 
 from detect.speed import SPEEDS
-from detect.utils.cli import running_tool, training_parser
+from detect.utils.cli import add_engine, running_tool, training_parser
 
 
 def build_parser():
     parser = training_parser(__doc__)
     parser.add_argument("--speed", choices=SPEEDS, default="exact", help="with --eval-only: see tools/demo.py (exact)")
+    add_engine(parser)
     parser.add_argument("--overfit-check", action="store_true", help="learn a few clips by heart, or say what is wrong")
     parser.add_argument("--clips", type=int, default=4, metavar="N", help="of --overfit-check (4)")
     return parser

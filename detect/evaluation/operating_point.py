@@ -49,10 +49,12 @@ class EvaluatedThreshold(NamedTuple):
 
 
 def evaluated_threshold(weights: str | os.PathLike, weights_hash: str) -> EvaluatedThreshold | None:
-    """Of the newest evaluation beside a checkpoint (evaluation/*/results.json) that was of the same weights: the sha256
-    that it notes is `weights_hash`, see `detect.engine.checkpoint`. None where there is none.
+    """Of the newest evaluation of the same weights beside a checkpoint (evaluation/*/results.json), or in the folder
+    named after an exported file: the sha256 that it notes is `weights_hash`, see `detect.engine.checkpoint`. None where
+    there is none.
     """
-    files = [path for path in Path(weights).parent.glob("evaluation/*/results.json") if path.is_file()]
+    folders = Path(weights).parent, Path(weights).with_suffix("")
+    files = [path for folder in folders for path in folder.glob("evaluation/*/results.json") if path.is_file()]
     for path in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         try:
             found = json.loads(read_text(path))

@@ -1,52 +1,11 @@
 """The detector and its registered components."""
 
-import copy
-
-import torch
-from torch import nn
-
-from backbones import fold_batch_norm
-from detect.d2 import META_ARCH_REGISTRY, CfgNode
-from detect.modeling import keyframe, roi_head, rpn  # noqa: F401  (registers the components)
-from detect.modeling.action_rcnn import ActionRCNN, registered
-from detect.modeling.precision import inference_dtype, lower_convolutions
-
 __all__ = ["ActionRCNN", "build_model", "fold_for_inference", "inference_copy"]
 
 
-def build_model(cfg: CfgNode, initial_weights: bool = True) -> nn.Module:
-    """The model that `cfg.MODEL.META_ARCHITECTURE` names, on `cfg.MODEL.DEVICE`.
+def __getattr__(name: str):
+    if name in __all__:  # loaded when asked for: what looks at a stream with an exported detector needs no network
+        from detect.modeling import build
 
-    initial_weights: read the WEIGHTS of MODEL.BACKBONE, MODEL.CONTEXT and MODEL.FLOW; False where a checkpoint of the
-    whole detector is loaded next, so that these files need not be at hand.
-    """
-    if not initial_weights:
-        cfg = cfg.clone()
-        cfg.defrost()
-        cfg.MODEL.BACKBONE.WEIGHTS = cfg.MODEL.CONTEXT.WEIGHTS = cfg.MODEL.FLOW.WEIGHTS = ""
-    build = registered(META_ARCH_REGISTRY, cfg.MODEL.META_ARCHITECTURE)
-    return build(cfg).to(torch.device(cfg.MODEL.DEVICE))
-
-
-def fold_for_inference(model: nn.Module, precision: str = "fp32") -> nn.Module:
-    """The detector with the normalisation of its own networks moved into their convolutions, for good: the same results
-    up to rounding in less time; it can no longer be trained or saved as before.
-
-    precision: of the convolutions, as MODEL.PRECISION.
-    """
-    networks = [model.context, model.flow, model.roi_heads.tail] if isinstance(model, ActionRCNN) else []
-    networks = [network for network in networks if network is not None]
-    for network in networks:
-        fold_batch_norm(network)
-    if isinstance(getattr(model, "backbone", None), keyframe.KeyframeResNet):
-        networks.append(model.backbone.trunk.fold())
-    if isinstance(getattr(model, "proposal_generator", None), rpn.KeyframeRPN):
-        networks.append(model.proposal_generator.rpn_head.conv)
-    for network in networks:
-        lower_convolutions(network, inference_dtype(precision, model.device))
-    return model.eval()
-
-
-def inference_copy(model: nn.Module, precision: str = "fp32") -> nn.Module:
-    """A copy of the detector, folded; the model itself can be trained on."""
-    return fold_for_inference(copy.deepcopy(model), precision)
+        return getattr(build, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

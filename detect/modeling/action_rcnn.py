@@ -29,6 +29,7 @@ from detect.data.keyframe_mapper import keyframe_items
 from detect.modeling.boxes import require_finite
 from detect.modeling.context import build_context_networks
 from detect.modeling.keyframe_weights import load_keyframe_weights
+from detect.modeling.results import to_original_frame
 from detect.modeling.sharing import shared_endpoint, window_maps
 from detect.utils.errors import UserError
 
@@ -185,20 +186,6 @@ class ActionRCNN(nn.Module):
 def ground_truth(batch: list[dict]) -> list[Instances]:
     """The `instances` of each keyframe."""
     return [gt for item in batch for gt in (item["instances"] if "positions" in item else (item["instances"],))]
-
-
-def to_original_frame(result: Instances, item: dict) -> Instances:
-    """The same boxes in pixels of the original frame."""
-    height, width = item["height"], item["width"]
-    scale_y, scale_x = height / result.image_size[0], width / result.image_size[1]
-    mapped = Instances((height, width), **result.get_fields())
-    for name in ("pred_boxes", "proposal_boxes"):
-        if mapped.has(name):
-            boxes = mapped.get(name).clone()
-            boxes.scale(scale_x, scale_y)
-            boxes.clip((height, width))
-            mapped.set(name, boxes)
-    return mapped
 
 
 def registered(registry, name: str):

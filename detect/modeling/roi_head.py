@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms, clip_boxes_to_image
+from torchvision.ops import clip_boxes_to_image
 
 from backbones.stages import Stages
 from detect.d2 import ROI_HEADS_REGISTRY, Boxes, CfgNode, ImageList, Instances, configurable
 from detect.modeling.boxes import decode, encode, match, require_finite, sample, smooth_l1
+from detect.modeling.results import SelectionRules, select_detections
 from detect.modeling.roi_pool3d import roi_pool3d
 from detect.utils.comm import mean_of_ranks
 
@@ -54,6 +55,7 @@ class ActionROIHead(nn.Module):
         """
         super().__init__()
         self.tail, self.num_classes = tail, num_classes
+        self.pool = roi_pool3d  # an exported graph has another form of it
         self.pooler_resolution, self.sampling_ratio, self.max_pool = pooler_resolution, sampling_ratio, max_pool
         self.scale, self.surroundings = 1.0 / stride, surroundings
         self.dropout = nn.Dropout(dropout)
@@ -131,10 +133,10 @@ class ActionROIHead(nn.Module):
         if self.surroundings != (1.0, 1.0):
             boxes = [grown(of_image, *self.surroundings) for of_image in boxes]
         if self.max_pool:
-            pooled = roi_pool3d(context, boxes, 2 * self.pooler_resolution, self.scale, self.sampling_ratio)
+            pooled = self.pool(context, boxes, 2 * self.pooler_resolution, self.scale, self.sampling_ratio)
             pooled = F.max_pool3d(pooled, (1, 2, 2))
         else:
-            pooled = roi_pool3d(context, boxes, self.pooler_resolution, self.scale, self.sampling_ratio)
+            pooled = self.pool(context, boxes, self.pooler_resolution, self.scale, self.sampling_ratio)
         features = self.dropout(self.tail(pooled).mean(dim=(2, 3, 4), dtype=self.cls_score.weight.dtype))  # (R, C)
         return self.cls_score(features), self.bbox_pred(features)
 
@@ -174,17 +176,17 @@ class ActionROIHead(nn.Module):
 
     def select(self, proposals: Tensor, logits: Tensor, deltas: Tensor, image_size: tuple[int, int]) -> Instances:
         """One image's detections after per-class suppression, best first."""
-        scores = logits.float().softmax(1)[:, :-1]  # (R, K)
-        boxes = clip_boxes_to_image(decode(proposals, deltas.float(), self.bbox_reg_weights), image_size)  # (R, K, 4)
-        has_area = (boxes[..., 2:] > boxes[..., :2]).all(-1)
-        region, classes = ((scores > self.score_thresh) & has_area).nonzero(as_tuple=True)
-        scores, boxes = scores[region, classes], boxes[region, classes]
-        keep = batched_nms(boxes, scores, classes, self.nms_thresh)
-        rank = _rank_within_class(classes[keep], self.num_classes)
-        keep = keep[rank < self.detections_per_class][: self.detections_per_image]
-        return Instances(
-            tuple(image_size), pred_boxes=Boxes(boxes[keep]), scores=scores[keep], pred_classes=classes[keep]
+        rules = SelectionRules(
+            self.score_thresh, self.nms_thresh, self.detections_per_class, self.detections_per_image
         )
+        return select_detections(*self.refined(proposals, logits, deltas, image_size), image_size, rules)
+
+    def refined(
+        self, proposals: Tensor, logits: Tensor, deltas: Tensor, image_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes (R, K, 4) inside the image and scores (R, K) of every class."""
+        scores = logits.float().softmax(1)[:, :-1]
+        return clip_boxes_to_image(decode(proposals, deltas.float(), self.bbox_reg_weights), image_size), scores
 
 
 def grown(boxes: Tensor, wide: float, high: float) -> Tensor:
@@ -203,9 +205,3 @@ def parts(counts: list[int], most: int) -> Iterator[slice]:
             total, stop = total + counts[stop], stop + 1
         yield slice(start, stop)
         start = stop
-
-
-def _rank_within_class(classes: Tensor, num_classes: int) -> Tensor:
-    """For each entry how many earlier ones have its class."""
-    counts = F.one_hot(classes, num_classes).cumsum(0)
-    return counts.gather(1, classes[:, None])[:, 0] - 1

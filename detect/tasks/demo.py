@@ -49,6 +49,7 @@ def run_demo(
     flow: str = "dis",
     batch_size: int = 1,
     shard: str | None = None,
+    engine: str | None = None,
     **outputs: Any,
 ) -> None:
     """See the docstring of tools/demo.py; outputs: the fields of `Outputs`. UserError for bad input."""
@@ -63,7 +64,7 @@ def run_demo(
         source = None if many else stack.enter_context(open_input(video))
         lines = [*(LIVE_LINES if source and source.live and speed != "exact" else ()), *opts]
         take_own_gpu()
-        detector = ActionDetector.load(weights, config_file=config_file, overrides=lines, speed=speed)
+        detector = ActionDetector.load(weights, config_file=config_file, overrides=lines, speed=speed, engine=engine)
         threshold = suited_threshold(weights, detector.weights_hash) if threshold is None else threshold
 
         def look(source: FileInput | CameraInput, wanted: Outputs) -> FrameReadError | None:
@@ -72,7 +73,13 @@ def run_demo(
             return watch(detector, source, options, TrackOptions.for_stream(threshold, step, source.live), wanted)
 
         if many:
-            made_with = {"weights": detector.weights_hash, "threshold": threshold, "speed": speed, "every": every}
+            made_with = {
+                "weights": detector.weights_hash,
+                "threshold": threshold,
+                "speed": speed,
+                "every": every,
+                "engine": engine,
+            }
             many.look_at_all(
                 look, {**made_with, "flow": flow, "trail": wanted.trail, "overrides": list(map(str, opts))}
             )

@@ -113,14 +113,15 @@ def run(
     weights: str = "",
     resume: bool = False,
     eval_only: bool = False,
+    contents: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One process of a training tool; returns the last evaluation's results by set.
 
-    config_file: empty for the config in the checkpoint `weights`, which is MODEL.WEIGHTS. opts: KEY, VALUE, ...
+    config_file: empty for the config in the checkpoint `weights`, MODEL.WEIGHTS. opts: KEY, VALUE, ... contents: of it.
     """
     if not (config_file or weights or opts):
         raise UserError("neither a config nor weights: give --config-file FILE, such as one of configs/")
-    cfg, contents = load_cfg_and_checkpoint(config_file, opts, weights)
+    cfg, contents = load_cfg_and_checkpoint(config_file, opts, weights, contents)
     check_read(cfg, task.reader)
     if contents is not None and not (eval_only or resume) and "OUTPUT_DIR" not in opts:
         raise UserError(f"{weights} gives the config, and training would write over its folder; give OUTPUT_DIR FOLDER")

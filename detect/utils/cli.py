@@ -44,6 +44,11 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    text = "what runs an .onnx (onnxruntime, the default, or openvino) or .pt2 (torch) file"
+    parser.add_argument("--engine", choices=("onnxruntime", "openvino", "torch"), help=text)
+
+
 @contextmanager
 def running_tool() -> Iterator[None]:
     """The frame of every tool: memory settings, the user's errors as one line with exit status 2, and signals that end

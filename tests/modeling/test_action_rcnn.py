@@ -8,7 +8,8 @@ import torch
 import backbones
 from detect.d2 import HAS_DETECTRON2, Boxes, Instances
 from detect.modeling import build_model
-from detect.modeling.roi_head import ActionROIHead, _rank_within_class, grown
+from detect.modeling.results import rank_within_class
+from detect.modeling.roi_head import ActionROIHead, grown
 from detect.utils.checkpoint_files import CheckpointError
 from tests.tiny import clip_item, tiny_cfg
 
@@ -329,7 +330,7 @@ def test_suppression_is_by_class_and_capped():
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
     assert len(head(detections_per_class=1).select(boxes, logits, torch.zeros(3, 8), (100, 100))) == 2
     assert len(head(detections_per_image=1).select(boxes, logits, torch.zeros(3, 8), (100, 100))) == 1
-    assert _rank_within_class(torch.tensor([0, 1, 0, 0, 1]), 2).tolist() == [0, 0, 1, 2, 1]
+    assert rank_within_class(torch.tensor([0, 1, 0, 0, 1]), 2).tolist() == [0, 0, 1, 2, 1]
 
 
 def test_boxes_without_area_are_dropped():

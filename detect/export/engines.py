@@ -1,7 +1,7 @@
 """Engines that run an exported file: each takes and gives arrays by name.
 
-All run on the CPU, in single precision (int8 where the file is), with as many threads as PyTorch has when they are
-made.
+All run on the CPU, with as many threads as PyTorch has when they are made, and in single precision (int8 where the file
+is); OpenVINO in bf16 where MODEL.PRECISION says so.
 """
 
 import os
@@ -32,10 +32,11 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    def __init__(self, path: str, part: str):
+    def __init__(self, path: str, part: str, precision: str = "fp32"):
         openvino = require("openvino")
-        # it would take bf16 unasked where the CPU has it
-        options = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
+        options = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY"}
+        if precision != "auto":  # unasked it takes bf16 where the CPU has it
+            options["INFERENCE_PRECISION_HINT"] = {"fp32": "f32"}.get(precision, precision)
         self._model = openvino.Core().compile_model(path, "CPU", options)
         self._names = OUTPUTS[part]
 
@@ -65,14 +66,22 @@ ENGINES: dict[str, tuple[type, str]] = {  # name -> class, suffix of its files
 }
 
 
-def open_engine(path: str, facts: ExportFacts, engine: str | None = None) -> Callable[[Arrays], Arrays]:
-    """What runs the file: by default ONNX Runtime an .onnx, PyTorch a .pt2. UserError for an engine that does not."""
+def open_engine(
+    path: str, facts: ExportFacts, engine: str | None = None, precision: str = "fp32"
+) -> Callable[[Arrays], Arrays]:
+    """What runs the file: by default ONNX Runtime an .onnx, PyTorch a .pt2. UserError for an engine that does not.
+
+    precision: as MODEL.PRECISION; other than "fp32" of OpenVINO only.
+    """
     fitting = [name for name, (_, suffix) in ENGINES.items() if path.endswith(suffix)]
     engine = fitting[0] if engine is None else engine
     if engine not in fitting:
         raise UserError(f"{path}: the engine is {engine!r}; such a file is run by {' or '.join(fitting)}")
+    if precision != "fp32" and engine != "openvino":
+        raise UserError(f"{path}: MODEL.PRECISION is {precision}; of an exported file {engine} runs fp32 only")
+    options = {} if precision == "fp32" else {"precision": precision}
     try:
-        return ENGINES[engine][0](path, facts.part)
+        return ENGINES[engine][0](path, facts.part, **options)
     except MissingExtraError:
         raise
     except Exception as error:  # each engine has errors of its own

@@ -108,11 +108,12 @@ class PlainConv(Conv):
     way in PyTorch, would be two transpositions each.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         pads = paddings(x, self.kernel_size, self.stride, self.rules)
         if any(before != after for before, after in pads):
             x, pads = pad(x, pads), [(0, 0)] * 3
-        return F.conv3d(x, self.weight, self.bias, self.stride, [before for before, _ in pads])
+        y = F.conv3d(x, self.weight, self.bias, self.stride, [before for before, _ in pads])
+        return F.relu(y) if relu else y
 
 
 def plain(module: nn.Module) -> nn.Module:

@@ -21,6 +21,7 @@ from detect.utils.download import local_file
 # What of the sections MODEL and INPUT is applied after the graph, or says only where something is.
 NOT_IN_THE_GRAPH = (
     "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "MODEL.ROI_HEADS.NMS_THRESH_TEST", "MODEL.WEIGHTS", "MODEL.DEVICE",
+    "MODEL.PRECISION",
 )  # fmt: skip
 
 
@@ -96,7 +97,7 @@ def load_exported(
     rules = SelectionRules(
         heads.SCORE_THRESH_TEST, heads.NMS_THRESH_TEST, test.DETECTIONS_PER_CLASS, test.DETECTIONS_PER_IMAGE
     )
-    run = open_engine(file, facts, engine)
+    run = open_engine(file, facts, engine, cfg.MODEL.PRECISION)
     return Exported(ExportedRCNN(run, rules, cfg.MODEL.STREAMS, facts.identity), cfg, tuple(facts.classes))
 
 

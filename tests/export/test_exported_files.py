@@ -123,6 +123,21 @@ def test_an_engine_has_as_many_threads_as_pytorch(onnx_file, monkeypatch):
     assert run._model.get_property("INFERENCE_NUM_THREADS") == 2
 
 
+def test_only_openvino_runs_another_precision(onnx_file, video):
+    lower = ["MODEL.PRECISION", "bf16"]
+    with pytest.raises(UserError, match="MODEL.PRECISION is bf16; of an exported file onnxruntime runs fp32 only"):
+        ActionDetector.load(onnx_file, overrides=lower)
+    openvino = pytest.importorskip("openvino")
+    hint = {}
+    for words in ([], lower):
+        detector = ActionDetector.load(onnx_file, engine="openvino", overrides=words)
+        hint[len(words)] = detector.model.run._model.get_property("INFERENCE_PRECISION_HINT")
+        assert len(detector.detect_clip(list(iter_frames(video))))
+    assert hint[0] == openvino.Type.f32
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        assert hint[2] == openvino.Type.bf16
+
+
 @torch.no_grad()
 def test_the_windows_of_a_span_are_looked_at_one_by_one():
     """A detector whose lower layers see single frames gets spans of keyframes, whose windows are exact."""

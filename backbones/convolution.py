@@ -4,6 +4,7 @@
   slower too.
 - Convolution and ReLU as one operator save a pass over memory, 4 % of S3D's time. PyTorch has it for its compiler,
   under a name that promises nothing; so it is tried once, and not used where it is absent or gives something else.
+  Its ReLU makes 0 of what is no number, so whoever folds a network for inference looks at its weights first.
 """
 
 from functools import cache

@@ -242,6 +242,7 @@ class VideoClassifier:
         "fp32", "bf16" or "auto", see MODEL.PRECISION.
         """
         from detect.engine.checkpoint import load_cfg_and_checkpoint
+        from detect.modeling.boxes import require_finite
         from detect.modeling.context_weights import read_network
         from detect.modeling.precision import inference_dtype, lower_convolutions
 
@@ -261,6 +262,7 @@ class VideoClassifier:
             cfg, _ = load_cfg_and_checkpoint("", (), weights, contents=data)
             plan = EvalPlan.from_config(cfg)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        require_finite("network", *network.parameters())
         lower_convolutions(backbones.fold_batch_norm(network).stages, inference_dtype(precision, torch.device(device)))
         return cls(network, classes, plan, device)
 

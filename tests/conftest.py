@@ -9,6 +9,15 @@ import torch
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    """What tests find out about their videos is not kept in the user's cache."""
+    before = os.environ.get("DETECT_CACHE")
+    os.environ["DETECT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("DETECT_CACHE") if before is None else os.environ.update(DETECT_CACHE=before)
+
+
 @pytest.fixture
 def no_gpu(monkeypatch):
     """For tests that start two processes: here, and in the processes that are started, there is no GPU."""

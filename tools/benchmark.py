@@ -9,6 +9,7 @@ tools/benchmark.py train                   their training step against torchvisi
 tools/benchmark.py detector                a keyframe of the whole detector against torchvision's parts
 tools/benchmark.py data                    clips per second and worker, from a video file and from a folder of frames
 tools/benchmark.py video                   frames a second of the whole detector, for every --speed
+tools/benchmark.py growth                  time and memory against context, size, proposals, videos, detections, hours
 tools/benchmark.py gpu                     the detector on CUDA in every way: TF32, bf16, compiled, CUDA graphs
 tools/benchmark.py docs                    puts the JSON files of docs/benchmarks into docs/performance.md
 """
@@ -27,18 +28,13 @@ def build_parser():
         networks = commands.add_parser(name, help=f"{what} of the networks against torchvision's s3d and other engines")
         networks.add_argument("--size", type=int, nargs=3, default=(20, 320, 400), metavar=("T", "H", "W"))
         networks.add_argument("--names", nargs="*", default=("s3d", "s3dg", "i3d"), help="rows of the family to add")
-        networks.add_argument(
-            "--as-met", action="store_true", help="a process for each, torchvision's with plain malloc"
-        )
+        networks.add_argument("--as-met", action="store_true", help="a process each, torchvision's with plain malloc")
         networks.add_argument("--default-malloc", action="store_true", help="leave malloc as it is for all")
         networks.add_argument("--rounds", type=int, default=7)
-        networks.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
     detector = commands.add_parser("detector", help="a keyframe of the detector against torchvision's parts")
     detector.add_argument("--regions", type=int, nargs="+", default=(300, 64, 20), help="at test (300 64 20)")
     detector.add_argument("--default-malloc", action="store_true", help="leave malloc as it is for all")
     detector.add_argument("--rounds", type=int, default=3)
-    detector.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
-    add_config(detector, "config of tools/train_net.py", default="")
     frame_ap = commands.add_parser("frame-ap", help="the evaluator")
     frame_ap.add_argument("--scale", type=float, default=0.05, help="1 is 17 million detections (default 0.05)")
     frame_ap.add_argument("--preset", choices=PRESETS, default="voc")
@@ -46,7 +42,6 @@ def build_parser():
     frame_ap.add_argument("--same-class", type=float, default=0.0, metavar="SHARE", help="of the video's class (0)")
     evaluation = commands.add_parser("evaluation", help="everything that an evaluation does, step by step")
     evaluation.add_argument("--scale", type=float, default=0.05, help="1 is 17 million detections (default 0.05)")
-    evaluation.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
     video = commands.add_parser("video", help="the detector on a video: frames/s, ms of each part, frame-mAP")
     video.add_argument("--weights", default="", metavar="FILE", help="checkpoint (random weights without one)")
     video.add_argument("--evaluate", action="store_true", help="also frame-mAP on DATASETS.TEST, with --weights")
@@ -54,23 +49,30 @@ def build_parser():
     video.add_argument("--rounds", type=int, default=3)
     video.add_argument("--setting", dest="settings", action="append", default=[], metavar="'KEY VALUE ...'",
                        help="a row of its own, repeatable")  # fmt: skip
-    video.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
-    add_config(video, "config of tools/train_net.py", default="")
     data = commands.add_parser("data", help="reading clips: our readers and others, where installed")
     data.add_argument("--video", metavar="FILE", help="video to read (default: one is made)")
     data.add_argument("--frames", metavar="FOLDER", help="folder of JPEG frames to read (default: one is made)")
+    data.add_argument("--seconds", type=int, default=0, metavar="N", help="make a long video (default: 8 s)")
     data.add_argument("--length", type=int, default=20, help="frames of a clip (default 20)")
     data.add_argument("--size", type=int, nargs=2, default=(320, 400), metavar=("H", "W"), help="default 320 400")
     data.add_argument("--rounds", type=int, default=15)
     data.add_argument("--metrics", metavar="FILE", help="metrics.json of a run: the share of time it waited for data")
+    growth = commands.add_parser("growth", help="how time and memory grow; each point in a process of its own")
+    growth.add_argument("curves", nargs="*", metavar="CURVE", help="some of them (default: all)")
+    growth.add_argument("--quick", action="store_true", help="toy sizes, to see that it works")
+    growth.add_argument("--largest", action="store_true", help="also 100 million detections")
+    growth.add_argument("--annotation", default="", metavar="FILE", help="pyannot.pkl whose videos are repeated")
+    growth.add_argument("--page", default="", metavar="FILE.md", help="page to write, its picture beside it")
     gpu = commands.add_parser("gpu", help="keyframes and training samples a second, peak memory (on a CPU too)")
     gpu.add_argument("--batch", type=int, nargs="+", default=(1, 8), help="batch sizes (1 8)")
     gpu.add_argument("--rounds", type=int, default=10)
-    gpu.add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures to write")
-    add_config(gpu, "config of tools/train_net.py", default="")
     docs = commands.add_parser("docs", help="tables of a page from the files that --json wrote")
     docs.add_argument("--page", default="docs/performance.md", metavar="FILE", help="default docs/performance.md")
     docs.add_argument("--folder", default="docs/benchmarks", help="NAME.json of each (docs/benchmarks)")
+    for name in ("networks", "train", "detector", "evaluation", "video", "growth", "gpu"):
+        commands.choices[name].add_argument("--json", dest="json_file", default="", metavar="FILE", help="figures")
+    for name in ("detector", "video", "gpu"):
+        add_config(commands.choices[name], "config of tools/train_net.py", default="")
     return parser
 
 

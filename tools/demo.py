@@ -54,8 +54,8 @@ def build_parser():
     parser.add_argument("--every", type=int, metavar="N", help="detect on every n-th frame; boxes move between them")
     parser.add_argument("--flow", choices=("dis", "tvl1"), default="dis", help="how flow is computed (dis)")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="keyframes per forward pass (1)")
-    add_engine(parser)
     add_shard(parser)
+    add_engine(parser)
     add_config(parser, "for a checkpoint without its config", default="")
     return parser
 

@@ -8,7 +8,7 @@ import functools
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -18,11 +18,14 @@ import numpy as np
 import torch
 
 from detect.utils.errors import UserError
+from detect.video.entry_points import NO_ENTRIES, EntryPoints, find_entry_points
 from detect.video.readers import count_frames, iter_frames, read_frames
 from detect.video.transforms import resize
+from detect.video.writer import save_video
 
 Reader = Callable[[Path, range], np.ndarray]
 CLIP = 200  # frames of the generated clip
+FPS = 25
 VIDEO_SIZE = (240, 320)  # of UCF-101 and most of HMDB-51
 JPEG_QUALITY = 90
 
@@ -32,6 +35,24 @@ class Seconds(NamedTuple):
 
     wall: float
     cpu: float
+
+
+def from_start(path: Path, window: range) -> np.ndarray:
+    return read_frames(path, window, entries=NO_ENTRIES)
+
+
+@functools.cache
+def places(path: Path) -> EntryPoints:
+    """Found once, as a loader's worker does, and said."""
+    start = time.process_time()
+    points = find_entry_points(path)
+    seconds = time.process_time() - start
+    print(f"  {len(points.entries)} places where decoding may begin, found once in {seconds:.1f} s of CPU")
+    return points
+
+
+def from_places(path: Path, window: range) -> np.ndarray:
+    return read_frames(path, window, entries=places(path))
 
 
 def cv2_seek(path: Path, window: range) -> np.ndarray:
@@ -78,7 +99,8 @@ def decord_batch(path: Path, window: range) -> np.ndarray:
 
 
 VIDEO_READERS: dict[str, tuple[str | None, Reader]] = {  # name: the package it needs, the function; the first is ours
-    "read_frames (cv2, grab up to it)": (None, read_frames),
+    "read_frames (cv2, grab up to it)": (None, from_start),
+    "read_frames, from the nearest place": (None, from_places),
     "cv2 seek": (None, cv2_seek),
     "whole video once (cv2)": (None, whole_video),
     "PyAV seek": ("av", pyav_seek),
@@ -133,21 +155,24 @@ def benchmark_data(
     length: int = 20,
     size: tuple[int, int] = (320, 400),
     rounds: int = 15,
+    seconds: int = 0,
 ) -> dict[str, dict[str, Seconds]]:
     """Print, and return, the median seconds of each reader for a window of `length` frames, video and frame folder.
 
     `video`, `frames`: a file and a folder of JPEG frames to read; a clip of 200 frames of 240 x 320 is made where not
-    given. `size` (height, width): what frames of a folder are resized to. A reader that fails, as its package is not
-    there, is named and left out; one whose pixels are not those of `read_frames` too. ValueError for a clip with fewer
-    frames than `length`.
+    given. `seconds`: of the video that is made, instead of 8; then also as .mp4 (H.264 where it can be had). `size`
+    (height, width): what frames of a folder are resized to. A reader that fails, as its package is not there, is named
+    and left out; one whose pixels are not those of `read_frames` too. ValueError for a clip with fewer frames than
+    `length`.
     """
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     with TemporaryDirectory() as folder:
         made = None if video and frames else make_clip(Path(folder))
+        long = make_long_videos(Path(folder), seconds) if seconds and not video else {}
         found = {}
         for kind, path, readers in (
-            ("video", Path(video) if video else made[0], VIDEO_READERS),
+            *((kind, path, VIDEO_READERS) for kind, path in (long or {"video": Path(video or made[0])}).items()),
             ("frame folder", Path(frames) if frames else made[1], folder_readers(size)),
         ):
             count = count_frames(path)
@@ -177,19 +202,40 @@ def time_readers(
 
 def make_clip(folder: Path) -> tuple[Path, Path]:
     """A textured scene that pans and a disc that crosses it: an MPEG-4 file and a folder of JPEG frames."""
+    video, images = folder / "clip.avi", folder / "frames"
+    images.mkdir()
+    _write_mpeg4(video, _scenes(CLIP))
+    for k, frame in enumerate(_scenes(CLIP), 1):
+        cv2.imwrite(str(images / f"{k:05d}.jpg"), frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return video, images
+
+
+def make_long_videos(folder: Path, seconds: int) -> dict[str, Path]:
+    """The same scene, there and back again and again: MPEG-4 with a keyframe every 12 frames, as UCF-101 has, and MP4
+    with the encoder's own distance (H.264: 250).
+    """
+    _write_mpeg4(folder / "long.avi", _scenes(seconds * FPS))
+    save_video(folder / "long.mp4", (frame[:, :, ::-1] for frame in _scenes(seconds * FPS)), FPS)
+    return {f"video of {seconds} s": folder / "long.avi", f"video of {seconds} s, .mp4": folder / "long.mp4"}
+
+
+def _scenes(count: int) -> Iterator[np.ndarray]:
+    """(height, width, 3) uint8 BGR."""
     height, width = VIDEO_SIZE
     noise = np.random.default_rng(0).integers(0, 256, (height, width + 2 * CLIP, 3), np.uint8)
     scene = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
-    video, images = folder / "clip.avi", folder / "frames"
-    images.mkdir()
-    writer = cv2.VideoWriter(str(video), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"XVID"), 25, (width, height))
-    for k in range(CLIP):
-        frame = scene[:, 2 * k : 2 * k + width].copy()
-        cv2.circle(frame, (width * k // CLIP, height // 2), 30, (40, 40, 220), -1)
+    for k in range(count):
+        there = CLIP - abs(k % (2 * CLIP) - CLIP)
+        frame = scene[:, 2 * there : 2 * there + width].copy()
+        cv2.circle(frame, (width * there // CLIP, height // 2), 30, (40, 40, 220), -1)
+        yield frame
+
+
+def _write_mpeg4(path: Path, frames: Iterator[np.ndarray]) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"XVID"), FPS, VIDEO_SIZE[::-1])
+    for frame in frames:
         writer.write(frame)
-        cv2.imwrite(str(images / f"{k + 1:05d}.jpg"), frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     writer.release()
-    return video, images
 
 
 def waiting_share(metrics: str | Path) -> float:
@@ -203,7 +249,7 @@ def waiting_share(metrics: str | Path) -> float:
 
 def _works(name: str, package: str | None, read: Reader, path: Path, window: range) -> bool:
     try:
-        clip, reference = read(path, window), read_frames(path, window)
+        clip, reference = read(path, window), read_frames(path, window, entries=NO_ENTRIES)
     except Exception as error:
         if package is None:
             raise

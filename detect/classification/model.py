@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from backbones import InceptionNet, Preprocessing, fold_batch_norm
 from detect.d2 import CfgNode, get_event_storage
+from detect.modeling.boxes import require_finite
 from detect.modeling.context import apply_norm, build_network
 from detect.modeling.context_weights import load_context_weights
 from detect.modeling.precision import inference_dtype, lower_convolutions
@@ -83,6 +84,7 @@ def inference_copy(model: ActionClassifier, precision: str = "fp32") -> ActionCl
     """A copy for inference: normalisation folded into the convolutions, these in `precision` (as MODEL.PRECISION)."""
     model = copy.deepcopy(model).eval()
     if isinstance(model.network, InceptionNet):
+        require_finite("network", *model.network.parameters())  # ReLU may make 0 of no number
         stages = fold_batch_norm(model.network).stages
         lower_convolutions(stages, inference_dtype(precision, model.pixel_mean.device))
     return model

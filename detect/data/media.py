@@ -27,8 +27,8 @@ FLOW_FOLDERS = ("flow", "flow-images", "brox-images", "FlowBrox04")
 
 def flow_folder(root: Path, name: str) -> str:
     """The folder of a video's flow images below `root`: the first of `FLOW_FOLDERS` that has it, else in the first."""
-    places = [root / folder / name for folder in FLOW_FOLDERS]
-    return str(next((place for place in places if os.path.isdir(place)), places[0]))
+    there = (folder for folder in FLOW_FOLDERS if os.path.isdir(os.path.join(root, folder, name)))
+    return str(root / next(there, FLOW_FOLDERS[0]) / name)
 
 
 def locate_media(root: Path, names: Iterable[str], templates: Sequence[str], notes: Notes) -> dict[str, str]:
@@ -40,12 +40,12 @@ def locate_media(root: Path, names: Iterable[str], templates: Sequence[str], not
     """
     present = [template for template in templates if (root / template.split("{name}")[0]).is_dir()]
     expected = next((template for template in present if not template.startswith("{name}")), templates[0])
+    places = ", ".join(template.format(name="<video>") for template in templates)
     paths = {}
     for name in names:
         options = [root / template.format(name=name) for template in present]
         found = next((path for path in options if os.path.exists(path)), None)
         if found is None:
-            places = ", ".join(template.format(name="<video>") for template in templates)
             notes.add(f"videos without media (looked under {root} for {places})", name)
         paths[name] = str(found or root / expected.format(name=name))
     return paths

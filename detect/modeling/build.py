@@ -1,6 +1,7 @@
 """The detector from its config, and made ready for inference."""
 
 import copy
+from operator import attrgetter
 
 import torch
 from torch import nn
@@ -9,6 +10,7 @@ from backbones import fold_batch_norm
 from detect.d2 import META_ARCH_REGISTRY, CfgNode
 from detect.modeling import keyframe, roi_head, rpn  # noqa: F401  (registers the components)
 from detect.modeling.action_rcnn import ActionRCNN, registered
+from detect.modeling.boxes import require_finite
 from detect.modeling.precision import inference_dtype, lower_convolutions
 
 
@@ -32,10 +34,12 @@ def fold_for_inference(model: nn.Module, precision: str = "fp32") -> nn.Module:
 
     precision: of the convolutions, as MODEL.PRECISION.
     """
-    networks = [model.context, model.flow, model.roi_heads.tail] if isinstance(model, ActionRCNN) else []
-    networks = [network for network in networks if network is not None]
-    for network in networks:
-        fold_batch_norm(network)
+    named = {"context network": "context", "flow network": "flow", "region head": "roi_heads.tail"}
+    networks = []
+    for name, path in named.items() if isinstance(model, ActionRCNN) else ():
+        if (network := attrgetter(path)(model)) is not None:
+            require_finite(name, *network.parameters())  # see backbones.convolution: ReLU may make 0 of no number
+            networks.append(fold_batch_norm(network))
     if isinstance(getattr(model, "backbone", None), keyframe.KeyframeResNet):
         networks.append(model.backbone.trunk.fold())
     if isinstance(getattr(model, "proposal_generator", None), rpn.KeyframeRPN):

@@ -41,6 +41,10 @@ def benchmark(args: argparse.Namespace) -> None:
         from detect.benchmarks.evaluation import benchmark_evaluation
 
         benchmark_evaluation(args.scale, json_file=args.json_file)
+    elif args.command == "growth":
+        from detect.tasks.benchmark_growth import benchmark_growth
+
+        benchmark_growth(**{key: value for key, value in vars(args).items() if key != "command"})
     elif args.command == "data" and args.metrics:
         from detect.benchmarks.data import waiting_share
 
@@ -48,7 +52,7 @@ def benchmark(args: argparse.Namespace) -> None:
     elif args.command == "data":
         from detect.benchmarks.data import benchmark_data
 
-        benchmark_data(args.video, args.frames, args.length, tuple(args.size), args.rounds)
+        benchmark_data(args.video, args.frames, args.length, tuple(args.size), args.rounds, args.seconds)
     else:
         from detect.benchmarks.frame_ap import benchmark_frame_ap
 

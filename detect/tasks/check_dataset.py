@@ -36,11 +36,11 @@ from detect.data.records import ActionDataset
 from detect.tasks.model_labels import left_out
 from detect.utils.download import cache_folder
 from detect.utils.errors import UserError
-from detect.utils.files import write_json
+from detect.utils.files import signature, write_json
 from detect.utils.processes import WorkerKilledError, in_processes
 from detect.utils.provenance import code_version
 from detect.utils.tables import text_table
-from detect.video.media_facts import FactsCache, MediaFacts, look_at, signature
+from detect.video.media_facts import FactsCache, MediaFacts, look_at
 
 PARTS = r"(split\d_)?(train|test|val)"  # of a set, in the order of DATASETS
 MOST_LINES = 10  # of one kind

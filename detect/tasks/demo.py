@@ -48,8 +48,8 @@ def run_demo(
     every: int | None = None,
     flow: str = "dis",
     batch_size: int = 1,
-    engine: str | None = None,
     shard: str | None = None,
+    engine: str | None = None,
     **outputs: Any,
 ) -> None:
     """See the docstring of tools/demo.py; outputs: the fields of `Outputs`. UserError for bad input."""
@@ -73,7 +73,13 @@ def run_demo(
             return watch(detector, source, options, TrackOptions.for_stream(threshold, step, source.live), wanted)
 
         if many:
-            made_with = {"weights": detector.weights_hash, "threshold": threshold, "speed": speed, "every": every}
+            made_with = {
+                "weights": detector.weights_hash,
+                "threshold": threshold,
+                "speed": speed,
+                "every": every,
+                "engine": engine,
+            }
             many.look_at_all(
                 look, {**made_with, "flow": flow, "trail": wanted.trail, "overrides": list(map(str, opts))}
             )

@@ -202,6 +202,19 @@ def hash_files(*paths: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
+def signature(path: str | os.PathLike) -> list[int]:
+    """What changes when a file, or a file in a folder, does: how many there are, their bytes, the newest time (ns).
+
+    OSError where it is not there.
+    """
+    if os.path.isdir(path):
+        with os.scandir(path) as entries:
+            stats = [entry.stat() for entry in entries]
+    else:
+        stats = [os.stat(path)]
+    return [len(stats), sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)]
+
+
 def report_bad_inputs(path: str | os.PathLike, rows: Sequence[tuple[str, str]]) -> None:
     """Name the bad inputs, (file, reason), on stderr and, in place of earlier ones, in `path`."""
     list_bad_inputs(path, rows, keep=False)

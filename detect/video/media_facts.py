@@ -37,19 +37,6 @@ def look_at(path: str) -> MediaFacts:
     return MediaFacts(count, *size, problem)
 
 
-def signature(path: str) -> list[int]:
-    """What changes when a file, or a file in a folder, does: how many there are, their bytes, the newest time (ns).
-
-    OSError where it is not there.
-    """
-    if os.path.isdir(path):
-        with os.scandir(path) as entries:
-            stats = [entry.stat() for entry in entries]
-    else:
-        stats = [os.stat(path)]
-    return [len(stats), sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)]
-
-
 class FactsCache:
     """The facts of videos that could be read, in a JSON file; by path, of use while the `signature` stays.
 

@@ -5,73 +5,58 @@ frames for a JHMDB clip of 40). A folder's images are numbered from 0 or 1; the 
 0.
 
 OpenCV counts frames as they are decoded. PyAV, torchcodec and decord look them up by time stamp: at best 2.7 x as fast,
-where a file has many keyframes, and one frame off in the DivX files of HMDB-51 (`tools/benchmark.py data`).
+where a file has many keyframes, and one frame off in the DivX files of HMDB-51 (`tools/benchmark.py data`). Here a seek
+is used only where it was seen to give the very same frames, see `detect.video.entry_points`.
 """
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are raised here, once, with the file's name
-
-import cv2
 import numpy as np
 
-from detect.utils.errors import UserError
-from detect.video.opencv import quiet_opencv
+from detect.video.capture import (  # noqa: F401  some are for those who read videos
+    MAX_SAID_FRAMES,
+    FrameReadError,
+    MissingMediaError,
+    cv2,
+    open_video,
+    printable,
+    retrieve,
+    said_length,
+)
+from detect.video.entry_cache import entry_points
+from detect.video.entry_points import Cursor, EntryPoints
 from detect.video.truncation import shortfall
 
 IMAGE_NAME = re.compile(r"(?P<prefix>|[^.\d]|[^.].*\D)(?P<number>\d+)\.(jpe?g|png)", re.IGNORECASE)
 VIDEO_SUFFIXES = {".avi", ".mp4", ".m4v", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
 RGB_PREFIXES = ("", "img_", "image_", "frame_", "frame", "img", "image")  # where flow images lie beside them
 DEFAULT_FPS = 25.0
-MAX_SAID_FRAMES = 10**7  # four days of video: a container that says more is wrong
 END_MARKERS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
-
-
-class FrameReadError(UserError, RuntimeError):
-    """A frame cannot be read; the message names the file, the frame and how many decode.
-
-    `decoded`: how many frames the video has, where the reason is that it ends too early, else None.
-    """
-
-    decoded: int | None = None
-
-    def __init__(self, message: str):
-        super().__init__(printable(message))
-
-
-class MissingMediaError(FrameReadError):
-    """There is no such video file or frame folder."""
-
-
-def printable(name: str | Path) -> str:
-    """The name as UTF-8 can hold it: a byte of a file name that is no UTF-8 becomes \\xff or the like."""
-    named = re.sub(r"[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:x}", str(name))
-    return named.encode("utf-8", "backslashreplace").decode()
 
 
 def read_frames(
     path: str | Path,
     indices: Sequence[int] | np.ndarray,
     prepare: Callable[[np.ndarray], np.ndarray] = lambda frame: frame,
+    entries: EntryPoints | None = None,
 ) -> np.ndarray:
     """The frames with these numbers, (n, height, width, 3) uint8 RGB, in the order asked for; repeats are
     allowed.
 
-    A video file is decoded from its start up to the last frame wanted. `prepare` is applied to each distinct frame
-    as it is decoded: a resize there keeps the full-size frames from piling up. Raises FrameReadError.
+    `prepare` is applied to each distinct frame as it is decoded: a resize there keeps the full-size frames from piling
+    up. entries: where decoding of a video file may begin; by default those that `entry_cache` knows or, where a file is
+    read often, finds; with `entry_points.NO_ENTRIES` it is decoded from its start. Raises FrameReadError.
     """
     wanted, rows = np.unique(np.asarray(indices, np.int64), return_inverse=True)
     if len(wanted) == 0:
         return np.empty((0, 0, 0, 3), np.uint8)
     if wanted[0] < 0:
         raise FrameReadError(f"{path}: frame {wanted[0]} was asked for; frames are numbered from 0")
-    read = _read_images if _is_folder(path) else _read_video
-    for row, frame in enumerate(map(prepare, read(Path(path), wanted))):
+    found = _read_images(Path(path), wanted) if _is_folder(path) else _read_video(Path(path), wanted, entries)
+    for row, frame in enumerate(map(prepare, found)):
         if row == 0:
             frames = np.empty((len(wanted), *frame.shape), frame.dtype)
         elif frame.shape != frames.shape[1:]:
@@ -85,7 +70,7 @@ def count_frames(path: str | Path) -> int:
     """How many frames decode; for a folder, up to its highest number (a gap is an error when read)."""
     if _is_folder(path):
         return len(_image_files(Path(path)))
-    capture, count = _open(path), 0
+    capture, count = open_video(path), 0
     while capture.grab():
         count += 1
     if count == 0:
@@ -99,7 +84,7 @@ def expected_length(path: str | Path) -> int:
     """
     if _is_folder(path):
         return count_frames(path)
-    return _said_length(path) or count_frames(path)
+    return said_length(path) or count_frames(path)
 
 
 def container_facts(path: str | Path) -> tuple[float, int | None]:
@@ -110,7 +95,7 @@ def container_facts(path: str | Path) -> tuple[float, int | None]:
     if not os.path.isfile(path):
         return DEFAULT_FPS, None
     try:
-        capture = _open(path)
+        capture = open_video(path)
     except FrameReadError:
         return DEFAULT_FPS, None
     fps, count = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -131,7 +116,7 @@ def iter_frames(path: str | Path, threads: int = 1, *, one_size: bool = False) -
             raise _other_size(path, count, size, frame.shape)
         yield frame
         count, size = count + 1, frame.shape
-    if os.path.isfile(path) and (reason := shortfall(path, count, _said_length(path))):
+    if os.path.isfile(path) and (reason := shortfall(path, count, said_length(path))):
         error = FrameReadError(reason)
         error.decoded = count
         raise error
@@ -151,10 +136,10 @@ def iter_frames_or_errors(path: str | Path, threads: int = 1) -> Iterator[np.nda
             except FrameReadError as error:
                 yield error
         return
-    capture, count = _open(path, threads), 0
+    capture, count = open_video(path, threads), 0
     while capture.grab():
         try:
-            yield _retrieve(capture, path, count)
+            yield retrieve(capture, path, count)
         except FrameReadError as error:
             yield error
         count += 1
@@ -195,48 +180,10 @@ def _is_folder(path: str | Path) -> bool:
     return os.path.isdir(path)
 
 
-def _said_length(path: str | Path) -> int:
-    """How many frames a video's header says there are; 0 where it does not say."""
-    said = int(_open(path).get(cv2.CAP_PROP_FRAME_COUNT))
-    return said if 0 < said < MAX_SAID_FRAMES else 0
-
-
-def _open(path: str | Path, threads: int = 1) -> cv2.VideoCapture:
-    # FFmpeg is named so that OpenCV does not take 00001.png for a sequence of images, nor try cameras
-    with quiet_opencv(), _name_for_opencv(path) as name:
-        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
-    if not capture.isOpened():
-        raise FrameReadError(f"{path}: does not open as a video; it is empty, cut off or of an unknown format")
-    return capture
-
-
-@contextmanager
-def _name_for_opencv(path: str | Path) -> Iterator[str]:
-    """A name of the file that is UTF-8, there while it is opened: OpenCV 5 crashes on any other."""
-    if printable(path) == str(path):
-        yield str(path)
-        return
-    suffix = os.path.splitext(path)[1]
-    with tempfile.TemporaryDirectory(prefix="video-") as folder:
-        link = os.path.join(folder, "video" + (suffix if suffix.isascii() else ""))
-        try:
-            os.symlink(os.path.abspath(path), link)
-        except OSError as error:
-            raise FrameReadError(f"{path}: OpenCV cannot open a name that is not UTF-8; rename it ({error})") from error
-        yield link
-
-
 def _other_size(path: str | Path, index: int, before: tuple[int, ...], now: tuple[int, ...]) -> FrameReadError:
     where = Path(path) / _image_files(Path(path))[index] if _is_folder(path) else path
     sizes = f"{before[1]} x {before[0]} and {now[1]} x {now[0]} pixels"
     return FrameReadError(f"{where}: frames {index - 1} and {index} differ in size: {sizes}")
-
-
-def _retrieve(capture: cv2.VideoCapture, path: str | Path, index: int) -> np.ndarray:
-    ok, frame = capture.retrieve()
-    if not ok or frame is None:
-        raise FrameReadError(f"{path}: frame {index} does not decode")
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
 def _too_short(path: str | Path, wanted: int, decoded: int) -> FrameReadError:
@@ -245,14 +192,12 @@ def _too_short(path: str | Path, wanted: int, decoded: int) -> FrameReadError:
     return error
 
 
-def _read_video(path: Path, wanted: np.ndarray) -> Iterator[np.ndarray]:
-    capture, position = _open(path), 0
+def _read_video(path: Path, wanted: np.ndarray, entries: EntryPoints | None) -> Iterator[np.ndarray]:
+    cursor = Cursor(path, entry_points(path, wanted) if entries is None else entries)
     for index in wanted.tolist():
-        while position <= index:
-            if not capture.grab():
-                raise _too_short(path, int(wanted[-1]), position)
-            position += 1
-        yield _retrieve(capture, path, index)
+        if not cursor.move_to(index):
+            raise _too_short(path, int(wanted[-1]), cursor.position)
+        yield cursor.frame()
 
 
 def _read_images(folder: Path, wanted: np.ndarray) -> Iterator[np.ndarray]:

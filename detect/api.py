@@ -241,10 +241,9 @@ class VideoClassifier:
         checkpoint's config says, else whole, at 256 x 256 cropped to 224 x 224.  precision: of the convolutions:
         "fp32", "bf16" or "auto", see MODEL.PRECISION.
         """
+        from detect.classification.model import fold_network
         from detect.engine.checkpoint import load_cfg_and_checkpoint
-        from detect.modeling.boxes import require_finite
         from detect.modeling.context_weights import read_network
-        from detect.modeling.precision import inference_dtype, lower_convolutions
 
         weights = os.fspath(weights)
         data = read_network(weights)
@@ -262,8 +261,7 @@ class VideoClassifier:
             cfg, _ = load_cfg_and_checkpoint("", (), weights, contents=data)
             plan = EvalPlan.from_config(cfg)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        require_finite("network", *network.parameters())
-        lower_convolutions(backbones.fold_batch_norm(network).stages, inference_dtype(precision, torch.device(device)))
+        fold_network(network, precision, torch.device(device))
         return cls(network, classes, plan, device)
 
     @torch.no_grad()

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from detect.export.engines import onnx_session, openvino_model
+
 Run = Callable[[], Tensor]
-HINTS = {"fp32": "f32", "bf16": "bf16"}  # precision -> OpenVINO's name of it
 
 
 def export_onnx(net: nn.Module, clip: Tensor, path: Path) -> None:
@@ -26,7 +27,7 @@ def engine_rows(path: Path, clip: Tensor) -> dict[str, Run]:
     """
     rows = {"ONNX Runtime fp32": _onnx_runtime(path, clip)} if installed("onnxruntime") else {}
     if installed("openvino"):
-        rows |= {f"OpenVINO {precision}": _openvino(path, clip, hint) for precision, hint in HINTS.items()}
+        rows |= {f"OpenVINO {precision}": _openvino(path, clip, precision) for precision in ("fp32", "bf16")}
     return rows
 
 
@@ -35,19 +36,11 @@ def installed(name: str) -> bool:
 
 
 def _onnx_runtime(path: Path, clip: Tensor) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnx_session(str(path))
     (name,), array = (entry.name for entry in session.get_inputs()), clip.numpy()
     return lambda: torch.from_numpy(session.run(None, {name: array})[0])
 
 
-def _openvino(path: Path, clip: Tensor, hint: str) -> Run:
-    import openvino
-
-    threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY"}
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": hint, **threads})
-    request, array = compiled.create_infer_request(), clip.numpy()
+def _openvino(path: Path, clip: Tensor, precision: str) -> Run:
+    request, array = openvino_model(str(path), precision).create_infer_request(), clip.numpy()
     return lambda: torch.from_numpy(request.infer([array])[0])

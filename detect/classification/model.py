@@ -84,10 +84,14 @@ def inference_copy(model: ActionClassifier, precision: str = "fp32") -> ActionCl
     """A copy for inference: normalisation folded into the convolutions, these in `precision` (as MODEL.PRECISION)."""
     model = copy.deepcopy(model).eval()
     if isinstance(model.network, InceptionNet):
-        require_finite("network", *model.network.parameters())  # ReLU may make 0 of no number
-        stages = fold_batch_norm(model.network).stages
-        lower_convolutions(stages, inference_dtype(precision, model.pixel_mean.device))
+        fold_network(model.network, precision, model.pixel_mean.device)
     return model
+
+
+def fold_network(network: InceptionNet, precision: str, device: torch.device) -> None:
+    """Fold the normalisation of a network for good, its convolutions in `precision` (as MODEL.PRECISION)."""
+    require_finite("network", *network.parameters())  # see backbones.convolution: ReLU may make 0 of no number
+    lower_convolutions(fold_batch_norm(network).stages, inference_dtype(precision, device))
 
 
 def pixel_scale(cfg: CfgNode) -> tuple[list[float], list[float]]:

@@ -19,12 +19,25 @@ from detect.utils.errors import MissingExtraError, UserError
 Arrays = dict[str, np.ndarray]
 
 
+def onnx_session(path: str):
+    """ONNX Runtime's session of a file."""
+    runtime = require("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
+    return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def openvino_model(path: str, precision: str):
+    """OpenVINO's compiled model of a file. precision: as MODEL.PRECISION."""
+    options = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY"}
+    if precision != "auto":  # unasked it takes bf16 where the CPU has it
+        options["INFERENCE_PRECISION_HINT"] = {"fp32": "f32"}.get(precision, precision)
+    return require("openvino").Core().compile_model(path, "CPU", options)
+
+
 class OnnxRuntime:
     def __init__(self, path: str, part: str):
-        runtime = require("onnxruntime")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
-        self._session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = onnx_session(path)
         self._names = OUTPUTS[part]
 
     def __call__(self, inputs: Arrays) -> Arrays:
@@ -33,11 +46,7 @@ class OnnxRuntime:
 
 class OpenVino:
     def __init__(self, path: str, part: str, precision: str = "fp32"):
-        openvino = require("openvino")
-        options = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY"}
-        if precision != "auto":  # unasked it takes bf16 where the CPU has it
-            options["INFERENCE_PRECISION_HINT"] = {"fp32": "f32"}.get(precision, precision)
-        self._model = openvino.Core().compile_model(path, "CPU", options)
+        self._model = openvino_model(path, precision)
         self._names = OUTPUTS[part]
 
     def __call__(self, inputs: Arrays) -> Arrays:

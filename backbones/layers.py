@@ -182,8 +182,27 @@ class MaxPool(nn.Module):
                 _native_outputs(n, k, s, p[0], ceil) == (n + sum(p) - k) // s + 1
                 for n, k, s, p in zip(x.shape[2:], self.kernel, self.stride, pads, strict=True)
             ):
-                return F.max_pool3d(x, self.kernel, self.stride, [p[0] for p in pads], ceil_mode=ceil)
-        return F.max_pool3d(pad(x, pads, float("-inf")), self.kernel, self.stride)
+                return max_pool3d(x, self.kernel, self.stride, tuple(p[0] for p in pads), ceil)
+        return max_pool3d(pad(x, pads, float("-inf")), self.kernel, self.stride)
+
+
+def max_pool3d(x: Tensor, kernel: Size3, stride: Size3, padding: Size3 = (0, 0, 0), ceil: bool = False) -> Tensor:
+    """`F.max_pool3d`; on CUDA, where that copies to NCDHW and back, as 2D pooling of space, then of time."""
+    if x.is_cuda:
+        return max_pool_by_axes(x, kernel, stride, padding, ceil)
+    return F.max_pool3d(x, kernel, stride, padding, ceil_mode=ceil)
+
+
+def max_pool_by_axes(
+    x: Tensor, kernel: Size3, stride: Size3, padding: Size3 = (0, 0, 0), ceil: bool = False
+) -> Tensor:
+    (kt, *space), (st, *step), (pt, *pads) = kernel, stride, padding
+    if space != [1, 1] or step != [1, 1]:
+        x = unfold_time(F.max_pool2d(fold_time(x), space, step, pads, ceil_mode=ceil), len(x))
+    if kt > 1 or st > 1:
+        y = F.max_pool2d(x.flatten(3), (kt, 1), (st, 1), (pt, 0), ceil_mode=ceil)
+        x = y.unflatten(3, x.shape[3:])
+    return x
 
 
 def _native_outputs(size: int, kernel: int, stride: int, before: int, ceil: bool) -> int:

@@ -108,7 +108,7 @@ class ActionDetector:
         model = build_model(cfg, initial_weights=False)
         ActionCheckpointer(model).load(weights, checkpointables=[], contents=contents)
         digest = weights_hash(model)  # 0.1 s
-        return cls(fold_for_inference(model, cfg.MODEL.PRECISION), cfg, classes, digest)
+        return cls(fold_for_inference(model, cfg.MODEL.PRECISION, cfg.MODEL.CUDA_GRAPHS), cfg, classes, digest)
 
     def detect(
         self,

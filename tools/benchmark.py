@@ -47,8 +47,7 @@ def build_parser():
     video.add_argument("--evaluate", action="store_true", help="also frame-mAP on DATASETS.TEST, with --weights")
     video.add_argument("--frames", type=int, default=96, help="length of the video (96)")
     video.add_argument("--rounds", type=int, default=3)
-    video.add_argument("--setting", dest="settings", action="append", default=[], metavar="'KEY VALUE ...'",
-                       help="a row of its own, repeatable")  # fmt: skip
+    video.add_argument("--setting", dest="settings", action="append", default=[], metavar="KEYS", help="one more row")
     data = commands.add_parser("data", help="reading clips: our readers and others, where installed")
     data.add_argument("--video", metavar="FILE", help="video to read (default: one is made)")
     data.add_argument("--frames", metavar="FOLDER", help="folder of JPEG frames to read (default: one is made)")
@@ -65,6 +64,7 @@ def build_parser():
     growth.add_argument("--page", default="", metavar="FILE.md", help="page to write, its picture beside it")
     gpu = commands.add_parser("gpu", help="keyframes and training samples a second, peak memory (on a CPU too)")
     gpu.add_argument("--batch", type=int, nargs="+", default=(1, 8), help="batch sizes (1 8)")
+    gpu.add_argument("--eager", action="store_true", help="without the rows of torch.compile, which take minutes")
     gpu.add_argument("--rounds", type=int, default=10)
     docs = commands.add_parser("docs", help="tables of a page from the files that --json wrote")
     docs.add_argument("--page", default="docs/performance.md", metavar="FILE", help="default docs/performance.md")

@@ -28,34 +28,37 @@ class TorchvisionParts:
     of s3d: eager, fp32, random weights. What joins them into a detector is not counted.
     """
 
-    def __init__(self, size: tuple[int, int], frames: int, regions: int):
+    def __init__(
+        self, size: tuple[int, int], frames: int, regions: int, batch: int = 1, device: torch.device | str = "cpu"
+    ):
         torch.manual_seed(0)
         net, s3d = torchvision.models.resnet50(weights=None), torchvision.models.video.s3d(weights=None)
         calibrate(s3d)
         stem = (net.conv1, net.bn1, net.relu, net.maxpool)
-        self.trunk = nn.Sequential(*stem, net.layer1, net.layer2, net.layer3).eval()
+        self.trunk = nn.Sequential(*stem, net.layer1, net.layer2, net.layer3).eval().to(device)
         anchors = AnchorGenerator(((64, 128, 256, 512),), ((0.5, 1.0, 2.0),))
         counts = ({"training": 2000, "testing": 2000}, {"training": regions, "testing": regions})
         head = RPNHead(1024, anchors.num_anchors_per_location()[0])
-        self.rpn = RegionProposalNetwork(anchors, head, 0.7, 0.3, 256, 0.5, *counts, 1.0).eval()
-        features = s3d.eval().features
+        self.rpn = RegionProposalNetwork(anchors, head, 0.7, 0.3, 256, 0.5, *counts, 1.0).eval().to(device)
+        features = s3d.eval().features.to(device)
         self.context, self.tail = features[:TAP], features[TAP:]
-        self.image, self.clip = torch.randn(1, 3, *size), torch.randn(1, 3, frames, *size)
-        self.boxes = spread_boxes(regions, size)
+        self.image = torch.randn(batch, 3, *size, device=device)
+        self.clip = torch.randn(batch, 3, frames, *size, device=device)
+        self.boxes = [spread_boxes(regions, size).to(device)] * batch
 
     def seconds(self) -> dict[str, float]:
-        """{part: seconds} of one keyframe."""
+        """{part: seconds} of one batch of keyframes."""
         found: dict[str, float] = {}
         with torch.inference_mode():
             feature = _timed(found, PARTS[0], self.trunk, self.image)
-            images = ImageList(self.image, [tuple(self.image.shape[2:])])
+            images = ImageList(self.image, [tuple(self.image.shape[2:])] * len(self.image))
             _timed(found, PARTS[1], self.rpn, images, {"0": feature})
             maps = _timed(found, PARTS[2], self.context, self.clip)
             _timed(found, PARTS[3], self._head, maps)
         return found
 
     def _head(self, maps: Tensor) -> Tensor:
-        steps = [roi_align(step, [self.boxes], 14, 1 / 16, 1, aligned=True) for step in maps.unbind(2)]
+        steps = [roi_align(step, self.boxes, 14, 1 / 16, 1, aligned=True) for step in maps.unbind(2)]
         return self.tail(max_pool3d(torch.stack(steps, 2), (1, 2, 2))).mean(dim=(2, 3, 4))
 
 

@@ -4,26 +4,48 @@ Written for CUDA; on a CPU everything runs too, which is how it is tested.
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
 
 import torch
+import torchvision
+from torch import nn
+from torch.nn.functional import cross_entropy
 
+import backbones
+from detect.benchmarks.detector import TorchvisionParts
 from detect.benchmarks.sheet import Sheet, publish
 from detect.benchmarks.video import random_detector
 from detect.config import ActionCfgNode
 from detect.d2 import Boxes, Instances
 from detect.modeling import build_model
 
-WAYS = {  # name -> (TF32 in matrix products and convolutions, precision, mode of torch.compile, or None)
-    "fp32": (False, "fp32", None),
-    "TF32": (True, "fp32", None),
-    "bf16": (True, "bf16", None),
-    "bf16, compiled": (True, "bf16", "default"),
-    "bf16, compiled, CUDA graphs": (True, "bf16", "reduce-overhead"),
+
+class Way(NamedTuple):
+    """tf32: in matrix products and convolutions.  precision, graphs: MODEL.PRECISION, MODEL.CUDA_GRAPHS.  compiled: the
+    mode of torch.compile, or None.
+    """
+
+    tf32: bool
+    precision: str
+    graphs: bool = False
+    compiled: str | None = None
+
+
+WAYS = {
+    "fp32": Way(False, "fp32"),
+    "TF32": Way(True, "fp32"),
+    "TF32, CUDA graphs": Way(True, "fp32", graphs=True),
+    "bf16": Way(True, "bf16"),
+    "bf16, CUDA graphs": Way(True, "bf16", graphs=True),
+    "bf16, compiled": Way(True, "bf16", compiled="default"),
 }
 TRAINING = {"fp32": (False, None), "TF32": (True, None), "bf16 autocast": (True, torch.bfloat16)}
+THEIRS = "torchvision's parts"
 
 
 def benchmark_gpu(
@@ -31,33 +53,53 @@ def benchmark_gpu(
     batches: Sequence[int] = (1, 8),
     *,
     rounds: int = 10,
+    compiled: bool = True,
     backend: str = "inductor",
     json_file: str = "",
     command: str = "",
 ) -> None:
-    """Rows of inference and of training for each batch size. backend: of torch.compile."""
-    rows, data = [], {}
+    """Rows of inference and of training for each batch size. compiled: those of torch.compile too; backend: of it."""
+    rows, data, on_gpu = [], {}, cfg.MODEL.DEVICE.startswith("cuda")
     for batch in batches:
-        for name, (tf32, precision, mode) in WAYS.items():
-            if "CUDA" in name and not cfg.MODEL.DEVICE.startswith("cuda"):
+        for name, run, tf32 in _runs(cfg, batch, backend):
+            if ("CUDA" in name and not on_gpu) or ("compiled" in name and not compiled):
                 continue
             with _tf32(tf32):
-                run = _inference(cfg.changed(["MODEL.PRECISION", precision]), batch, mode, backend)
-                _add(rows, data, f"inference, {name}", batch, *_measure(run, rounds))
-        for name, (tf32, dtype) in TRAINING.items():
-            with _tf32(tf32):
-                _add(rows, data, f"training step, {name}", batch, *_measure(_training(cfg, batch, dtype), rounds))
+                _add(rows, data, name, batch, *_measure(run(), rounds))
+            print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
     size = " x ".join(map(str, (cfg.INPUT.NUM_FRAMES, *cfg.INPUT.SIZE)))
     what = f"{cfg.MODEL.CONTEXT.NAME} at {size}, {cfg.MODEL.RPN.POST_NMS_TOPK_TEST} regions, medians of {rounds} steps,"
     columns = ["", "batch", "keyframes a second", "ms a step", "peak memory, GiB"]
     publish(Sheet("gpu", command, what, columns, rows, data), json_file)
 
 
-def _inference(cfg: ActionCfgNode, batch: int, mode: str | None, backend: str) -> Callable[[], object]:
-    model, items = random_detector(cfg), _items(cfg, batch)
-    if mode:
+def _runs(
+    cfg: ActionCfgNode, batch: int, backend: str
+) -> Iterator[tuple[str, Callable[[], Callable[[], object]], bool]]:
+    """(row, what makes the step, with TF32 or without)."""
+    for name, tf32 in (("fp32", False), ("TF32", True)):
+        yield f"inference, {THEIRS}, {name}", partial(_theirs, cfg, batch), tf32
+    for name, way in WAYS.items():
+        yield f"inference, {name}", partial(_inference, cfg, batch, way, backend), way.tf32
+    for name, (tf32, dtype) in TRAINING.items():
+        yield f"training step, {name}", partial(_training, cfg, batch, dtype), tf32
+    for name, (tf32, dtype) in TRAINING.items():
+        for whose in ("torchvision's", "our"):
+            step = partial(_classifier_training, whose, cfg, batch, dtype)
+            yield f"training step of {whose} S3D alone, {name}", step, tf32
+
+
+def _theirs(cfg: ActionCfgNode, batch: int) -> Callable[[], object]:
+    regions = cfg.MODEL.RPN.POST_NMS_TOPK_TEST
+    return TorchvisionParts(tuple(cfg.INPUT.SIZE), cfg.INPUT.NUM_FRAMES, regions, batch, cfg.MODEL.DEVICE).seconds
+
+
+def _inference(cfg: ActionCfgNode, batch: int, way: Way, backend: str) -> Callable[[], object]:
+    model = random_detector(cfg.changed(["MODEL.PRECISION", way.precision, "MODEL.CUDA_GRAPHS", way.graphs]))
+    items = _items(cfg, batch)
+    if way.compiled:
         for part in (model.backbone, model.context, model.roi_heads.tail):
-            part.compile(mode=mode if backend == "inductor" else None, backend=backend, dynamic=False)
+            part.compile(mode=way.compiled if backend == "inductor" else None, backend=backend, dynamic=False)
 
     def run() -> object:
         with torch.inference_mode():
@@ -69,12 +111,27 @@ def _inference(cfg: ActionCfgNode, batch: int, mode: str | None, backend: str) -
 def _training(cfg: ActionCfgNode, batch: int, dtype: torch.dtype | None) -> Callable[[], object]:
     torch.manual_seed(0)
     model, items = build_model(cfg, initial_weights=False).train(), _items(cfg, batch)
+    return _step(model, lambda: sum(model(items).values()), dtype)
+
+
+def _classifier_training(whose: str, cfg: ActionCfgNode, batch: int, dtype: torch.dtype | None) -> Callable[[], object]:
+    torch.manual_seed(0)
+    stages = backbones.build("s3d").stages if whose == "our" else torchvision.models.video.s3d(weights=None).features
+    model = nn.Sequential(stages, nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(1024, 400))
+    model = model.to(cfg.MODEL.DEVICE).train()
+    clip = torch.randn(batch, 3, cfg.INPUT.NUM_FRAMES, *cfg.INPUT.SIZE, device=cfg.MODEL.DEVICE)
+    labels = torch.zeros(batch, dtype=torch.int64, device=cfg.MODEL.DEVICE)
+    return _step(model, lambda: cross_entropy(model(clip), labels), dtype)
+
+
+def _step(model: nn.Module, loss: Callable[[], torch.Tensor], dtype: torch.dtype | None) -> Callable[[], object]:
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9)
+    device = next(model.parameters()).device.type
 
     def run() -> None:
-        with torch.autocast(model.device.type, dtype, enabled=dtype is not None):
-            losses = model(items)
-        sum(losses.values()).backward()
+        with torch.autocast(device, dtype, enabled=dtype is not None):
+            total = loss()
+        total.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

@@ -102,7 +102,7 @@ def random_detector(cfg: ActionCfgNode) -> nn.Module:
     model = build_model(cfg, initial_weights=False)
     if hasattr(model.proposal_generator, "nms_thresh"):
         model.proposal_generator.nms_thresh[False] = 1.0  # suppression leaves half of random boxes
-    return fold_for_inference(model.eval(), cfg.MODEL.PRECISION)
+    return fold_for_inference(model.eval(), cfg.MODEL.PRECISION, cfg.MODEL.CUDA_GRAPHS)
 
 
 def moving_frames(count: int, size: tuple[int, int]) -> np.ndarray:

@@ -13,6 +13,7 @@ from detect.d2 import CfgNode, get_event_storage
 from detect.modeling.boxes import require_finite
 from detect.modeling.context import apply_norm, build_network
 from detect.modeling.context_weights import load_context_weights
+from detect.modeling.cuda_graphs import record
 from detect.modeling.precision import inference_dtype, lower_convolutions
 from detect.utils.errors import UserError
 from detect.video.modality import modality
@@ -80,11 +81,15 @@ def build_classifier(cfg: CfgNode, classes: Sequence[str], *, initial_weights: b
     return model.to(cfg.MODEL.DEVICE)
 
 
-def inference_copy(model: ActionClassifier, precision: str = "fp32") -> ActionClassifier:
-    """A copy for inference: normalisation folded into the convolutions, these in `precision` (as MODEL.PRECISION)."""
+def inference_copy(model: ActionClassifier, precision: str = "fp32", graphs: bool = True) -> ActionClassifier:
+    """A copy for inference: normalisation folded into the convolutions, these in `precision` (as MODEL.PRECISION);
+    graphs: on CUDA, as MODEL.CUDA_GRAPHS.
+    """
     model = copy.deepcopy(model).eval()
     if isinstance(model.network, InceptionNet):
         fold_network(model.network, precision, model.pixel_mean.device)
+        if graphs and model.pixel_mean.is_cuda:
+            record(model.network)
     return model
 
 

@@ -19,11 +19,11 @@ from torchvision.ops import clip_boxes_to_image, nms
 from backbones.layers import Conv, pad, paddings
 from detect.config import ActionCfgNode
 from detect.export.facts import PARTS
-from detect.export.pooling import matrix_roi_pool3d
 from detect.modeling import ActionRCNN
 from detect.modeling.boxes import decode
 from detect.modeling.keyframe import KeyframeResNet
 from detect.modeling.roi_head import ActionROIHead
+from detect.modeling.roi_pool_matrix import matrix_roi_pool3d
 from detect.modeling.rpn import KeyframeRPN, grid_anchors
 from detect.utils.errors import UserError
 

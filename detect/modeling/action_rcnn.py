@@ -28,6 +28,7 @@ from detect.d2 import (
 from detect.data.keyframe_mapper import keyframe_items
 from detect.modeling.boxes import require_finite
 from detect.modeling.context import build_context_networks
+from detect.modeling.cuda_graphs import aside
 from detect.modeling.keyframe_weights import load_keyframe_weights
 from detect.modeling.results import to_original_frame
 from detect.modeling.sharing import shared_endpoint, window_maps
@@ -133,11 +134,15 @@ class ActionRCNN(nn.Module):
         clips = self.stack(batch, "clip")
         images = self.keyframes(clips, batch)
         gt_instances = [gt.to(self.device) for gt in ground_truth(batch)] if self.training else None
-        features, context = self.backbone(images.tensor), self.context_maps(clips, batch)
+        beside_context = aside(self.device)  # proposals are waited for, and need not wait for the context
+        context = self.context_maps(clips, batch)
+        with beside_context:
+            features = self.backbone(images.tensor)
+            if not self.training:
+                require_finite("keyframe network", *features.values())
+            proposals, rpn_losses = self.proposal_generator(images, features, gt_instances)
         if not self.training:
-            require_finite("keyframe network", *features.values())
             require_finite("context network", context)
-        proposals, rpn_losses = self.proposal_generator(images, features, gt_instances)
         detections, head_losses = self.roi_heads(images, context, proposals, gt_instances)
         if self.training:
             return {**rpn_losses, **head_losses}

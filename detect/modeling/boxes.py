@@ -20,12 +20,13 @@ def encode(boxes: Tensor, targets: Tensor, weights: tuple[float, ...]) -> Tensor
     size, centre = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
     target_size, target_centre = targets[:, 2:] - targets[:, :2], (targets[:, 2:] + targets[:, :2]) / 2
     deltas = torch.cat([(target_centre - centre) / size, torch.log(target_size / size)], 1)
-    return deltas * deltas.new_tensor(weights)
+    return torch.stack([part * weight for part, weight in zip(deltas.unbind(1), weights, strict=True)], 1)
 
 
 def decode(boxes: Tensor, deltas: Tensor, weights: tuple[float, ...]) -> Tensor:
     """Apply deltas (R, 4*k), k sets for each of `boxes` (R, 4): (R, k, 4)."""
-    deltas = deltas.reshape(len(boxes), deltas.shape[1] // 4, 4) / deltas.new_tensor(weights)
+    deltas = deltas.reshape(len(boxes), deltas.shape[1] // 4, 4)
+    deltas = torch.stack([part / weight for part, weight in zip(deltas.unbind(2), weights, strict=True)], 2)
     size, centre = (boxes[:, 2:] - boxes[:, :2])[:, None], ((boxes[:, 2:] + boxes[:, :2]) / 2)[:, None]
     centre = centre + deltas[..., :2] * size
     half = size * torch.exp(deltas[..., 2:].clamp(max=MAX_LOG_SCALE)) / 2
@@ -43,23 +44,27 @@ def match(gt_boxes: Tensor, boxes: Tensor, low: float, high: float, keep_best: b
         return zeros, zeros.clone()
     iou = box_iou(gt_boxes, boxes)  # (G, R)
     best_iou, best = iou.max(0)
-    labels = torch.full_like(best, -1)
-    labels[best_iou < low] = 0
-    labels[best_iou >= high] = 1
+    positive = best_iou >= high
     if keep_best:
         highest = iou.max(1, keepdim=True).values
-        labels[((iou == highest) & (highest > 0)).any(0)] = 1
-    return best, labels
+        positive = positive | ((iou == highest) & (highest > 0)).any(0)
+    return best, torch.where(positive, 1, torch.where(best_iou < low, 0, -1))
 
 
 def sample(labels: Tensor, count: int, positive_fraction: float) -> tuple[Tensor, Tensor]:
-    """Indices of up to `count * positive_fraction` random positives (label > 0), and negatives (0) to fill `count`."""
-    positive, negative = (labels > 0).nonzero()[:, 0], (labels == 0).nonzero()[:, 0]
-    num_positive = min(len(positive), int(count * positive_fraction))
-    num_negative = min(len(negative), count - num_positive)
-    chosen_positive = positive[torch.randperm(len(positive), device=labels.device)[:num_positive]]
-    chosen_negative = negative[torch.randperm(len(negative), device=labels.device)[:num_negative]]
-    return chosen_positive, chosen_negative
+    """A random sample of each row of labels (N, R): up to `count * positive_fraction` positives (label > 0), then as
+    many negatives (0) as there are to fill `count`.
+
+    Returns (indices (N, n), which of them are chosen (N, n)), n = min(count, R), positives first; where a row has too
+    few of both its last indices stand for nothing. So n does not depend on the labels, and a GPU is not waited for.
+    """
+    positive, negative = labels > 0, labels == 0
+    order = (torch.rand(labels.shape, device=labels.device) + torch.where(positive, 0, 2 - negative.int())).argsort(1)
+    found, rest = positive.sum(1, keepdim=True), negative.sum(1, keepdim=True)
+    taken = found.clamp(max=int(count * positive_fraction))
+    place = torch.arange(min(count, labels.shape[1]), device=labels.device)[None]  # (1, n)
+    index = torch.where(place < taken, place, found + place - taken).clamp(max=max(labels.shape[1] - 1, 0))
+    return order.gather(1, index), place < taken + rest
 
 
 def require_finite(what: str, *values: Tensor) -> None:
@@ -70,6 +75,10 @@ def require_finite(what: str, *values: Tensor) -> None:
         )
 
 
-def smooth_l1(prediction: Tensor, target: Tensor, beta: float) -> Tensor:
-    """Sum of 0.5 d^2 / beta where |d| < beta, else |d| - 0.5 beta; the plain absolute difference at beta 0."""
+def smooth_l1(prediction: Tensor, target: Tensor, beta: float, rows: Tensor) -> Tensor:
+    """Sum of 0.5 d^2 / beta where |d| < beta, else |d| - 0.5 beta; the plain absolute difference at beta 0.
+
+    rows: (R,) bool, which rows of prediction and target, (R, 4), count.
+    """
+    prediction, target = (torch.where(rows[:, None], value, 0) for value in (prediction, target))
     return torch.nn.functional.smooth_l1_loss(prediction, target, beta=beta, reduction="sum")

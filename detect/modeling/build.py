@@ -11,6 +11,7 @@ from detect.d2 import META_ARCH_REGISTRY, CfgNode
 from detect.modeling import keyframe, roi_head, rpn  # noqa: F401  (registers the components)
 from detect.modeling.action_rcnn import ActionRCNN, registered
 from detect.modeling.boxes import require_finite
+from detect.modeling.cuda_graphs import record
 from detect.modeling.precision import inference_dtype, lower_convolutions
 
 
@@ -28,11 +29,11 @@ def build_model(cfg: CfgNode, initial_weights: bool = True) -> nn.Module:
     return build(cfg).to(torch.device(cfg.MODEL.DEVICE))
 
 
-def fold_for_inference(model: nn.Module, precision: str = "fp32") -> nn.Module:
+def fold_for_inference(model: nn.Module, precision: str = "fp32", graphs: bool = True) -> nn.Module:
     """The detector with the normalisation of its own networks moved into their convolutions, for good: the same results
     up to rounding in less time; it can no longer be trained or saved as before.
 
-    precision: of the convolutions, as MODEL.PRECISION.
+    precision: of the convolutions, as MODEL.PRECISION.  graphs: on CUDA, as MODEL.CUDA_GRAPHS.
     """
     named = {"context network": "context", "flow network": "flow", "region head": "roi_heads.tail"}
     networks = []
@@ -42,13 +43,17 @@ def fold_for_inference(model: nn.Module, precision: str = "fp32") -> nn.Module:
             networks.append(fold_batch_norm(network))
     if isinstance(getattr(model, "backbone", None), keyframe.KeyframeResNet):
         networks.append(model.backbone.trunk.fold())
+    lowered = list(networks)
     if isinstance(getattr(model, "proposal_generator", None), rpn.KeyframeRPN):
-        networks.append(model.proposal_generator.rpn_head.conv)
-    for network in networks:
+        networks.append(model.proposal_generator.rpn_head)
+        lowered.append(model.proposal_generator.rpn_head.conv)
+    for network in lowered:
         lower_convolutions(network, inference_dtype(precision, model.device))
+    for network in networks if graphs and model.device.type == "cuda" else ():
+        record(network)
     return model.eval()
 
 
-def inference_copy(model: nn.Module, precision: str = "fp32") -> nn.Module:
+def inference_copy(model: nn.Module, precision: str = "fp32", graphs: bool = True) -> nn.Module:
     """A copy of the detector, folded; the model itself can be trained on."""
-    return fold_for_inference(copy.deepcopy(model), precision)
+    return fold_for_inference(copy.deepcopy(model), precision, graphs)

@@ -17,6 +17,7 @@ from detect.modeling.results import SelectionRules, select_detections
 from detect.modeling.roi_pool3d import roi_pool3d
 from detect.utils.comm import mean_of_ranks
 
+IGNORED = -100  # the class of what stands for no region, see `sample`
 REGIONS_AT_ONCE = 320  # in inference: at the paper's size 0.7 GB of pooled features; a span has 12 keyframes of 300
 
 
@@ -132,11 +133,9 @@ class ActionROIHead(nn.Module):
             return self.cls_score(nothing), self.bbox_pred(nothing)
         if self.surroundings != (1.0, 1.0):
             boxes = [grown(of_image, *self.surroundings) for of_image in boxes]
-        if self.max_pool:
-            pooled = self.pool(context, boxes, 2 * self.pooler_resolution, self.scale, self.sampling_ratio)
-            pooled = F.max_pool3d(pooled, (1, 2, 2))
-        else:
-            pooled = self.pool(context, boxes, self.pooler_resolution, self.scale, self.sampling_ratio)
+        pooled = self.pool(
+            context, boxes, self.pooler_resolution, self.scale, self.sampling_ratio, max_pool=self.max_pool
+        )
         features = self.dropout(self.tail(pooled).mean(dim=(2, 3, 4), dtype=self.cls_score.weight.dtype))  # (R, C)
         return self.cls_score(features), self.bbox_pred(features)
 
@@ -147,13 +146,14 @@ class ActionROIHead(nn.Module):
         if self.append_gt:
             boxes = torch.cat([boxes, gt_boxes])
         best, labels = match(gt_boxes, boxes, self.iou_threshold, self.iou_threshold, keep_best=False)
-        positive, negative = sample(labels, self.batch_size_per_image, self.positive_fraction)
-        chosen = torch.cat([positive, negative])
-        classes = torch.full_like(chosen, self.num_classes)
-        targets = boxes[chosen].clone()
-        if len(positive):
-            classes[: len(positive)] = gt.gt_classes[best[positive]]
-            targets[: len(positive)] = gt_boxes[best[positive]]
+        chosen, real = (found[0] for found in sample(labels[None], self.batch_size_per_image, self.positive_fraction))
+        if not boxes.is_cuda:  # there to know how many are real is to wait
+            chosen, real = chosen[real], real[real]
+        positive = real & (labels[chosen] > 0)
+        classes, targets = torch.where(real, self.num_classes, IGNORED), boxes[chosen]
+        if len(gt):
+            classes = torch.where(positive, gt.gt_classes[best[chosen]], classes)
+            targets = torch.where(positive[:, None], gt_boxes[best[chosen]], targets)
         return Instances(
             proposals.image_size, proposal_boxes=Boxes(boxes[chosen]), gt_classes=classes, gt_boxes=Boxes(targets)
         )
@@ -165,13 +165,16 @@ class ActionROIHead(nn.Module):
         classes = torch.cat([s.gt_classes for s in sampled])
         boxes = torch.cat([s.proposal_boxes.tensor for s in sampled])
         targets = torch.cat([s.gt_boxes.tensor for s in sampled])
-        count = mean_of_ranks(logits.new_full((), len(classes), dtype=torch.float32)).clamp(min=1)
-        positive = (classes < self.num_classes).nonzero()[:, 0]
-        chosen = deltas.reshape(len(deltas), self.num_classes, 4)[positive, classes[positive]]  # (positives, 4)
-        wanted = encode(boxes[positive], targets[positive], self.bbox_reg_weights)
+        count = mean_of_ranks((classes != IGNORED).sum().float()).clamp(min=1)
+        positive = (classes != IGNORED) & (classes < self.num_classes)
+        of_class = classes.clamp(0, self.num_classes - 1)[:, None, None].expand(-1, 1, 4)
+        chosen = deltas.reshape(len(deltas), self.num_classes, 4).gather(1, of_class)[:, 0]  # (R, 4)
+        wanted = encode(boxes, targets, self.bbox_reg_weights)
+        loss_cls = F.cross_entropy(logits, classes, ignore_index=IGNORED, reduction="sum")
+        loss_box = smooth_l1(chosen, wanted, self.smooth_l1_beta, positive)
         return {
-            "loss_cls": F.cross_entropy(logits, classes, reduction="sum") * (self.cls_loss_weight / count),
-            "loss_box_reg": smooth_l1(chosen, wanted, self.smooth_l1_beta) * (self.bbox_reg_loss_weight / count),
+            "loss_cls": loss_cls * (self.cls_loss_weight / count),
+            "loss_box_reg": loss_box * (self.bbox_reg_loss_weight / count),
         }
 
     def select(self, proposals: Tensor, logits: Tensor, deltas: Tensor, image_size: tuple[int, int]) -> Instances:
@@ -192,7 +195,7 @@ class ActionROIHead(nn.Module):
 def grown(boxes: Tensor, wide: float, high: float) -> Tensor:
     """Boxes (n, 4) about the same centres, `wide` times as wide and `high` times as high; they may leave the image."""
     centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-    half = half * half.new_tensor((wide, high))
+    half = torch.stack([half[:, 0] * wide, half[:, 1] * high], 1)
     return torch.cat([centre - half, centre + half], 1)
 
 

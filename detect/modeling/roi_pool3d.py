@@ -2,7 +2,7 @@
 
 Equal to torchvision's `roi_align` (aligned) of each time step with the same box. The box's bilinear taps do not depend
 on time or channel, so they are worked out once and applied to whole rows: on a CPU as one `embedding_bag`, an order of
-magnitude faster than `roi_align`; elsewhere as one `roi_align` with time folded into the channels.
+magnitude faster than `roi_align`; elsewhere as products of matrices (`detect.modeling.roi_pool_matrix`).
 
 Naming: R regions, S output cells a side, P sampling points a cell and axis.
 """
@@ -10,33 +10,30 @@ Naming: R regions, S output cells a side, P sampling points a cell and axis.
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import roi_align
 
+from detect.modeling.roi_pool_matrix import matrix_roi_pool3d
 from detect.utils.errors import UserError
 
 
-def roi_pool3d(features: Tensor, boxes: list[Tensor], size: int, scale: float, sampling_ratio: int) -> Tensor:
+def roi_pool3d(
+    features: Tensor, boxes: list[Tensor], size: int, scale: float, sampling_ratio: int, max_pool: bool = False
+) -> Tensor:
     """Pool regions from (N, C, T, H, W) features: (R, C, T, size, size), channels last, regions image by image.
 
     boxes: N tensors (R_n, 4) x0 y0 x1 y1 in pixels.  scale: pixels to cells of the feature map (1 / stride).
-    sampling_ratio: bilinear samples for each output cell along each axis, averaged; at least 1.
+    sampling_ratio: bilinear samples for each output cell along each axis, averaged; at least 1.  max_pool: pool to
+    twice the size, then the maxima of 2 x 2 cells.
     """
     if sampling_ratio < 1:
         raise UserError(f"sampling_ratio is {sampling_ratio}; it must be at least 1")
+    if features.device.type != "cpu":
+        pooled = matrix_roi_pool3d(features, boxes, size, scale, sampling_ratio, max_pool)
+        return pooled.contiguous(memory_format=torch.channels_last_3d)
     if features.dtype in (torch.bfloat16, torch.float16):  # box corners need more than 8 or 11 bits
         features = features.float()
     boxes = [b.to(features.dtype) for b in boxes]
-    pool = _embedding_bag_pool if features.device.type == "cpu" else _roi_align_pool
-    return pool(features, boxes, size, scale, sampling_ratio)
-
-
-def _roi_align_pool(features: Tensor, boxes: list[Tensor], size: int, scale: float, sampling_ratio: int) -> Tensor:
-    """All images at once, time folded into the channels."""
-    n, c, t, h, w = features.shape
-    folded = features.transpose(1, 2).reshape(n, t * c, h, w)
-    pooled = roi_align(folded, boxes, size, scale, sampling_ratio, aligned=True)
-    pooled = pooled.reshape(-1, t, c, size, size).transpose(1, 2)
-    return pooled.contiguous(memory_format=torch.channels_last_3d)
+    pooled = _embedding_bag_pool(features, boxes, 2 * size if max_pool else size, scale, sampling_ratio)
+    return F.max_pool3d(pooled, (1, 2, 2)) if max_pool else pooled
 
 
 def _embedding_bag_pool(features: Tensor, boxes: list[Tensor], size: int, scale: float, sampling_ratio: int) -> Tensor:

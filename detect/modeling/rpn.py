@@ -23,7 +23,8 @@ def cell_anchors(sizes: list[float], aspect_ratios: list[float]) -> Tensor:
 
 def grid_anchors(cells: Tensor, height: int, width: int, stride: int) -> Tensor:
     """(height * width * A, 4): the cell anchors at every position, row by row; the first position is (0, 0)."""
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    y, x = (torch.arange(n, device=cells.device) for n in (height, width))
+    y, x = torch.meshgrid(y, x, indexing="ij")
     shifts = torch.stack([x, y, x, y], -1).reshape(-1, 1, 4).to(cells) * stride
     return (shifts + cells).reshape(-1, 4)
 
@@ -150,17 +151,22 @@ class KeyframeRPN(nn.Module):
     ) -> dict[str, Tensor]:
         """Objectness and box losses, each a sum over the sampled anchors over (anchors per image * N)."""
         low, high = self.iou_thresholds
-        loss_cls, loss_box = logits.sum() * 0, deltas.sum() * 0
-        for image_logits, image_deltas, gt in zip(logits, deltas, gt_instances, strict=True):
-            gt_boxes = gt.gt_boxes.tensor
-            best, labels = match(gt_boxes, anchors, low, high, keep_best=True)
-            positive, negative = sample(labels, self.batch_size_per_image, self.positive_fraction)
-            chosen = torch.cat([positive, negative])
-            target = labels[chosen].to(image_logits.dtype)
-            loss_cls = loss_cls + F.binary_cross_entropy_with_logits(image_logits[chosen], target, reduction="sum")
-            if len(positive):
-                wanted = encode(anchors[positive], gt_boxes[best[positive]], self.bbox_reg_weights)
-                loss_box = loss_box + smooth_l1(image_deltas[positive], wanted, self.smooth_l1_beta)
+        labels, targets = [], []
+        for gt_boxes in (gt.gt_boxes.tensor for gt in gt_instances):
+            best, found = match(gt_boxes, anchors, low, high, keep_best=True)
+            labels.append(found)
+            targets.append(gt_boxes[best] if len(gt_boxes) else anchors)
+        labels = torch.stack(labels)  # (N, R)
+        chosen, real = sample(labels, self.batch_size_per_image, self.positive_fraction)  # (N, n)
+        labels, rows = labels.gather(1, chosen), chosen[..., None].expand(-1, -1, 4)
+        loss_cls = F.binary_cross_entropy_with_logits(
+            logits.gather(1, chosen), labels.clamp(min=0).to(logits.dtype), real.to(logits.dtype), reduction="sum"
+        )
+        wanted = encode(
+            anchors[chosen].flatten(0, 1), torch.stack(targets).gather(1, rows).flatten(0, 1), self.bbox_reg_weights
+        )
+        positive = (real & (labels > 0)).flatten()
+        loss_box = smooth_l1(deltas.gather(1, rows).flatten(0, 1), wanted, self.smooth_l1_beta, positive)
         normaliser = self.batch_size_per_image * len(logits)
         return {
             "loss_rpn_cls": loss_cls * (self.loss_weight / normaliser),

@@ -30,7 +30,8 @@ def benchmark(args: argparse.Namespace) -> None:
         from detect.config import load_cfg
 
         cfg = load_cfg(args.config_file, args.opts)
-        benchmark_gpu(cfg, args.batch, rounds=args.rounds, json_file=args.json_file, command=command_line())
+        options = {"rounds": args.rounds, "compiled": not args.eager, "json_file": args.json_file}
+        benchmark_gpu(cfg, args.batch, **options, command=command_line())
     elif args.command == "docs":
         print(f"{args.page}: {', '.join(fill(Path(args.page), Path(args.folder)))}")
     elif args.command == "video":

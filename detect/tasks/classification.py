@@ -106,7 +106,7 @@ class ClassificationTask(Task):
         plan = EvalPlan.from_config(cfg)
         rank, world = get_rank(), get_world_size()
         return evaluate_videos(
-            inference_copy(model, cfg.MODEL.PRECISION),
+            inference_copy(model, cfg.MODEL.PRECISION, cfg.MODEL.CUDA_GRAPHS),
             evaluation_batches(cfg, dataset, cfg.TEST.IMS_PER_BATCH, rank, world),
             dataset,
             len(range(rank, len(dataset.items), world)),

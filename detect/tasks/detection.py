@@ -143,7 +143,7 @@ class DetectionTask(Task):
         return {**result, "written": written} if written else result
 
     def for_inference(self, cfg: CfgNode, model: nn.Module) -> nn.Module:
-        return inference_copy(model, cfg.MODEL.PRECISION)
+        return inference_copy(model, cfg.MODEL.PRECISION, cfg.MODEL.CUDA_GRAPHS)
 
     def summary(self, cfg: CfgNode, name: str, result: dict[str, Any]) -> str:
         heading = f"{name}: {result['written']}" if "written" in result else name

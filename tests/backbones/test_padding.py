@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import backbones
-from backbones import VariantSpec
+from backbones import VariantSpec, layers
 from backbones.layers import Conv, MaxPool, pad
 from backbones.padding import PADDINGS, even, even_ceil, same, space_to_depth, symmetric, unpadded_ceil
 from backbones.stages import output_size
@@ -104,7 +104,10 @@ CONVOLUTIONS = [((7, 7, 7), (2, 2, 2)), ((1, 7, 7), (1, 2, 2)), ((7, 1, 1), (2, 
 
 
 @pytest.mark.parametrize("rule", LIBRARY, ids=lambda rule: rule.__name__)
-def test_pools_are_the_librarys(rule):
+@pytest.mark.parametrize("by_axes", [False, True], ids=["as on a CPU", "as on CUDA"])
+def test_pools_are_the_librarys(rule, by_axes, monkeypatch):
+    if by_axes:
+        monkeypatch.setattr(layers, "max_pool3d", layers.max_pool_by_axes)
     for kernel, stride in POOLS:
         tested = 0
         for size in SIZES:

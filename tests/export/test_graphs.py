@@ -6,9 +6,9 @@ import torch
 from detect.config import get_cfg
 from detect.d2 import Boxes
 from detect.export.graphs import ContextPart, KeyframePart, part_graph, random_inputs, random_regions
-from detect.export.pooling import matrix_roi_pool3d
 from detect.modeling import build_model, fold_for_inference
 from detect.modeling.roi_pool3d import roi_pool3d
+from detect.modeling.roi_pool_matrix import matrix_roi_pool3d
 from detect.utils.errors import UserError
 from tests.export.lively import OPEN_GATES, lively
 from tests.modeling.test_roi_pool3d import random_boxes

@@ -68,13 +68,40 @@ def test_boxes_that_touch_no_ground_truth_are_not_kept_as_best():
 )
 def test_sample_fills_with_negatives(positives, negatives, expected):
     labels = torch.cat([torch.ones(positives), torch.zeros(negatives), -torch.ones(5)]).long()
-    positive, negative = sample(labels, 32, 0.25)
-    assert (len(positive), len(negative)) == expected
-    assert (labels[positive] == 1).all() and (labels[negative] == 0).all()
-    assert len(set(positive.tolist() + negative.tolist())) == sum(expected)
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))]
+    index, chosen = sample(labels.flip(0).repeat(2, 1).roll(1, 1), 32, 0.25)  # a row twice
+    assert index.shape == chosen.shape == (2, min(32, len(labels)))
+    for row, real in zip(index, chosen, strict=True):
+        drawn = labels.flip(0).roll(1)[row[real]].tolist()
+        assert drawn == [1] * expected[0] + [0] * expected[1]  # positives first
+        assert len(set(row[real].tolist())) == sum(expected)
+
+
+def test_samples_are_random():
+    labels = torch.tensor([[1, 0, -1, 1, 0, 0, 1, 0, 0, 1] * 20])
+    counts = torch.zeros(200)
+    for _ in range(300):
+        index, chosen = sample(labels, 40, 0.5)
+        assert chosen.all() and (labels[0, index] >= 0).all()
+        counts[index[0]] += 1
+    of_class = {label: counts[labels[0] == label] / 300 for label in (-1, 0, 1)}
+    assert of_class[-1].max() == 0
+    for label, share in ((1, 20 / 80), (0, 20 / 100)):  # each with its chance, within five deviations
+        assert (of_class[label] - share).abs().max() < 5 * (share * (1 - share) / 300) ** 0.5
+
+
+def test_a_sample_of_nothing():
+    index, chosen = sample(torch.zeros(1, 0, dtype=torch.int64), 8, 0.5)
+    assert index.shape == chosen.shape == (1, 0)
 
 
 def test_smooth_l1_by_hand():
-    d = torch.tensor([0.5, 2.0])
-    assert float(smooth_l1(d, torch.zeros(2), 1.0)) == pytest.approx(0.5 * 0.25 + 1.5)
-    assert float(smooth_l1(d, torch.zeros(2), 0.0)) == pytest.approx(2.5)
+    d, rows = torch.tensor([[0.5, 2.0], [7.0, 7.0]]), torch.tensor([True, False])
+    assert float(smooth_l1(d, torch.zeros(2, 2), 1.0, rows)) == pytest.approx(0.5 * 0.25 + 1.5)
+    assert float(smooth_l1(d, torch.zeros(2, 2), 0.0, rows)) == pytest.approx(2.5)
+
+
+def test_rows_that_do_not_count_have_no_part_in_the_gradient():
+    prediction = torch.ones(2, 4, requires_grad=True)
+    smooth_l1(prediction, torch.tensor([[0.0] * 4, [-math.inf] * 4]), 0.1, torch.tensor([True, False])).backward()
+    assert prediction.grad.tolist() == [[1.0] * 4, [0.0] * 4]

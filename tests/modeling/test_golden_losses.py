@@ -43,9 +43,11 @@ def train_once(monkeypatch, overrides) -> SimpleNamespace:
     model.proposal_generator.rpn_head.anchor_deltas.weight.data.mul_(0.2)  # some proposals stay near a truth
 
     def recorded(labels, count, positive_fraction, sample=rpn.sample):
-        positive, negative = sample(labels, count, positive_fraction)
-        seen.drawn.append((positive.tolist(), negative.tolist()))
-        return positive, negative
+        index, chosen = sample(labels, count, positive_fraction)
+        for row, of_row, real in zip(labels, index, chosen, strict=True):
+            found = of_row[real]
+            seen.drawn.append((found[row[found] > 0].tolist(), found[row[found] == 0].tolist()))
+        return index, chosen
 
     def predict(context, boxes, original=head.predict):
         seen.regions = [b.tolist() for b in boxes]

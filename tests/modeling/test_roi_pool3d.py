@@ -4,7 +4,8 @@ import pytest
 import torch
 from torchvision.ops import roi_align
 
-from detect.modeling.roi_pool3d import _roi_align_pool, roi_pool3d
+from detect.modeling.roi_pool3d import roi_pool3d
+from detect.modeling.roi_pool_matrix import matrix_roi_pool3d
 
 
 def reference(features, boxes, size, scale, ratio):
@@ -18,7 +19,7 @@ def random_boxes(count, generator):
     return torch.cat([corners.min(1).values, corners.max(1).values], 1)
 
 
-@pytest.mark.parametrize("pool", [roi_pool3d, _roi_align_pool])
+@pytest.mark.parametrize("pool", [roi_pool3d, matrix_roi_pool3d])
 @pytest.mark.parametrize("size, ratio", [(7, 2), (14, 1), (3, 3), (1, 1)])
 def test_equals_roi_align_of_each_step_forward_and_gradient(pool, size, ratio):
     generator = torch.Generator().manual_seed(0)
@@ -31,6 +32,15 @@ def test_equals_roi_align_of_each_step_forward_and_gradient(pool, size, ratio):
     upstream = torch.randn(theirs.shape, generator=generator, dtype=torch.float64)
     gradients = [torch.autograd.grad((y * upstream).sum(), features)[0] for y in (ours, theirs)]
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("pool", [roi_pool3d, matrix_roi_pool3d])
+def test_max_pool_of_twice_the_size(pool):
+    generator = torch.Generator().manual_seed(2)
+    features = torch.randn((2, 3, 4, 20, 25), generator=generator, dtype=torch.float64)
+    boxes = [random_boxes(5, generator), random_boxes(3, generator)]
+    expected = torch.nn.functional.max_pool3d(reference(features, boxes, 14, 1 / 16, 2), (1, 2, 2))
+    torch.testing.assert_close(pool(features, boxes, 7, 1 / 16, 2, max_pool=True), expected, rtol=0, atol=1e-10)
 
 
 def test_float32_agrees_to_1e_5():

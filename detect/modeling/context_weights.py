@@ -61,7 +61,7 @@ def read_network(path: str, spec: VariantSpec | None = None) -> dict[str, Any]:
     data = read_any(path)
     arrays = data["model"]
     if "network" in data or any(name.startswith(("stages.", "module.stages.")) for name in arrays):
-        check_entries(data, path)
+        check_network_entries(data, path)
         return data
     try:
         source = detect_source(arrays)
@@ -77,7 +77,7 @@ def read_network(path: str, spec: VariantSpec | None = None) -> dict[str, Any]:
     return {**network_state(net), **tag, "source": {"format": source, "file": path}}
 
 
-def check_entries(data: dict[str, Any], path: str) -> None:
+def check_network_entries(data: dict[str, Any], path: str) -> None:
     """CheckpointError if what a checkpoint says of its network, beside the arrays, has other types than it should."""
     try:
         if "network" in data:

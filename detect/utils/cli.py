@@ -1,6 +1,8 @@
 """What the command lines of all tools share. Light: no torch, so that `--help` is there at once."""
 
 import argparse
+import os
+import select
 import signal
 import sys
 import threading
@@ -55,8 +57,23 @@ def running_tool() -> Iterator[None]:
     it with 128 + their number, after what is half written has been removed.
     """
     tune_malloc()
-    with explain_errors(), leaving_on_signals():
+    with explain_errors(), leaving_on_signals(), leaving_with_the_reader():
         yield
+
+
+@contextmanager
+def leaving_with_the_reader() -> Iterator[None]:
+    """A reader of the output that has seen enough, as in `tool | head`, ends the tool without a traceback."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        watch = select.poll()
+        watch.register(sys.stdout, 0)
+        if not watch.poll(0):  # it was another pipe
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where what is left unsaid goes
+        raise SystemExit(128 + signal.SIGPIPE) from None
 
 
 @contextmanager

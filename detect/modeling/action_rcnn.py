@@ -71,7 +71,7 @@ class ActionRCNN(nn.Module):
         self.proposal_generator, self.roi_heads = proposal_generator, roi_heads
         if input_format not in ("RGB", "BGR"):
             raise UserError(f"INPUT.FORMAT is {input_format!r}; it must be 'RGB' or 'BGR'")
-        self.channel_order = [0, 1, 2] if input_format == "RGB" else [2, 1, 0]
+        self.reverse = input_format == "BGR"
         keyframe = Preprocessing(tuple(pixel_mean), tuple(pixel_std), input_format)
         branches = {"keyframe": keyframe, **{BRANCHES[stream]: value for stream, value in stream_inputs.items()}}
         for branch, wanted in branches.items():
@@ -164,7 +164,8 @@ class ActionRCNN(nn.Module):
             chosen = torch.cat([clip[item["positions"]] for clip, item in zip(clips, batch, strict=True)])
         else:
             chosen = clips[:, clips.shape[1] // 2]
-        frames = chosen.permute(0, 3, 1, 2)[:, self.channel_order].float()
+        frames = chosen.permute(0, 3, 1, 2)
+        frames = (frames.flip(1) if self.reverse else frames).float()
         sizes = [tuple(frames.shape[2:])] * len(frames)
         return ImageList((frames - self.pixel_mean) / self.pixel_std, sizes)
 

@@ -11,10 +11,7 @@ quickstart: $(VENV)/installed
 # docs/real_people.md; needs the clips, see there. Given again after a stop it goes on.
 PEOPLE = output/real_people
 real-people: $(VENV)/installed
-	$(RUN) tools/train_classifier.py --config-file configs/real_people/drawn.yaml --resume
-	$(RUN) tools/train_classifier.py --config-file configs/real_people/classifier.yaml --resume
-	$(RUN) tools/train_net.py --config-file configs/real_people/s3dg.yaml --resume \
-		MODEL.CONTEXT.WEIGHTS $(PEOPLE)/classifier/model_final.pth
+	$(RUN) tools/train_net.py --config-file configs/real_people/s3dg.yaml --resume
 	$(RUN) tools/publish_model.py $(PEOPLE)/s3dg/model_final.pth $(PEOPLE)/model.pth
 
 test: $(VENV)/installed

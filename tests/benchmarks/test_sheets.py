@@ -83,8 +83,8 @@ def test_the_detector_beside_torchvisions_parts(tmp_path):
 
 
 def test_torchvisions_parts():
-    parts = TorchvisionParts((96, 128), 16, 5)
-    assert parts.boxes.shape == (5, 4) and list(parts.seconds()) == list(PARTS)
+    parts = TorchvisionParts((96, 128), 16, 5, batch=2)
+    assert [boxes.shape for boxes in parts.boxes] == [(5, 4)] * 2 and list(parts.seconds()) == list(PARTS)
     boxes = spread_boxes(50, (96, 128))
     sides = (boxes[:, 2:] - boxes[:, :2]) / torch.tensor([128.0, 96.0])
     assert (boxes >= 0).all() and (boxes[:, 2:] <= torch.tensor([128.0, 96.0]) + 1e-3).all()

@@ -14,6 +14,7 @@ OVERRIDES = [
     "MODEL.RPN.POST_NMS_TOPK_TRAIN", 20, "MODEL.RPN.POST_NMS_TOPK_TEST", 12, "MODEL.ROI_HEADS.NUM_CLASSES", 3,
     "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 8, "INPUT.SIZE", (48, 64), "INPUT.NUM_FRAMES", 8, "SEED", 0,
 ]  # fmt: skip
+BOTH = ("MODEL.STREAMS", ("rgb", "flow"))  # streams
 
 
 def tiny_cfg(*overrides):
@@ -21,6 +22,13 @@ def tiny_cfg(*overrides):
     cfg = get_cfg()
     cfg.merge_from_list([*OVERRIDES, *overrides])
     return cfg
+
+
+def built(*overrides):
+    """(config, detector) of `tiny_cfg(*overrides)`, with weights of seed 0."""
+    torch.manual_seed(0)
+    cfg = tiny_cfg(*overrides)
+    return cfg, build_model(cfg)
 
 
 def clip_item(cfg, boxes=((8.0, 8.0, 40.0, 40.0),), classes=(1,), seed=0, height=96, width=128):
@@ -32,6 +40,12 @@ def clip_item(cfg, boxes=((8.0, 8.0, 40.0, 40.0),), classes=(1,), seed=0, height
     instances.gt_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
     instances.gt_classes = torch.tensor(classes, dtype=torch.int64)
     return {"clip": clip, "instances": instances, "height": height, "width": width, "video": "v", "frame_index": seed}
+
+
+def with_flow(item, seed=0):
+    """The sample with random flow beside its clip."""
+    generator = torch.Generator().manual_seed(100 + seed)
+    return {**item, "flow": torch.randint(0, 256, (*item["clip"].shape[:3], 2), generator=generator, dtype=torch.uint8)}
 
 
 def save_detector(path, *overrides):

@@ -21,6 +21,7 @@ from detect.config import ActionCfgNode
 VIDEO_SIZE = (240, 320)  # height, width
 TAP = 12  # stages of torchvision's s3d.features up to Mixed_4e
 FRAMES = 3  # keyframes a round
+THEIRS = "torchvision's parts"
 
 
 class TorchvisionParts:
@@ -93,7 +94,7 @@ def benchmark_detector(
     found: dict[tuple, list[dict[str, float]]] = {}
     for turn in range(rounds + 1):
         for count, parts in theirs.items():
-            runs = [(("torchvision's parts", count), parts.seconds())]
+            runs = [((THEIRS, count), parts.seconds())]
             runs += [
                 ((f"ours, {key[1]}", count), _parts(watch(models[key], keys[key], frames)))
                 for key in keys
@@ -117,7 +118,7 @@ def _sheet(found: dict[tuple, list[dict[str, float]]], what: str, rounds: int, c
     for (name, count), runs in found.items():
         totals, reference = (
             [sum(run.values()) for run in runs],
-            [sum(run.values()) for run in found["torchvision's parts", count]],
+            [sum(run.values()) for run in found[THEIRS, count]],
         )
         ratio = statistics.median(theirs / ours for theirs, ours in zip(reference, totals, strict=True))
         parts = {part: statistics.median(run.get(part, 0.0) for run in runs) for part in (*PARTS, "rest")}

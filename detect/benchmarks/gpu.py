@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import backbones
-from detect.benchmarks.detector import TorchvisionParts
+from detect.benchmarks.detector import THEIRS, TorchvisionParts
 from detect.benchmarks.sheet import Sheet, publish
 from detect.benchmarks.video import random_detector
 from detect.config import ActionCfgNode
@@ -26,14 +26,14 @@ from detect.modeling import build_model
 
 
 class Way(NamedTuple):
-    """tf32: in matrix products and convolutions.  precision, graphs: MODEL.PRECISION, MODEL.CUDA_GRAPHS.  compiled: the
-    mode of torch.compile, or None.
+    """tf32: in matrix products and convolutions.  precision, graphs: MODEL.PRECISION, MODEL.CUDA_GRAPHS.  compiled: by
+    torch.compile.
     """
 
     tf32: bool
     precision: str
     graphs: bool = False
-    compiled: str | None = None
+    compiled: bool = False
 
 
 WAYS = {
@@ -42,10 +42,9 @@ WAYS = {
     "TF32, CUDA graphs": Way(True, "fp32", graphs=True),
     "bf16": Way(True, "bf16"),
     "bf16, CUDA graphs": Way(True, "bf16", graphs=True),
-    "bf16, compiled": Way(True, "bf16", compiled="default"),
+    "bf16, compiled": Way(True, "bf16", compiled=True),
 }
 TRAINING = {"fp32": (False, None), "TF32": (True, None), "bf16 autocast": (True, torch.bfloat16)}
-THEIRS = "torchvision's parts"
 
 
 def benchmark_gpu(
@@ -99,7 +98,7 @@ def _inference(cfg: ActionCfgNode, batch: int, way: Way, backend: str) -> Callab
     items = _items(cfg, batch)
     if way.compiled:
         for part in (model.backbone, model.context, model.roi_heads.tail):
-            part.compile(mode=way.compiled if backend == "inductor" else None, backend=backend, dynamic=False)
+            part.compile(backend=backend, dynamic=False)
 
     def run() -> object:
         with torch.inference_mode():

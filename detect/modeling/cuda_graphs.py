@@ -3,6 +3,7 @@
 At batch 1 starting the hundreds of kernels of a network one by one takes longer than running them.
 """
 
+import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache
@@ -33,9 +34,7 @@ class Recorded:
         self._graphs: dict[tuple, tuple[torch.cuda.CUDAGraph, Tensor, Any]] = {}
 
     def __deepcopy__(self, memo: dict) -> "Recorded":
-        from copy import deepcopy
-
-        return Recorded(deepcopy(self.forward, memo))  # a graph reads the weights of the network it is of
+        return Recorded(copy.deepcopy(self.forward, memo))  # a graph reads the weights of the network it is of
 
     def __call__(self, x: Tensor) -> Any:
         if not x.is_cuda or torch.is_grad_enabled() or torch.compiler.is_compiling():

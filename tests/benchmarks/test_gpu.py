@@ -2,7 +2,8 @@
 
 import json
 
-from detect.benchmarks.gpu import THEIRS, TRAINING, WAYS, benchmark_gpu
+from detect.benchmarks.detector import THEIRS
+from detect.benchmarks.gpu import TRAINING, WAYS, benchmark_gpu
 from tests.tiny import tiny_cfg
 
 

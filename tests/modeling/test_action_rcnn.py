@@ -9,15 +9,9 @@ import backbones
 from detect.d2 import HAS_DETECTRON2, Instances
 from detect.modeling import build_model
 from detect.utils.checkpoint_files import CheckpointError
-from tests.tiny import clip_item, tiny_cfg
+from tests.tiny import built, clip_item, tiny_cfg
 
 LOSSES = {"loss_rpn_cls", "loss_rpn_loc", "loss_cls", "loss_box_reg"}
-
-
-def built(*overrides):
-    torch.manual_seed(0)
-    cfg = tiny_cfg(*overrides)
-    return cfg, build_model(cfg)
 
 
 def assert_same(a: Instances, b: Instances):

@@ -8,24 +8,10 @@ from backbones.layers import Gate, sliding_mean
 from backbones.padding import PADDINGS
 from backbones.variants import VARIANTS
 from detect.d2 import Boxes, Instances
-from detect.modeling import build_model
 from detect.modeling.context import build_context_networks
 from detect.modeling.roi_head import parts
 from detect.modeling.sharing import shared_endpoint, span_plan, window_maps
-from tests.tiny import clip_item, tiny_cfg
-
-BOTH = ("MODEL.STREAMS", ("rgb", "flow"))
-
-
-def built(*overrides):
-    torch.manual_seed(0)
-    cfg = tiny_cfg(*overrides)
-    return cfg, build_model(cfg)
-
-
-def with_flow(item, seed=0):
-    generator = torch.Generator().manual_seed(100 + seed)
-    return {**item, "flow": torch.randint(0, 256, (*item["clip"].shape[:3], 2), generator=generator, dtype=torch.uint8)}
+from tests.tiny import BOTH, built, clip_item, tiny_cfg, with_flow
 
 
 def random_spans(length, count, channels=3):

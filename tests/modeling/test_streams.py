@@ -5,24 +5,10 @@ import torch
 
 import backbones
 from detect.config import check_read
-from detect.modeling import build_model
 from detect.modeling.context import build_context_networks
 from detect.utils.checkpoint_files import CheckpointError
 from detect.utils.errors import UserError
-from tests.tiny import clip_item, tiny_cfg
-
-BOTH = ("MODEL.STREAMS", ("rgb", "flow"))
-
-
-def built(*overrides):
-    torch.manual_seed(0)
-    cfg = tiny_cfg(*overrides)
-    return cfg, build_model(cfg)
-
-
-def with_flow(item, seed=0):
-    generator = torch.Generator().manual_seed(100 + seed)
-    return {**item, "flow": torch.randint(0, 256, (*item["clip"].shape[:3], 2), generator=generator, dtype=torch.uint8)}
+from tests.tiny import BOTH, built, clip_item, tiny_cfg, with_flow
 
 
 @pytest.mark.parametrize("streams", [("rgb",), ("flow",), ("rgb", "flow")])

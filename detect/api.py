@@ -94,6 +94,7 @@ class ActionDetector:
     def _of_checkpoint(cls, weights: str, config_file: str, overrides: Sequence[Any]) -> "ActionDetector":
         from detect.engine.checkpoint import ActionCheckpointer, load_cfg_and_checkpoint, weights_hash
         from detect.modeling import build_model, fold_for_inference
+        from detect.modeling.precision import inference_options
 
         cfg, contents = load_cfg_and_checkpoint(config_file, overrides, weights)
         contents = read_checkpoint(weights) if contents is None else contents
@@ -108,7 +109,7 @@ class ActionDetector:
         model = build_model(cfg, initial_weights=False)
         ActionCheckpointer(model).load(weights, checkpointables=[], contents=contents)
         digest = weights_hash(model)  # 0.1 s
-        return cls(fold_for_inference(model, cfg.MODEL.PRECISION, cfg.MODEL.CUDA_GRAPHS), cfg, classes, digest)
+        return cls(fold_for_inference(model, **inference_options(cfg)), cfg, classes, digest)
 
     def detect(
         self,

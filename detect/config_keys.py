@@ -24,6 +24,7 @@ KEYS: tuple[Key, ...] = tuple(Key(*row) for row in (
     ("MODEL.PRECISION", "fp32", one_of("fp32", "bf16", "auto"),
      "[D] of convolutions in inference; auto: bf16 where it measured faster on this machine"),
     ("MODEL.CUDA_GRAPHS", True, None, "[D] on a GPU, in inference, start a network's kernels together; costs memory"),
+    ("MODEL.COMPILE", False, None, "[D] in inference, torch.compile's networks: minutes at the first input of a size"),
     ("MODEL.WEIGHTS", "", None, "[D2] checkpoint of the whole detector, to start from or to evaluate"),
     ("MODEL.PIXEL_MEAN", [123.675, 116.28, 103.53], list_of(checks.FINITE, 3),
      "[D] ImageNet mean of the keyframe, as INPUT.FORMAT"),

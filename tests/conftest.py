@@ -14,6 +14,7 @@ TRACED = (  # see tests/test_traced.py
     "tests/export/test_export_tool.py",
     "tests/export/test_exported_files.py",
     "tests/export/test_graphs.py",
+    "tests/modeling/test_compile.py",
 )
 
 

@@ -66,11 +66,12 @@ def test_max_pools(kernel, stride):
     torch.testing.assert_close(gpu.grad.cpu(), cpu.grad)
 
 
-def test_recorded_networks_give_what_unrecorded_ones_give():
+@pytest.mark.parametrize("compiled", [False, True])
+def test_recorded_networks_give_what_unrecorded_ones_give(compiled):
     cfg = tiny_cfg("MODEL.DEVICE", "cuda")
     torch.manual_seed(0)
     model = build_model(cfg)
-    recorded, plain = inference_copy(model), inference_copy(model, graphs=False)
+    recorded, plain = inference_copy(model, compiled=compiled), inference_copy(model, graphs=False)
     for seed in range(5):
         batch = [clip_item(cfg, seed=seed)] * (1 + seed % 2)  # two sizes of batch, each three or two times
         for mode in (torch.inference_mode, torch.no_grad):

@@ -26,9 +26,7 @@ from detect.modeling import build_model
 
 
 class Way(NamedTuple):
-    """tf32: in matrix products and convolutions.  precision, graphs: MODEL.PRECISION, MODEL.CUDA_GRAPHS.  compiled: by
-    torch.compile.
-    """
+    """tf32: in matrix products and convolutions.  The others: MODEL.PRECISION, CUDA_GRAPHS, COMPILE."""
 
     tf32: bool
     precision: str
@@ -43,6 +41,7 @@ WAYS = {
     "bf16": Way(True, "bf16"),
     "bf16, CUDA graphs": Way(True, "bf16", graphs=True),
     "bf16, compiled": Way(True, "bf16", compiled=True),
+    "bf16, compiled, CUDA graphs": Way(True, "bf16", graphs=True, compiled=True),
 }
 TRAINING = {"fp32": (False, None), "TF32": (True, None), "bf16 autocast": (True, torch.bfloat16)}
 
@@ -53,14 +52,13 @@ def benchmark_gpu(
     *,
     rounds: int = 10,
     compiled: bool = True,
-    backend: str = "inductor",
     json_file: str = "",
     command: str = "",
 ) -> None:
-    """Rows of inference and of training for each batch size. compiled: those of torch.compile too; backend: of it."""
+    """Rows of inference and of training for each batch size. compiled: those of torch.compile too."""
     rows, data, on_gpu = [], {}, cfg.MODEL.DEVICE.startswith("cuda")
     for batch in batches:
-        for name, run, tf32 in _runs(cfg, batch, backend):
+        for name, run, tf32 in _runs(cfg, batch):
             if ("CUDA" in name and not on_gpu) or ("compiled" in name and not compiled):
                 continue
             with _tf32(tf32):
@@ -72,14 +70,12 @@ def benchmark_gpu(
     publish(Sheet("gpu", command, what, columns, rows, data), json_file)
 
 
-def _runs(
-    cfg: ActionCfgNode, batch: int, backend: str
-) -> Iterator[tuple[str, Callable[[], Callable[[], object]], bool]]:
+def _runs(cfg: ActionCfgNode, batch: int) -> Iterator[tuple[str, Callable[[], Callable[[], object]], bool]]:
     """(row, what makes the step, with TF32 or without)."""
     for name, tf32 in (("fp32", False), ("TF32", True)):
         yield f"inference, {THEIRS}, {name}", partial(_theirs, cfg, batch), tf32
     for name, way in WAYS.items():
-        yield f"inference, {name}", partial(_inference, cfg, batch, way, backend), way.tf32
+        yield f"inference, {name}", partial(_inference, cfg, batch, way), way.tf32
     for name, (tf32, dtype) in TRAINING.items():
         yield f"training step, {name}", partial(_training, cfg, batch, dtype), tf32
     for name, (tf32, dtype) in TRAINING.items():
@@ -93,12 +89,10 @@ def _theirs(cfg: ActionCfgNode, batch: int) -> Callable[[], object]:
     return TorchvisionParts(tuple(cfg.INPUT.SIZE), cfg.INPUT.NUM_FRAMES, regions, batch, cfg.MODEL.DEVICE).seconds
 
 
-def _inference(cfg: ActionCfgNode, batch: int, way: Way, backend: str) -> Callable[[], object]:
-    model = random_detector(cfg.changed(["MODEL.PRECISION", way.precision, "MODEL.CUDA_GRAPHS", way.graphs]))
+def _inference(cfg: ActionCfgNode, batch: int, way: Way) -> Callable[[], object]:
+    options = {"PRECISION": way.precision, "CUDA_GRAPHS": way.graphs, "COMPILE": way.compiled}
+    model = random_detector(cfg.changed([part for key, value in options.items() for part in (f"MODEL.{key}", value)]))
     items = _items(cfg, batch)
-    if way.compiled:
-        for part in (model.backbone, model.context, model.roi_heads.tail):
-            part.compile(backend=backend, dynamic=False)
 
     def run() -> object:
         with torch.inference_mode():

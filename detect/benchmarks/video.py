@@ -13,6 +13,7 @@ from torch import nn
 from detect.config import ActionCfgNode
 from detect.data.keyframe_mapper import KeyframeMapper
 from detect.modeling import build_model, fold_for_inference
+from detect.modeling.precision import inference_options
 from detect.modeling.sharing import span_plan
 from detect.modeling.stream import detect_stream
 
@@ -102,7 +103,7 @@ def random_detector(cfg: ActionCfgNode) -> nn.Module:
     model = build_model(cfg, initial_weights=False)
     if hasattr(model.proposal_generator, "nms_thresh"):
         model.proposal_generator.nms_thresh[False] = 1.0  # suppression leaves half of random boxes
-    return fold_for_inference(model.eval(), cfg.MODEL.PRECISION, cfg.MODEL.CUDA_GRAPHS)
+    return fold_for_inference(model.eval(), **inference_options(cfg))
 
 
 def moving_frames(count: int, size: tuple[int, int]) -> np.ndarray:

@@ -81,15 +81,19 @@ def build_classifier(cfg: CfgNode, classes: Sequence[str], *, initial_weights: b
     return model.to(cfg.MODEL.DEVICE)
 
 
-def inference_copy(model: ActionClassifier, precision: str = "fp32", graphs: bool = True) -> ActionClassifier:
-    """A copy for inference: normalisation folded into the convolutions, these in `precision` (as MODEL.PRECISION);
-    graphs: on CUDA, as MODEL.CUDA_GRAPHS.
+def inference_copy(
+    model: ActionClassifier, precision: str = "fp32", graphs: bool = True, compiled: bool = False
+) -> ActionClassifier:
+    """A copy for inference: normalisation folded into the convolutions, these in `precision`.
+
+    precision, graphs, compiled: as MODEL.PRECISION, CUDA_GRAPHS, COMPILE; see detect.modeling.precision.
     """
     model = copy.deepcopy(model).eval()
     if isinstance(model.network, InceptionNet):
         fold_network(model.network, precision, model.pixel_mean.device)
-        if graphs and model.pixel_mean.is_cuda:
-            record(model.network)
+        graphs = graphs and model.pixel_mean.is_cuda
+        if graphs or compiled:
+            record(model.network, graphs, compiled)
     return model
 
 

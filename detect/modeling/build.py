@@ -2,6 +2,7 @@
 
 import copy
 from operator import attrgetter
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,11 +30,13 @@ def build_model(cfg: CfgNode, initial_weights: bool = True) -> nn.Module:
     return build(cfg).to(torch.device(cfg.MODEL.DEVICE))
 
 
-def fold_for_inference(model: nn.Module, precision: str = "fp32", graphs: bool = True) -> nn.Module:
+def fold_for_inference(
+    model: nn.Module, precision: str = "fp32", graphs: bool = True, compiled: bool = False
+) -> nn.Module:
     """The detector with the normalisation of its own networks moved into their convolutions, for good: the same results
     up to rounding in less time; it can no longer be trained or saved as before.
 
-    precision: of the convolutions, as MODEL.PRECISION.  graphs: on CUDA, as MODEL.CUDA_GRAPHS.
+    precision, graphs, compiled: as MODEL.PRECISION, CUDA_GRAPHS, COMPILE; see inference_options.
     """
     named = {"context network": "context", "flow network": "flow", "region head": "roi_heads.tail"}
     networks = []
@@ -49,11 +52,12 @@ def fold_for_inference(model: nn.Module, precision: str = "fp32", graphs: bool =
         lowered.append(model.proposal_generator.rpn_head.conv)
     for network in lowered:
         lower_convolutions(network, inference_dtype(precision, model.device))
-    for network in networks if graphs and model.device.type == "cuda" else ():
-        record(network)
+    graphs = graphs and model.device.type == "cuda"
+    for network in networks if graphs or compiled else ():
+        record(network, graphs, compiled)
     return model.eval()
 
 
-def inference_copy(model: nn.Module, precision: str = "fp32", graphs: bool = True) -> nn.Module:
-    """A copy of the detector, folded; the model itself can be trained on."""
-    return fold_for_inference(copy.deepcopy(model), precision, graphs)
+def inference_copy(model: nn.Module, precision: str = "fp32", **options: Any) -> nn.Module:
+    """A copy of the detector, folded; the model itself can be trained on. Options as fold_for_inference."""
+    return fold_for_inference(copy.deepcopy(model), precision, **options)

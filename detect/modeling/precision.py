@@ -7,14 +7,21 @@ after it, objectness and box deltas, boxes, softmax, suppression.
 
 import time
 from functools import cache
+from typing import Any
 
 import torch
 from torch import nn
 
 from backbones.layers import Conv
+from detect.d2 import CfgNode
 
 PRECISIONS = ("fp32", "bf16", "auto")
 WORTH_IT = 1.1  # times as fast: below that the fewer bits buy nothing
+
+
+def inference_options(cfg: CfgNode) -> dict[str, Any]:
+    """What the config says of how networks run in inference, for fold_for_inference and inference_copy."""
+    return {"precision": cfg.MODEL.PRECISION, "graphs": cfg.MODEL.CUDA_GRAPHS, "compiled": cfg.MODEL.COMPILE}
 
 
 def inference_dtype(precision: str, device: torch.device) -> torch.dtype:

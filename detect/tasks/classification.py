@@ -20,6 +20,7 @@ from detect.data.train_stream import TooManyBadSamples
 from detect.engine.checkpoint import weights_hash
 from detect.engine.fit import training_stream
 from detect.modeling.context_weights import check_network, read_network
+from detect.modeling.precision import inference_options
 from detect.tasks.runner import Task
 from detect.utils.comm import get_rank, get_world_size, is_main_process
 from detect.utils.errors import UserError
@@ -106,7 +107,7 @@ class ClassificationTask(Task):
         plan = EvalPlan.from_config(cfg)
         rank, world = get_rank(), get_world_size()
         return evaluate_videos(
-            inference_copy(model, cfg.MODEL.PRECISION, cfg.MODEL.CUDA_GRAPHS),
+            inference_copy(model, **inference_options(cfg)),
             evaluation_batches(cfg, dataset, cfg.TEST.IMS_PER_BATCH, rank, world),
             dataset,
             len(range(rank, len(dataset.items), world)),

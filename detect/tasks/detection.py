@@ -26,6 +26,7 @@ from detect.evaluation import FrameAPEvaluator, FrameAPOptions, preset
 from detect.evaluation.report import summary_line
 from detect.modeling import build_model, inference_copy
 from detect.modeling.context import SECTIONS, stream_options
+from detect.modeling.precision import inference_options
 from detect.modeling.sharing import span_plan
 from detect.tasks.every_frame import EveryFrame, every_nth
 from detect.tasks.model_labels import left_out, require_known
@@ -143,7 +144,7 @@ class DetectionTask(Task):
         return {**result, "written": written} if written else result
 
     def for_inference(self, cfg: CfgNode, model: nn.Module) -> nn.Module:
-        return inference_copy(model, cfg.MODEL.PRECISION, cfg.MODEL.CUDA_GRAPHS)
+        return inference_copy(model, **inference_options(cfg))
 
     def summary(self, cfg: CfgNode, name: str, result: dict[str, Any]) -> str:
         heading = f"{name}: {result['written']}" if "written" in result else name

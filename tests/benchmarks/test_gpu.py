@@ -1,15 +1,19 @@
 """The benchmark of accelerators, on the CPU: every way to run the detector, with a backend that compiles nothing."""
 
 import json
+from functools import partial
+
+import torch
 
 from detect.benchmarks.detector import THEIRS
 from detect.benchmarks.gpu import TRAINING, WAYS, benchmark_gpu
 from tests.tiny import tiny_cfg
 
 
-def test_every_way_runs(tmp_path):
+def test_every_way_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     path = tmp_path / "gpu.json"
-    benchmark_gpu(tiny_cfg("INPUT.SIZE", (64, 64)), (2,), rounds=1, backend="eager", json_file=str(path))
+    benchmark_gpu(tiny_cfg("INPUT.SIZE", (64, 64)), (2,), rounds=1, json_file=str(path))
     sheet = json.loads(path.read_text())
     ways = [f"inference, {THEIRS}, {name}" for name in ("fp32", "TF32")]
     ways += [f"inference, {name}" for name in WAYS if "CUDA" not in name]

@@ -25,7 +25,7 @@ from detect.modeling.precision import lower_convolutions
 from detect.utils.errors import UserError
 
 REFERENCE = "torchvision"  # the name of the network that all ratios are to
-COPY = "ours, its weights,"  # our network with the reference's weights
+COPY = "ours with its weights"  # our network with the reference's weights
 FIRST = f"{REFERENCE} fp32"  # the row that all ratios are to
 
 

@@ -8,6 +8,7 @@ import torch
 
 torch.set_num_threads(1)
 TRACED = (  # see tests/test_traced.py
+    "tests/benchmarks/test_exported.py",
     "tests/benchmarks/test_gpu.py",
     "tests/benchmarks/test_growth.py",
     "tests/benchmarks/test_sheets.py",

@@ -21,7 +21,7 @@ from detect.utils.download import local_file
 # What of the sections MODEL and INPUT is applied after the graph, or says only where something is.
 NOT_IN_THE_GRAPH = (
     "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "MODEL.ROI_HEADS.NMS_THRESH_TEST", "MODEL.WEIGHTS", "MODEL.DEVICE",
-    "MODEL.PRECISION",
+    "MODEL.PRECISION", "MODEL.CUDA_GRAPHS", "MODEL.COMPILE",
 )  # fmt: skip
 
 

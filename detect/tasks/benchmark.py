@@ -25,6 +25,12 @@ def benchmark(args: argparse.Namespace) -> None:
 
         cfg = load_cfg(args.config_file, args.opts)
         benchmark_detector(cfg, args.regions, rounds=args.rounds, json_file=args.json_file, command=command_line())
+    elif args.command == "export":
+        from detect.benchmarks.exported import benchmark_exported
+        from detect.config import load_cfg
+
+        cfg = load_cfg(args.config_file, args.opts)
+        benchmark_exported(cfg, rounds=args.rounds, json_file=args.json_file, command=command_line())
     elif args.command == "gpu":
         from detect.benchmarks.gpu import benchmark_gpu
         from detect.config import load_cfg

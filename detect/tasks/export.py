@@ -35,7 +35,7 @@ def export(
 ) -> None:
     """See the docstring of tools/export.py. UserError for bad input."""
     _check(weights, output, part, proposals, int8, calibrate)
-    overrides = [*opts, "MODEL.PRECISION", "fp32"]  # an engine has a precision of its own
+    overrides = [*opts, "MODEL.PRECISION", "fp32", "MODEL.COMPILE", False]  # engines have ways of their own
     detector = ActionDetector.load(weights, device="cpu", config_file=config_file, overrides=overrides)
     cfg = _of_windows(detector.cfg, proposals)
     regions = cfg.MODEL.RPN.POST_NMS_TOPK_TEST

@@ -7,11 +7,10 @@ import pytest
 from detect.benchmarks.exported import FIRST, benchmark_exported
 from tests.tiny import tiny_cfg
 
-for package in ("onnx", "onnxscript", "onnxruntime", "openvino"):
-    pytest.importorskip(package)
-
 
 def test_every_engine_and_precision_runs(tmp_path):
+    for package in ("onnx", "onnxscript", "onnxruntime", "openvino"):
+        pytest.importorskip(package)
     path = tmp_path / "export.json"
     cfg = tiny_cfg("MODEL.RPN.POST_NMS_TOPK_TEST", 4)
     benchmark_exported(cfg, rounds=2, json_file=str(path), command="the command")

@@ -2,11 +2,13 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from detect.benchmarks.networks import measure
 from detect.benchmarks.sheet import publish, timed_sheet
@@ -26,8 +28,8 @@ ENGINES = {"ONNX Runtime": "onnxruntime", "OpenVINO": "openvino"}
 def benchmark_exported(cfg: ActionCfgNode, *, rounds: int = 5, json_file: str = "", command: str = "") -> None:
     """A row for each engine and precision: a keyframe with a window of its own, from the clip to the detections."""
     height, width = cfg.INPUT.SIZE
-    item = {"clip": next(_clips(cfg, 1))["clip"][0], "height": height, "width": width}
-    item["clip"] = torch.from_numpy(item["clip"])
+    (inputs,) = _clips(cfg, 1)
+    item = {"clip": torch.from_numpy(inputs["clip"][0]), "height": height, "width": width}
     with tempfile.TemporaryDirectory() as folder:
         runs = {name: partial(_run, model, item) for name, model in _models(cfg, Path(folder))}
         times = measure(runs, rounds)
@@ -42,9 +44,11 @@ def _run(model: Callable, item: dict) -> None:
 
 
 def _models(cfg: ActionCfgNode, folder: Path) -> Iterator[tuple[str, Callable]]:
-    for precision in ("fp32", "bf16"):
-        yield f"PyTorch {precision}", random_detector(cfg.changed(["MODEL.PRECISION", precision]))
-    whole, int8 = _files(cfg, folder)
+    single, lower = (cfg.changed(["MODEL.PRECISION", precision]) for precision in ("fp32", "bf16"))
+    model = random_detector(single)
+    yield FIRST, model
+    yield "PyTorch bf16", random_detector(lower)
+    whole, int8 = _files(model, single, folder)
     for engine in ENGINES:
         yield f"{engine} fp32", _exported(whole, engine)
     yield "OpenVINO bf16", _exported(whole, "OpenVINO", "bf16")
@@ -56,15 +60,15 @@ def _exported(path: str, engine: str, precision: str = "fp32") -> Callable:
     return load_exported(path, ENGINES[engine], ["MODEL.PRECISION", precision]).model
 
 
-def _files(cfg: ActionCfgNode, folder: Path) -> tuple[str, str]:
+def _files(model: nn.Module, cfg: ActionCfgNode, folder: Path) -> tuple[str, str]:
     """The detector as .onnx, in single precision and in int8."""
     whole, int8 = str(folder / "whole.onnx"), str(folder / "int8.onnx")
-    cfg, regions = cfg.changed(["MODEL.PRECISION", "fp32"]), cfg.MODEL.RPN.POST_NMS_TOPK_TEST
-    graph, inputs = part_graph(random_detector(cfg), cfg, "whole", regions=regions)
+    regions = cfg.MODEL.RPN.POST_NMS_TOPK_TEST
+    graph, inputs = part_graph(model, cfg, "whole", regions=regions)
     classes = [str(label) for label in range(cfg.MODEL.ROI_HEADS.NUM_CLASSES)]
     facts = ExportFacts("whole", classes, cfg.dump(), "", regions)
     write_graph(whole, graph, inputs, facts)
-    quantise(whole, int8, _clips(cfg, CALIBRATION), ExportFacts("whole", classes, cfg.dump(), "", regions, int8=True))
+    quantise(whole, int8, _clips(cfg, CALIBRATION), replace(facts, int8=True))
     return whole, int8
 
 

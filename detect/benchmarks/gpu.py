@@ -90,8 +90,8 @@ def _theirs(cfg: ActionCfgNode, batch: int) -> Callable[[], object]:
 
 
 def _inference(cfg: ActionCfgNode, batch: int, way: Way) -> Callable[[], object]:
-    options = {"PRECISION": way.precision, "CUDA_GRAPHS": way.graphs, "COMPILE": way.compiled}
-    model = random_detector(cfg.changed([part for key, value in options.items() for part in (f"MODEL.{key}", value)]))
+    options = ["MODEL.PRECISION", way.precision, "MODEL.CUDA_GRAPHS", way.graphs, "MODEL.COMPILE", way.compiled]
+    model = random_detector(cfg.changed(options))
     items = _items(cfg, batch)
 
     def run() -> object:
